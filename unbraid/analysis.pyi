@@ -1,0 +1,2 @@
+# analysis/ is installed as unbraid.analysis; this line shows it to type checkers.
+from analysis import *

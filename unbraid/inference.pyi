@@ -1,0 +1,2 @@
+# inference/ is installed as unbraid.inference; this line shows it to type checkers.
+from inference import *

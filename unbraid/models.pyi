@@ -1,0 +1,2 @@
+# models/ is installed as unbraid.models; this line shows it to type checkers.
+from models import *
