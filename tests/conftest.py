@@ -1,0 +1,22 @@
+"""Fixtures for every test: fixed seeds, one thread, and no traces left behind."""
+
+import pyro
+import pytest
+import torch
+
+SEED = 0
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def fresh_state():
+    """Seed everything, turn Pyro's checks on, and fail a test that leaves global state changed."""
+    torch.manual_seed(SEED)
+    pyro.clear_param_store()
+    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
+    with pyro.validation_enabled(True):
+        yield
+    assert torch.get_default_dtype() == dtype, "the test changed the default dtype"
+    assert torch.is_grad_enabled() == grad, "the test changed the gradient mode"
+    assert not list(pyro.get_param_store().keys()), "something wrote to Pyro's parameter store"
