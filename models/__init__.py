@@ -1,0 +1,5 @@
+"""Generative models p, one per file; the guide of `models/NAME.py` is `guides/NAME.py`."""
+
+from .vae import VAE
+
+__all__ = ["VAE"]

@@ -1,0 +1,17 @@
+"""Encoders, decoders and likelihoods: plain modules that broadcast over leading dims."""
+
+from .activations import activation
+from .likelihood import Likelihood
+from .likelihoods import LIKELIHOODS, default_likelihood, make_likelihood
+from .mlp import MLPDecoder, MLPEncoder, mlp
+
+__all__ = [
+    "LIKELIHOODS",
+    "Likelihood",
+    "MLPDecoder",
+    "MLPEncoder",
+    "activation",
+    "default_likelihood",
+    "make_likelihood",
+    "mlp",
+]

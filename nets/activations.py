@@ -1,0 +1,68 @@
+"""Activations by name, the gain that their weights start with, and the cast before a density."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+
+class Activation(NamedTuple):
+    """How an activation is made, and the gain that keeps the spread of its layers' outputs."""
+
+    make: Callable[[], nn.Module]
+    gain: float
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "relu": Activation(nn.ReLU, 2**0.5),
+    "leaky-relu": Activation(lambda: nn.LeakyReLU(0.2), (2 / (1 + 0.2**2)) ** 0.5),
+    "tanh": Activation(nn.Tanh, 1.0),
+    "silu": Activation(nn.SiLU, 2**0.5),
+    "softplus": Activation(nn.Softplus, 1.0),
+}
+
+
+def activation(name: str) -> nn.Module:
+    """Return a fresh activation.
+
+    Args:
+        name: `relu`, `leaky-relu` (slope 0.2), `tanh`, `silu` or `softplus`.
+
+    Raises:
+        ValueError: If there is no activation of this name.
+    """
+    return _entry(name).make()
+
+
+def initialise(layer: nn.Module, gain: float, stride: int = 1) -> None:
+    """Draw a layer's weights by Glorot's rule and set its bias to zero.
+
+    Source: Glorot & Bengio (2010), eq. 16, times `gain`.
+
+    Args:
+        layer: A linear or convolutional layer, changed in place.
+        gain: Factor of the standard deviation of the weights.
+        stride: Stride of a transposed convolution, of whose taps only one in `stride ** 2` meets
+            an output; the weights are that much larger.
+    """
+    nn.init.xavier_uniform_(layer.get_parameter("weight"), gain * stride)
+    nn.init.zeros_(layer.get_parameter("bias"))
+
+
+def gain(name: str) -> float:
+    """Return the gain of the activation `name`; `ValueError` if there is none."""
+    return _entry(name).gain
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Return `values` as they are, or as float32 when autocast left them in half precision."""
+    return values if values.dtype.itemsize >= 4 else values.float()
+
+
+def _entry(name: str) -> Activation:
+    if name not in ACTIVATIONS:
+        raise ValueError(
+            f"activation is {name!r}; expected one of {', '.join(ACTIVATIONS)}. "
+            "Choose one of these."
+        )
+    return ACTIVATIONS[name]

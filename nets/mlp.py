@@ -1,0 +1,98 @@
+"""Fully connected encoders and decoders for images of any size."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
+
+from pyro.distributions.torch_distribution import TorchDistributionMixin
+from torch import Tensor, nn
+
+from .activations import activation as make_activation
+from .activations import at_least_float32, gain, initialise
+from .likelihood import Likelihood
+from .posterior import diagonal_normal
+from .shapes import Shape, check_image, check_shape
+
+
+def mlp(sizes: Sequence[int], activation: str = "relu") -> nn.Sequential:
+    """Return linear layers from `sizes[0]` to `sizes[-1]` with an activation between any two.
+
+    Args:
+        sizes: Width of the input, of each hidden layer and of the output; at least two.
+        activation: Name of the activation, as in `activation`.
+
+    Raises:
+        ValueError: If there are fewer than two sizes, or no activation of this name.
+    """
+    if len(sizes) < 2:
+        raise ValueError(f"sizes is {tuple(sizes)}; expected at least two. Give input and output.")
+    layers: list[nn.Module] = []
+    for width, next_width in pairwise(sizes):
+        linear = nn.Linear(width, next_width)
+        initialise(linear, gain(activation))
+        layers += [linear, make_activation(activation)]
+    initialise(layers[-2], gain=1.0)
+    return nn.Sequential(*layers[:-1])
+
+
+class MLPEncoder(nn.Module):
+    """Map images to a diagonal Normal over codes with a fully connected net.
+
+    Args:
+        shape: Channels, height and width `(C, H, W)` of an image.
+        latent_dim: Number `K` of code coordinates.
+        hidden: Widths of the hidden layers, from the image to the code.
+        activation: Name of the activation.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        latent_dim: int,
+        hidden: Sequence[int] = (512, 256),
+        activation: str = "relu",
+    ) -> None:
+        super().__init__()
+        self.shape = check_shape(shape)
+        self.latent_dim = latent_dim
+        self.net = mlp((prod(self.shape), *hidden, 2 * latent_dim), activation)
+
+    def forward(self, x: Tensor) -> TorchDistributionMixin:
+        """Return the Normal, batch `(...)` and event `(K,)`, of images `x` `(..., C, H, W)`."""
+        check_image(x, self.shape)
+        return diagonal_normal(self.net(x.flatten(-3)))
+
+
+class MLPDecoder(nn.Module):
+    """Map codes to a distribution of images with a fully connected net.
+
+    Args:
+        latent_dim: Number `K` of code coordinates.
+        shape: Channels, height and width `(C, H, W)` of an image.
+        likelihood: Turns the net's outputs into the distribution; made for `C` channels.
+        hidden: Widths of the hidden layers, from the code to the image.
+        activation: Name of the activation.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        shape: Shape,
+        likelihood: Likelihood,
+        hidden: Sequence[int] = (256, 512),
+        activation: str = "relu",
+    ) -> None:
+        super().__init__()
+        self.shape = check_shape(shape)
+        self.latent_dim = latent_dim
+        self.likelihood = likelihood
+        self._raw_shape = (likelihood.raw_channels, *self.shape[1:])
+        self.net = mlp((latent_dim, *hidden, prod(self._raw_shape)), activation)
+
+    def raw(self, z: Tensor) -> Tensor:
+        """Return the likelihood's input `(..., P, H, W)` for codes `z` `(..., K)`."""
+        return at_least_float32(self.net(z)).view(z.shape[:-1] + self._raw_shape)
+
+    def forward(self, z: Tensor) -> TorchDistributionMixin:
+        """Return the distribution of images, event `(C, H, W)`, for codes `z` `(..., K)`."""
+        return self.likelihood(self.raw(z))
