@@ -1,0 +1,51 @@
+"""Data by name or by path, and batches of them.
+
+`SOURCES` needs no torch; the other names are imported when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .sources import SOURCES, Source
+
+if TYPE_CHECKING:
+    from .augment import Binarise, RandomAffine
+    from .batches import Batches
+    from .bits import PackedBits
+    from .dataset import Dataset, Splits, describe
+    from .errors import DataError, DownloadError
+    from .freezing import freeze
+    from .loading import load
+
+__all__ = [
+    "SOURCES",
+    "Batches",
+    "Binarise",
+    "DataError",
+    "Dataset",
+    "DownloadError",
+    "PackedBits",
+    "RandomAffine",
+    "Source",
+    "Splits",
+    "describe",
+    "freeze",
+    "load",
+]
+
+_HOMES = {
+    "augment": ("Binarise", "RandomAffine"),
+    "batches": ("Batches",),
+    "bits": ("PackedBits",),
+    "dataset": ("Dataset", "Splits", "describe"),
+    "errors": ("DataError", "DownloadError"),
+    "freezing": ("freeze",),
+    "loading": ("load",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

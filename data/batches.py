@@ -1,0 +1,148 @@
+"""Batches as a pure function of the seed and the step."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .augment import Binarise, Transform
+from .bits import PackedBits
+from .dataset import Dataset
+
+_KEYS = {"labels": "label", "factors": "factors", "groups": "group", "lengths": "length"}
+_ORDER, _NOISE = 0, 1  # what a stream of random numbers is for
+
+
+class Batches:
+    """Batches that depend on the seed and the step alone: whoever knows the step can resume.
+
+    `batch(step)` gathers into buffers that the next call overwrites: a batch is valid until then.
+    Clone what must live longer.
+
+    Args:
+        dataset: Where the data come from; it is moved to `device` once.
+        batch_size: Number `B` of data in a batch; reduced, with a warning, where there are
+            fewer data.
+        seed: 0 to 2**32 - 1.
+        transforms: Applied in order to `x`, with noise that depends on the seed and the step.
+        device: Where the data and the batches are.
+        shuffle: Draw every epoch in a new order and leave out its remainder, so that all batches
+            have one shape. Otherwise walk the data in order and end with the ragged rest.
+        streams: More batches that every batch carries, by key, each of the same step.
+
+    Attributes:
+        steps_per_epoch: Number of batches in an epoch, or in one walk through the data.
+
+    Raises:
+        ValueError: If the batch size or the seed is out of range.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        transforms: Sequence[Transform] = (),
+        device: str | torch.device = "cpu",
+        shuffle: bool = True,
+        streams: Mapping[str, "Batches"] | None = None,
+    ) -> None:
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; expected an integer of at least 1")
+        check_seed(seed)
+        if shuffle and batch_size > len(dataset):
+            warnings.warn(
+                f"batch_size is reduced from {batch_size} to {len(dataset)}, all of {dataset.name}"
+            )
+        self.dataset = dataset.to(device)
+        self.batch_size = min(batch_size, len(dataset))
+        self.shuffle = shuffle
+        rounding_up = 0 if shuffle else self.batch_size - 1
+        self.steps_per_epoch = (len(dataset) + rounding_up) // self.batch_size
+        self._seed = seed
+        self._transforms = (*transforms, *([Binarise("dynamic")] if dataset.dynamic else []))
+        self._streams = dict(streams or {})
+        self._noise = torch.Generator(self.dataset.device)
+        self._epoch, self._order = -1, torch.empty(0)
+        self._buffers: dict[str, Tensor] = {}
+        # A tensor, because dividing by a number is multiplying by its reciprocal on some devices.
+        self._white = torch.tensor(255.0, device=self.dataset.device)
+
+    def batch(self, step: int) -> dict[str, Any]:
+        """Return the batch of `step`, counted from 0 over all epochs.
+
+        Returns:
+            `x`: float32 `(B, C, H, W)` or `(B, T, C, H, W)` in [0, 1]; `index`: int64 `(B,)`, which
+            data they are; and `label`, `factors`, `group`, `length` where the data have them.
+
+        Raises:
+            ValueError: If `step` is negative.
+        """
+        if step < 0:
+            raise ValueError(f"step is {step}; expected at least 0")
+        epoch, place = divmod(step, self.steps_per_epoch)
+        start = place * self.batch_size
+        index = self._indices(epoch)[start : start + self.batch_size]
+        batch: dict[str, Any] = {"x": self._transformed(self._gather(index), step), "index": index}
+        for name, values in self.dataset.annotations().items():
+            batch[_KEYS[name]] = self._select(name, values, index)
+        for key, stream in self._streams.items():
+            batch[key] = stream.batch(step)
+        return batch
+
+    def __len__(self) -> int:
+        return self.steps_per_epoch
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self.batch(step) for step in range(self.steps_per_epoch))
+
+    def _indices(self, epoch: int) -> Tensor:
+        """Return the order `(N,)` of an epoch; drawn on the CPU, so it is the same everywhere."""
+        epoch = epoch if self.shuffle else 0
+        if epoch != self._epoch:
+            order = torch.arange(len(self.dataset))
+            if self.shuffle:
+                generator = torch.Generator().manual_seed(derive_seed(self._seed, _ORDER, epoch))
+                order = torch.randperm(len(self.dataset), generator=generator)
+            self._epoch, self._order = epoch, order.to(self.dataset.device)
+        return self._order
+
+    def _gather(self, index: Tensor) -> Tensor:
+        images = self.dataset.images
+        if isinstance(images, PackedBits):
+            return images.unpack(index).float()
+        pixels = self._select("images", images, index)
+        x = self._buffer("x", pixels.shape, torch.float32)
+        return torch.div(pixels, self._white, out=x)
+
+    def _select(self, name: str, values: Tensor, index: Tensor) -> Tensor:
+        buffer = self._buffer(name, (len(index), *values.shape[1:]), values.dtype)
+        return torch.index_select(values, 0, index, out=buffer)
+
+    def _buffer(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        if name not in self._buffers:
+            full = (self.batch_size, *shape[1:])
+            self._buffers[name] = torch.empty(full, dtype=dtype, device=self.dataset.device)
+        return self._buffers[name][: shape[0]]
+
+    def _transformed(self, x: Tensor, step: int) -> Tensor:
+        if self._transforms:
+            self._noise.manual_seed(derive_seed(self._seed, _NOISE, step))
+        for transform in self._transforms:
+            x = transform(x, self._noise)
+        return x
+
+
+def check_seed(seed: int) -> None:
+    """Raise `ValueError` unless `seed` is one that every generator takes."""
+    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed is {seed}; expected an integer from 0 to 2**32 - 1")
+
+
+def derive_seed(*keys: int) -> int:
+    """Return 63 well-mixed bits that depend on all of `keys`."""
+    return int(np.random.SeedSequence(keys).generate_state(1, np.uint64)[0] >> 1)
