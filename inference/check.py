@@ -1,0 +1,239 @@
+"""One validated pass of a pair: what is wrong with it is said by site before anything trains."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyro
+import torch
+from pyro import poutine
+from pyro.poutine.trace_struct import Trace
+from torch import Tensor, nn
+
+from .sites import Program, owner
+
+RECIPE = (
+    "Keep parameters in plain nn.Modules (self.net = ...) and pass the modules as model and guide, "
+    "without pyro.param or pyro.module"
+)
+
+
+class PairError(ValueError):
+    """A model and its guide do not fit each other or the contract of a pair."""
+
+
+@dataclass(frozen=True)
+class PairFacts:
+    """What one pass of a pair showed.
+
+    Args:
+        nesting: Number of dims that the pair's plates take.
+        enumerated: Whether a site is marked for enumeration.
+        size: Number of data in the batch.
+        latents: Latent sites that both have, in the model's order.
+        observed: Observed sites.
+        parameters: The trainable parameters of both modules, each once.
+    """
+
+    nesting: int
+    enumerated: bool
+    size: int
+    latents: tuple[str, ...]
+    observed: tuple[str, ...]
+    parameters: tuple[nn.Parameter, ...]
+
+
+def check_pair(model: Program, guide: Program, *args: Any) -> PairFacts:
+    """Run guide and model once, with checks, and say by site what does not fit.
+
+    Random number generators and module state are left as they were.
+
+    Args:
+        model: The generative program.
+        guide: The inference program, called with the same arguments.
+        *args: The arguments of both.
+
+    Returns:
+        What the pass showed.
+
+    Raises:
+        PairError: If sites, shapes or plates of the two differ, a plate is missing, nothing is observed, a guide site can
+            be neither differentiated nor enumerated, or parameters live outside of the modules.
+    """
+    with torch.random.fork_rng(devices=_cuda_devices(args)), torch.no_grad(), _validated():
+        guide_trace = _traced("guide", poutine.trace(guide), args)
+        replayed = poutine.replay(model, trace=guide_trace)
+        model_trace = _traced("model", poutine.trace(replayed), args)
+    p, q = dict(_sample_sites(model_trace)), dict(_sample_sites(guide_trace))
+    _refuse_parameters(model_trace, guide_trace)
+    _compare_names(p, q)
+    for name in q:
+        if name in p:
+            _compare_site(name, p[name], q[name])
+    for role, sites in (("model", p), ("guide", q)):
+        for name, site in sites.items():
+            _check_shapes(role, name, site)
+    for name, site in q.items():
+        _check_differentiable(name, site)
+    observed = tuple(name for name, site in p.items() if site["is_observed"])
+    if not observed:
+        raise PairError(
+            "the model has no observed site; expected pyro.sample(..., obs=x). "
+            "Pass the data to the model and observe it"
+        )
+    parameters = pair_parameters(model, guide)
+    if not parameters and _is_module(model, guide):
+        raise PairError(f"model and guide have no trainable parameters. {RECIPE}")
+    plates = [f for s in (*p.values(), *q.values()) for f in s["cond_indep_stack"] if f.vectorized]
+    return PairFacts(
+        nesting=-min((frame.dim for frame in plates), default=0),
+        enumerated=any(s["infer"].get("enumerate") for s in (*p.values(), *q.values())),
+        size=next((f.size for f in plates if f.name == "data"), plates[0].size if plates else 1),
+        latents=tuple(name for name, site in p.items() if not site["is_observed"]),
+        observed=observed,
+        parameters=parameters,
+    )
+
+
+def pair_parameters(
+    model: Program, guide: Program, *others: nn.Module
+) -> tuple[nn.Parameter, ...]:
+    """Trainable parameters of the modules, each once however often it is shared."""
+    found: dict[int, nn.Parameter] = {}
+    for program in (model, guide, *others):
+        module = owner(program)
+        if isinstance(module, nn.Module):
+            found.update({id(p): p for p in module.parameters() if p.requires_grad})
+    return tuple(found.values())
+
+
+def _is_module(*programs: Program) -> bool:
+    return any(isinstance(owner(p), nn.Module) for p in programs)
+
+
+def _cuda_devices(args: tuple[Any, ...]) -> list[torch.device]:
+    return list({a.device for a in args if isinstance(a, Tensor) and a.is_cuda})
+
+
+class _validated:
+    """Pyro's and torch's own checks, on whatever `python -O` or the user has set, and put back after."""
+
+    def __enter__(self) -> None:
+        self._context = pyro.validation_enabled(True)
+        self._context.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        self._context.__exit__(*error)
+
+
+def _traced(role: str, program: Any, args: tuple[Any, ...]) -> Trace:
+    try:
+        trace = program.get_trace(*args)
+        trace.compute_log_prob()
+    except PairError:
+        raise
+    except (ValueError, RuntimeError, IndexError, TypeError, NotImplementedError) as error:
+        shapes = ", ".join(str(tuple(a.shape)) for a in args if isinstance(a, Tensor))
+        raise PairError(
+            f"the {role} failed on arguments of shape {shapes or 'none'}: {error}"
+        ) from error
+    return trace
+
+
+def _sample_sites(trace: Trace) -> Iterator[tuple[str, Any]]:
+    for name, site in trace.nodes.items():
+        if site["type"] == "sample" and type(site["fn"]).__name__ != "_Subsample":
+            yield name, site
+
+
+def _refuse_parameters(*traces: Trace) -> None:
+    for trace in traces:
+        for name, site in trace.nodes.items():
+            if site["type"] == "param":
+                raise PairError(f"parameter {name!r} lies in Pyro's parameter store. {RECIPE}")
+
+
+def _compare_names(p: dict[str, Any], q: dict[str, Any]) -> None:
+    latents = {n for n, s in p.items() if not s["is_observed"]}
+    for name, site in p.items():
+        if name not in q and name in latents and not site["infer"].get("enumerate"):
+            raise PairError(
+                f"latent site {name!r} is in the model but not in the guide, which has {_listed(q)}. "
+                f"Sample {name!r} in the guide too, or mark it for enumeration"
+            )
+    for name, site in q.items():
+        if site["is_observed"]:
+            raise PairError(f"guide site {name!r} is observed; expected latent sites only")
+        if name in p and p[name]["is_observed"]:
+            raise PairError(
+                f"site {name!r} is sampled in the guide but observed in the model. Drop one of them"
+            )
+        if name not in p and not site["infer"].get("is_auxiliary"):
+            raise PairError(
+                f"site {name!r} is in the guide but not in the model, which has {_listed(p)}. "
+                "Rename it, or mark it infer={'is_auxiliary': True}"
+            )
+
+
+def _listed(sites: dict[str, Any]) -> str:
+    return ", ".join(repr(name) for name in sites) or "no sites"
+
+
+def _compare_site(name: str, p: Any, q: Any) -> None:
+    for what in ("event_shape", "batch_shape"):
+        in_model, in_guide = tuple(getattr(p["fn"], what)), tuple(getattr(q["fn"], what))
+        if in_model != in_guide:
+            raise PairError(
+                f"site {name!r} has {what.replace('_', ' ')} {in_model} in the model and {in_guide} in the "
+                "guide; expected one shape. Check sizes and .to_event of both"
+            )
+    plates = [
+        {(f.name, f.dim, f.size, f.full_size) for f in s["cond_indep_stack"] if f.vectorized}
+        for s in (p, q)
+    ]
+    if plates[0] != plates[1]:
+        raise PairError(
+            f"site {name!r} lies in plates {_plates(p)} in the model and {_plates(q)} in the guide; "
+            "expected the same plates"
+        )
+    if not _same_scale(p["scale"], q["scale"]):
+        raise PairError(
+            f"site {name!r} is scaled by {p['scale']} in the model and {q['scale']} in the guide; "
+            "expected one scale. Subsample or scale both alike"
+        )
+
+
+def _same_scale(a: float | Tensor, b: float | Tensor) -> bool:
+    return bool(torch.as_tensor(a == b).all())
+
+
+def _plates(site: Any) -> str:
+    frames = [f for f in site["cond_indep_stack"] if f.vectorized]
+    return ", ".join(f"{f.name!r} (dim {f.dim}, size {f.size})" for f in frames) or "none"
+
+
+def _check_shapes(role: str, name: str, site: Any) -> None:
+    plates = {f.dim: f for f in site["cond_indep_stack"] if f.vectorized}
+    shape = tuple(site["log_prob"].shape)
+    for dim in range(-len(shape), 0):
+        size = shape[dim]
+        if size == 1:
+            continue
+        if dim not in plates:
+            raise PairError(
+                f"site {name!r} of the {role} has batch shape {shape}, but no plate declares dim {dim}. "
+                "Put it in pyro.plate('data', size), or call .to_event on its distribution"
+            )
+        if plates[dim].size != size:
+            raise PairError(
+                f"site {name!r} of the {role} has size {size} at dim {dim}, "
+                f"but plate {plates[dim].name!r} has size {plates[dim].size}"
+            )
+
+
+def _check_differentiable(name: str, site: Any) -> None:
+    if not site["fn"].has_rsample and not site["infer"].get("enumerate"):
+        raise PairError(
+            f"guide site {name!r} has a {type(site['fn']).__name__} without reparameterised samples. "
+            "Sum it out with pyro.infer.config_enumerate, or train with pyro.infer.Trace_ELBO"
+        )

@@ -1,0 +1,92 @@
+"""Sum discrete sites out of the bound and out of log densities, exactly.
+
+A site marked `infer={"enumerate": "parallel"}` has its support laid out along a batch dim of its own. Where the guide has
+the site, its terms are averaged under q; where only the model has it, it is marginalised by a log-sum-exp. Each site is
+taken to be summed out within its own plates, as `pyro.infer.TraceEnum_ELBO` does for such models.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .sites import Site
+
+
+class Factor(NamedTuple):
+    """A batch-shaped summand of a log density or bound.
+
+    Args:
+        name: The site that it comes from.
+        value: Batch-shaped tensor, enumeration dims on the left.
+        plates: Dims of the plates that it lies in.
+        scale: Factor that multiplies it once all sums are done.
+    """
+
+    name: str
+    value: Tensor
+    plates: frozenset[int]
+    scale: float | Tensor = 1.0
+
+
+def plate_dims(site: Site) -> frozenset[int]:
+    """Dims of the plates around a site, the particle plate left out."""
+    return frozenset(plate.dim for plate in site.plates if plate.name != "particles")
+
+
+def _varies_along(value: Tensor, dim: int) -> bool:
+    return value.dim() >= -dim and value.shape[dim] > 1
+
+
+def marginalise(factors: list[Factor], enumerated: list[Site]) -> list[Factor]:
+    """Sum the support of each enumerated model site out of the factors, innermost plates first.
+
+    Args:
+        factors: Log densities of the model's sites.
+        enumerated: The sites to sum out, each with an `enum_dim`.
+
+    Returns:
+        Factors that no longer vary along those dims; what a site was summed out of bears its name.
+
+    Raises:
+        ValueError: If factors that a site links have different scales.
+    """
+    for site in sorted(enumerated, key=lambda site: -len(plate_dims(site))):
+        plates = plate_dims(site)
+        linked = [
+            f for f in factors if f.name == site.name or _varies_along(f.value, site.enum_dim)
+        ]
+        scales = {f.scale if isinstance(f.scale, float | int) else None for f in linked}
+        if len(scales) > 1 or None in scales:
+            raise ValueError(
+                f"sites {', '.join(f.name for f in linked)} have different scales; "
+                f"expected one number where {site.name!r} is summed out"
+            )
+        joint = sum((_sum_out_plates(f, plates) for f in linked), start=torch.zeros(()))
+        summed = torch.logsumexp(joint, dim=site.enum_dim, keepdim=True)
+        rest = [f for f in factors if all(f is not other for other in linked)]
+        factors = [*rest, Factor(site.name, summed, plates, linked[0].scale)]
+    return factors
+
+
+def _sum_out_plates(factor: Factor, kept: frozenset[int]) -> Tensor:
+    dims = tuple(sorted(factor.plates - kept))
+    return factor.value.sum(dims, keepdim=True) if dims else factor.value
+
+
+def average(factor: Factor, enumerated: Mapping[str, Site]) -> Factor:
+    """Average a factor over the guide's enumerated sites that lie in its plates.
+
+    Args:
+        factor: A summand of the bound.
+        enumerated: The guide's enumerated sites by name.
+    """
+    inside = [site for site in enumerated.values() if plate_dims(site) <= factor.plates]
+    dims = tuple(site.enum_dim for site in inside)
+    if not any(_varies_along(factor.value, dim) for dim in dims):
+        return factor
+    log_weight = sum((site.log_prob() for site in inside), start=torch.zeros(()))
+    weight = log_weight.exp()
+    product = torch.where(weight > 0, weight * factor.value, 0.0)
+    return factor._replace(value=product.sum(dims, keepdim=True))

@@ -1,0 +1,246 @@
+"""The objective: the negative evidence lower bound, with a weight on every term and loss hooks beside it."""
+
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from pyro.infer import ELBO
+from torch import Tensor, nn
+
+from .check import PairFacts, check_pair, pair_parameters
+from .hooks import Batch, Hook
+from .sites import Program, Runner, owner
+from .terms import Term, Terms
+from .weights import Weight, as_weight
+
+ALL_LATENTS = "kl"
+
+
+class Loss(NamedTuple):
+    """The objective of one batch.
+
+    Args:
+        total: What the optimiser minimises, penalties with a parameter group of their own left out; nats per datum.
+        routed: Penalties that move one side only, each with `"model"` or `"guide"`.
+        parts: Detached nats per datum: `loss`, `elbo` (at unit weights), each site's cost, each hook's penalty.
+        terms: The terms of the pass.
+    """
+
+    total: Tensor
+    routed: list[tuple[Tensor, str]]
+    parts: dict[str, Tensor]
+    terms: Terms
+
+
+class Objective(ELBO):
+    """Negative evidence lower bound with weights and hooks, as a `pyro.infer.ELBO`.
+
+    With unit weights and no hook, on the same noise, it equals `TraceMeanField_ELBO`, or `Trace_ELBO` with
+    `analytic_kl=False`, or `TraceEnum_ELBO` where sites are enumerated. The pair itself stays pure: weights and hooks
+    are here alone, so a likelihood computed from the pair never contains them.
+
+    Args:
+        weights: Number or `Weight` by site name; `"kl"` stands for every latent site without an entry of its own.
+        hooks: Loss hooks, in the order in which their penalties are added.
+        particles: Number of samples of the guide per datum, at least 1.
+        analytic_kl: Whether divergences are analytic where torch has a closed form.
+
+    Raises:
+        ValueError: If `particles` is no positive integer, or two hooks have one name.
+    """
+
+    def __init__(
+        self,
+        weights: Mapping[str, float | Weight] | None = None,
+        hooks: Sequence[Hook] = (),
+        particles: int = 1,
+        analytic_kl: bool = True,
+    ) -> None:
+        if not isinstance(particles, int) or particles < 1:
+            raise ValueError(f"particles is {particles}; expected an integer of at least 1")
+        super().__init__(num_particles=particles, vectorize_particles=True)
+        self.weights = nn.ModuleDict({k: as_weight(w) for k, w in (weights or {}).items()})
+        self.hooks = nn.ModuleList(hooks)
+        self.analytic_kl = analytic_kl
+        self._checked: dict[tuple[int, int], tuple[Any, Any, PairFacts]] = {}
+        names = [hook.name for hook in hooks]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(
+                    f"two hooks are named {name!r}; expected one name each. Set .name"
+                )
+
+    def facts(self, model: Program, guide: Program, args: tuple[Any, ...]) -> PairFacts:
+        """Check a pair at its first use, as `check_pair` does, and the names that weights and hooks ask for."""
+        owners = (owner(model), owner(guide))
+        key = (id(owners[0]), id(owners[1]))
+        seen = self._checked.get(key)
+        if seen is not None and seen[0]() is owners[0] and seen[1]() is owners[1]:
+            return seen[2]
+        facts = check_pair(model, guide, *args)
+        self._check_names(facts)
+        self._checked[key] = (weakref.ref(owners[0]), weakref.ref(owners[1]), facts)
+        return facts
+
+    def _check_names(self, facts: PairFacts) -> None:
+        sites = (*facts.latents, *facts.observed)
+        listed = ", ".join(sites)
+        for name in self.weights:
+            if name not in (*sites, ALL_LATENTS):
+                raise ValueError(
+                    f"a weight is given for {name!r}; expected a site of the pair ({listed}) or 'kl'"
+                )
+        for hook in self.hooks:
+            missing = [name for name in hook.sites if name not in sites]
+            if missing:
+                raise ValueError(
+                    f"hook {hook.name!r} reads site {missing[0]!r}; the pair has {listed}. "
+                    "Choose a pair with that site or another hook"
+                )
+
+    def terms(self, model: Program, guide: Program, args: tuple[Any, ...]) -> Terms:
+        """Run the pair once and return its terms."""
+        facts = self.facts(model, guide, args)
+        runner = Runner(facts.nesting, self.num_particles, facts.enumerated)
+        p, q = runner.run_pair(model, guide, args)
+        return Terms(p, q, runner, model, guide, args, self.analytic_kl)
+
+    def mean_loss(
+        self, model: Program, guide: Program, args: tuple[Any, ...], batch: Batch | None = None
+    ) -> Loss:
+        """Compute the loss of one batch, nats per datum.
+
+        Args:
+            model: The generative program.
+            guide: The inference program.
+            args: The arguments of both.
+            batch: What hooks are given as batch; `{"x": args[0]}` unless given.
+        """
+        terms = self.terms(model, guide, args)
+        costs = self._costs(terms)
+        weighted = [self._weigh(terms, name, cost) for name, cost in costs.items()]
+        total = _sum(weighted)
+        routed: list[tuple[Tensor, str]] = []
+        parts = {"elbo": -_sum(list(costs.values())).detach()}
+        parts.update({name: cost.detach() for name, cost in costs.items()})
+        loss = total
+        for hook in self.hooks:
+            penalty = hook.penalty(terms, {"x": args[0]} if batch is None else batch)
+            if penalty is None:
+                continue
+            parts[hook.name] = penalty.detach()
+            loss = loss + penalty
+            if hook.moves is None:
+                total = total + penalty
+            else:
+                routed.append((penalty, hook.moves))
+        return Loss(total, routed, {"loss": loss.detach(), **parts}, terms)
+
+    def _costs(self, terms: Terms) -> dict[str, Tensor]:
+        """Mean cost per datum of each site, scalar: -log p(x|z) of observed sites, KL of latent ones."""
+        count = terms.size * self.num_particles
+        if terms.runner.enumerate:
+            sums: dict[str, Tensor] = {}
+            for factor in terms.factors:
+                share = -(factor.value * factor.scale).sum() / count
+                sums[factor.name] = sums[factor.name] + share if factor.name in sums else share
+            return sums
+        return {name: _cost(term) / count for name, term in terms.items()}
+
+    def _weigh(self, terms: Terms, name: str, cost: Tensor) -> Tensor:
+        term = terms[name]
+        if name in self.weights:
+            weight = self.weights[name]
+        elif not term.observed and ALL_LATENTS in self.weights:
+            weight = self.weights[ALL_LATENTS]
+        else:
+            return cost
+        per_dimension = None
+        if weight.needs_dimensions and not term.observed and term.kl_per_dimension is not None:
+            divergence = term.kl_per_dimension
+            per_dimension = divergence.reshape(-1, divergence.shape[-1]).sum(0)
+            per_dimension = per_dimension / (terms.size * self.num_particles)
+        return weight(cost, per_dimension)
+
+    def _get_trace(self, *args: Any) -> None:
+        raise NotImplementedError("the objective runs a pair without traces; use terms()")
+
+    def advance(self) -> None:
+        """Go on to the next step of every schedule."""
+        for weight in self.weights.values():
+            weight.advance()
+        for hook in self.hooks:
+            hook.advance()
+
+    def differentiable_loss(self, model: Program, guide: Program, *args: Any) -> Tensor:
+        """Return the loss summed over the batch, nats, with its graph; Pyro's convention."""
+        loss = self.mean_loss(model, guide, args)
+        return _sum([loss.total, *(penalty for penalty, _ in loss.routed)]) * loss.terms.size
+
+    @torch.no_grad()
+    def loss(self, model: Program, guide: Program, *args: Any) -> float:
+        """Return the loss summed over the batch, nats; Pyro's convention."""
+        loss = self.mean_loss(model, guide, args)
+        return float(loss.parts["loss"]) * loss.terms.size
+
+    def loss_and_grads(self, model: Program, guide: Program, *args: Any) -> float:
+        """Return the loss summed over the batch and add its gradients to `.grad`; Pyro's convention."""
+        loss = self.mean_loss(model, guide, args)
+        parameters = self.facts(model, guide, args).parameters
+        for parameter, gradient in zip(parameters, gradients(loss, model, guide, parameters)):
+            if gradient is not None:
+                gradient = gradient * loss.terms.size
+                parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+        return float(loss.parts["loss"]) * loss.terms.size
+
+
+def gradients(
+    loss: Loss, model: Program, guide: Program, parameters: Sequence[Tensor]
+) -> list[Tensor | None]:
+    """Gradients of a loss by the pair's parameters; a routed penalty reaches its own side only.
+
+    Args:
+        loss: From `Objective.mean_loss`.
+        model: The generative program.
+        guide: The inference program.
+        parameters: The parameters to move.
+
+    Returns:
+        One gradient per parameter, None where the loss does not depend on it.
+    """
+    keep = bool(loss.routed)
+    found = list(torch.autograd.grad(loss.total, parameters, retain_graph=keep, allow_unused=True))
+    for i, (penalty, side) in enumerate(loss.routed):
+        chosen = {id(p) for p in pair_parameters(model if side == "model" else guide, _nothing)}
+        places = [j for j, p in enumerate(parameters) if id(p) in chosen]
+        more = torch.autograd.grad(
+            penalty,
+            [parameters[j] for j in places],
+            retain_graph=i + 1 < len(loss.routed),
+            allow_unused=True,
+        )
+        for j, gradient in zip(places, more):
+            if gradient is not None:
+                found[j] = gradient if found[j] is None else found[j] + gradient
+    return found
+
+
+def _nothing() -> None:
+    """A program without sites or parameters."""
+
+
+def _cost(term: Term) -> Tensor:
+    """Cost of a site summed over the batch: -log p of observed sites, KL of latent ones; scaled."""
+    if term.observed:
+        return -term.log_p_total()
+    scale = term.guide_site.scale
+    divergence = term.kl.sum()
+    return divergence if isinstance(scale, float | int) and scale == 1 else divergence * scale
+
+
+def _sum(values: list[Tensor]) -> Tensor:
+    total = values[0]
+    for value in values[1:]:
+        total = total + value
+    return total

@@ -1,0 +1,135 @@
+"""Weights of the terms of the bound: numbers, schedules, and functions of the divergence per dimension.
+
+A weight maps a site's divergence (mean per datum, nats) to its share of the loss. Schedules count steps in a device
+tensor, so that a recorded or compiled step sees them change.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+
+class Weight(nn.Module, ABC):
+    """Turns a site's term into its share of the loss."""
+
+    needs_dimensions = False
+
+    @abstractmethod
+    def forward(self, cost: Tensor, per_dimension: Tensor | None) -> Tensor:
+        """Weigh one term.
+
+        Args:
+            cost: Mean per datum of the divergence (or of `-log p(x|z)`), scalar, nats.
+            per_dimension: The same by latent dimension, `(K,)`, or None where the site does not factorise.
+
+        Returns:
+            The share of the loss, scalar, nats per datum.
+        """
+
+    def advance(self) -> None:
+        """Go on to the next step; does nothing where the weight does not change."""
+
+
+class Constant(Weight):
+    """A fixed factor, such as the beta of a beta-VAE (Higgins et al. 2017, eq. 4).
+
+    Args:
+        value: The factor, at least 0.
+    """
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = _at_least("weight", value, 0.0)
+
+    def forward(self, cost: Tensor, per_dimension: Tensor | None = None) -> Tensor:  # noqa: D102
+        return cost if self.value == 1.0 else cost * self.value
+
+
+class _Schedule(Weight):
+    """A value that runs linearly from `start` to `end` over `steps` steps and then stays."""
+
+    step: Tensor
+
+    def __init__(self, steps: int, start: float, end: float) -> None:
+        super().__init__()
+        if not isinstance(steps, int) or steps < 1:
+            raise ValueError(f"steps is {steps}; expected an integer of at least 1")
+        self.steps, self.start, self.end = steps, start, end
+        # One element rather than 0-dim: torch 2.13 compiles mutated 0-dim float64 inputs wrongly.
+        self.register_buffer("step", torch.zeros(1))
+
+    def current(self) -> Tensor:
+        """The scheduled value at this step, scalar."""
+        share = (self.step[0] / self.steps).clamp(max=1.0)
+        return self.start + (self.end - self.start) * share
+
+    def advance(self) -> None:
+        self.step.add_(1.0)
+
+
+class LinearWarmup(_Schedule):
+    """A factor that rises linearly, so that the divergence joins the loss gradually (Bowman et al. 2016).
+
+    Args:
+        steps: Steps until `end` is reached, at least 1.
+        start: Factor at the first step, at least 0.
+        end: Factor from `steps` on, at least 0.
+    """
+
+    def __init__(self, steps: int, start: float = 0.0, end: float = 1.0) -> None:
+        super().__init__(steps, _at_least("start", start, 0.0), _at_least("end", end, 0.0))
+
+    def forward(self, cost: Tensor, per_dimension: Tensor | None = None) -> Tensor:  # noqa: D102
+        return cost * self.current()
+
+
+class Capacity(_Schedule):
+    """`gamma * |KL - C|` with a capacity `C` that rises linearly (Burgess et al. 2018, eq. 8).
+
+    Args:
+        gamma: How strongly the divergence is held at the capacity, at least 0.
+        start: Capacity at the first step, nats.
+        end: Capacity from `steps` on, nats.
+        steps: Steps until `end` is reached, at least 1.
+    """
+
+    def __init__(self, gamma: float, start: float, end: float, steps: int) -> None:
+        super().__init__(steps, _at_least("start", start, 0.0), _at_least("end", end, 0.0))
+        self.gamma = _at_least("gamma", gamma, 0.0)
+
+    def forward(self, cost: Tensor, per_dimension: Tensor | None = None) -> Tensor:  # noqa: D102
+        return self.gamma * (cost - self.current()).abs()
+
+
+class FreeBits(Weight):
+    """`sum_k max(KL_k, nats)`: no pressure below a floor per dimension (Kingma et al. 2016, eq. 15).
+
+    Args:
+        nats: Divergence per latent dimension that costs nothing more, at least 0.
+    """
+
+    needs_dimensions = True
+
+    def __init__(self, nats: float) -> None:
+        super().__init__()
+        self.nats = _at_least("nats", nats, 0.0)
+
+    def forward(self, cost: Tensor, per_dimension: Tensor | None = None) -> Tensor:  # noqa: D102
+        if per_dimension is None:
+            raise ValueError(
+                "free bits need a divergence per dimension; "
+                "this site's distributions do not factorise. Use Constant or LinearWarmup"
+            )
+        return per_dimension.clamp(min=self.nats).sum()
+
+
+def as_weight(value: float | Weight) -> Weight:
+    """Wrap a number as a constant weight."""
+    return value if isinstance(value, Weight) else Constant(value)
+
+
+def _at_least(name: str, value: float, low: float) -> float:
+    if not low <= value < float("inf"):
+        raise ValueError(f"{name} is {value}; expected a finite number of at least {low:g}")
+    return float(value)
