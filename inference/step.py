@@ -1,0 +1,292 @@
+"""One step of stochastic variational inference: loss, gradients, update; eager, recorded, compiled or fused."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils import _pytree as pytree
+
+from .check import pair_parameters
+from .fused import FusedAdam
+from .hooks import Batch, Hook, has_critic
+from .objective import Objective, gradients
+from .recording import NotStaticError, ParameterSlots, record
+from .sites import Program, owner
+
+logger = logging.getLogger("unbraid")
+
+Mode = Literal["eager", "record", "compile", "fused"]
+Precision = Literal["float32", "bfloat16"]
+LossAndGradients = Callable[[list[Tensor], list[Tensor]], tuple[list[Tensor], list[Tensor]]]
+
+
+class Step:
+    """Moves a pair's parameters by one optimiser step per call.
+
+    Nothing is read on the host. `size` is the number of data in the last batch. With `guard`, a step whose loss or gradient is not finite changes nothing, nor does any
+    later one, until `bad` is read and the cause is dealt with.
+
+    Args:
+        model: The generative program.
+        guide: The inference program.
+        objective: The loss, with its weights and hooks.
+        optimizer: A torch optimiser of the pair's parameters.
+        mode: `"eager"` runs Pyro at every step; `"record"` runs it once per shape and replays its tensor operations;
+            `"compile"` compiles the recording; `"fused"` compiles it together with the (Adam or AdamW) update.
+        clip_norm: Largest norm of the gradient, or None.
+        precision: `"bfloat16"` runs the nets under autocast; densities stay in float32.
+        summed: Whether gradients are those of the loss summed over the batch, as Pyro's, not of the mean per datum.
+        guard: Whether steps with a non-finite loss or gradient are held back.
+
+    Raises:
+        ValueError: If `mode`, `precision` or `clip_norm` is none of the accepted.
+    """
+
+    def __init__(
+        self,
+        model: Program,
+        guide: Program,
+        objective: Objective,
+        optimizer: Optimizer,
+        *,
+        mode: Mode = "record",
+        clip_norm: float | None = None,
+        precision: Precision = "float32",
+        summed: bool = False,
+        guard: bool = False,
+    ) -> None:
+        _one_of("mode", mode, get_args(Mode))
+        _one_of("precision", precision, get_args(Precision))
+        if clip_norm is not None and not 0 < clip_norm < float("inf"):
+            raise ValueError(f"clip_norm is {clip_norm}; expected a finite number above 0, or None")
+        self.model, self.guide, self.objective, self.optimizer = model, guide, objective, optimizer
+        self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self.clip_norm, self.precision, self.summed = clip_norm, precision, summed
+        self.mode: Mode = self._possible_mode(mode)
+        self.guard = _Guard(self.parameters, optimizer) if guard else None
+        self.critics = _Critics([hook for hook in objective.hooks if has_critic(hook)])
+        self._slots = ParameterSlots(_modules(model, guide), self.parameters)
+        self._compiled: dict[Any, Any] = {}
+        self._names: list[str] = []
+        self.size = 0
+
+    def _possible_mode(self, mode: Mode) -> Mode:
+        if mode != "eager" and any(has_critic(hook) for hook in self.objective.hooks):
+            logger.info("mode %s: hooks with critics need the terms of each step; using eager", mode)
+            return "eager"
+        if mode == "fused" and (self.clip_norm is not None or not FusedAdam.fits(self.optimizer)):
+            logger.warning("mode fused needs plain Adam or AdamW without clipping; using compile")
+            return "compile"
+        return mode
+
+    @property
+    def bad(self) -> Tensor:
+        """Whether a loss or gradient was not finite since `guard` was set: one float, 0 or 1, on the device."""
+        if self.guard is None:
+            raise RuntimeError("this step has no guard; expected Step(..., guard=True)")
+        return self.guard.bad
+
+    def __call__(self, args: tuple[Any, ...], batch: Batch | None = None) -> dict[str, Tensor]:
+        """Take one step.
+
+        Args:
+            args: The arguments of model and guide.
+            batch: What hooks are given as batch.
+
+        Returns:
+            Detached scalars in nats per datum: `loss`, `elbo`, each site's and each hook's part.
+        """
+        if self.mode == "eager":
+            return self._eager_step(args, batch)
+        tensors, key, rebuild = _flatten(args, batch)
+        key = (key, tuple(module.training for module in _modules(self.model, self.guide)))
+        if key not in self._compiled:
+            run = self._build(args, batch, tensors, rebuild)
+            self._compiled[key] = (run, self.size)
+        run, self.size = self._compiled[key]
+        if run is None:
+            return self._eager_step(args, batch)
+        with torch.no_grad():
+            if isinstance(run, FusedAdam):
+                return self._named(run(tensors))
+            parts, found = run([p.detach() for p in self.parameters], tensors)
+        for parameter, gradient in zip(self.parameters, found, strict=True):
+            parameter.grad = gradient
+        self._update(parts[0])
+        return self._named(parts)
+
+    def _named(self, parts: Sequence[Tensor]) -> dict[str, Tensor]:
+        return dict(zip(self._names, parts, strict=True))
+
+    def _loss_and_gradients(
+        self, args: tuple[Any, ...], batch: Batch | None, parameters: Sequence[Tensor]
+    ) -> tuple[dict[str, Tensor], list[Tensor | None], Any]:
+        with self._autocast():
+            loss = self.objective.mean_loss(self.model, self.guide, args, batch)
+        self.size = size = loss.terms.size
+        if self.summed:
+            loss = loss._replace(
+                total=loss.total * size, routed=[(p * size, side) for p, side in loss.routed]
+            )
+        return loss.parts, gradients(loss, self.model, self.guide, parameters), loss.terms
+
+    def _autocast(self) -> torch.autocast:
+        device = self.parameters[0].device.type
+        enabled = self.precision == "bfloat16"
+        return torch.autocast(device, torch.bfloat16, enabled=enabled, cache_enabled=False)
+
+    def _eager_step(self, args: tuple[Any, ...], batch: Batch | None) -> dict[str, Tensor]:
+        parts, found, terms = self._loss_and_gradients(args, batch, self.parameters)
+        for parameter, gradient in zip(self.parameters, found, strict=True):
+            parameter.grad = gradient
+        self._update(parts["loss"])
+        if self.critics.hooks:
+            parts.update(self.critics.step(terms.detach(), batch or {"x": args[0]}, self.guard))
+        return parts
+
+    def _update(self, loss: Tensor) -> None:
+        for hook in self.objective.hooks:
+            hook.after_backward()
+        if self.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
+        if self.guard is None or self.guard.allows(loss):
+            self.optimizer.step()
+
+    def _build(
+        self,
+        args: tuple[Any, ...],
+        batch: Batch | None,
+        tensors: list[Tensor],
+        rebuild: Callable[[list[Tensor]], tuple[tuple[Any, ...], Batch | None]],
+    ) -> LossAndGradients | FusedAdam | None:
+        """Record the step for one set of shapes; None where it is not static and must run eagerly."""
+        names: list[str] = []
+
+        def loss_and_gradients(
+            parameters: list[Tensor], inputs: list[Tensor]
+        ) -> tuple[list[Tensor], list[Tensor | None]]:
+            leaves = [p.detach().requires_grad_() for p in parameters]
+            with self._slots.holding(leaves):
+                parts, found, _ = self._loss_and_gradients(*rebuild(inputs), leaves)
+            names[:] = parts
+            return list(parts.values()), found
+
+        self.objective.facts(self.model, self.guide, args)
+        detached = [p.detach() for p in self.parameters]
+        try:
+            with _fork_rng(self.parameters):
+                graph = record(loss_and_gradients, detached, tensors)
+                self._names = list(names)
+                _compare(graph, loss_and_gradients, detached, tensors)
+        except NotStaticError as error:
+            logger.warning("%s; every step runs Pyro instead (mode eager)", error)
+            return None
+        if self.mode == "record":
+            return graph
+        if self.mode == "compile":
+            return torch.compile(graph, fullgraph=True, dynamic=False)
+        return FusedAdam(graph, self.optimizer, None if self.guard is None else self.guard.bad)
+
+
+class _Guard:
+    """Holds updates back once a loss or gradient was not finite; on the device where the optimiser can."""
+
+    def __init__(self, parameters: Sequence[Tensor], optimizer: Optimizer) -> None:
+        device = parameters[0].device
+        self.parameters = parameters
+        self.bad = torch.zeros((), device=device)
+        self._one = torch.ones((), device=device)
+        self.on_device = bool(getattr(optimizer, "_step_supports_amp_scaling", False))
+        if self.on_device:
+            optimizer.found_inf = self.bad  # pyright: ignore[reportAttributeAccessIssue]
+            optimizer.grad_scale = None  # pyright: ignore[reportAttributeAccessIssue]
+
+    def allows(self, loss: Tensor) -> bool:
+        """Note whether loss and gradients are finite; False only where the optimiser cannot skip by itself."""
+        found = [p.grad for p in self.parameters if p.grad is not None]
+        with torch.no_grad():
+            torch._amp_foreach_non_finite_check_and_unscale_(found, self.bad, self._one)
+            torch.maximum(self.bad, (~torch.isfinite(loss)).to(self.bad.dtype), out=self.bad)
+        return self.on_device or not bool(self.bad)
+
+
+class _Critics:
+    """The hooks with a critic and their optimisers."""
+
+    def __init__(self, hooks: Sequence[Hook]) -> None:
+        self.hooks = hooks
+        self.parameters = [list(hook.critic_parameters()) for hook in hooks]
+        self.optimizers = {
+            hook.name: hook.make_optimizer(parameters)
+            for hook, parameters in zip(hooks, self.parameters, strict=True)
+        }
+
+    def step(self, terms: Any, batch: Batch, guard: _Guard | None) -> dict[str, Tensor]:
+        """Move every critic once on detached terms; return their losses."""
+        losses: dict[str, Tensor] = {}
+        for hook, parameters in zip(self.hooks, self.parameters, strict=True):
+            loss = hook.critic_loss(terms, batch)
+            if loss is None:
+                continue
+            found = torch.autograd.grad(loss, parameters, allow_unused=True)
+            for parameter, gradient in zip(parameters, found, strict=True):
+                parameter.grad = gradient
+            losses[f"{hook.name}_critic"] = loss.detach()
+            if guard is not None:
+                torch.maximum(guard.bad, (~torch.isfinite(loss.detach())).float(), out=guard.bad)
+                if bool(guard.bad):
+                    continue
+            self.optimizers[hook.name].step()
+            hook.after_critic_step()
+        return losses
+
+
+def _modules(*programs: Program) -> list[nn.Module]:
+    owners = [owner(program) for program in programs]
+    return [module for module in owners if isinstance(module, nn.Module)]
+
+
+def _one_of(name: str, value: str, accepted: Sequence[str]) -> None:
+    if value not in accepted:
+        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(accepted)}")
+
+
+def _flatten(
+    args: tuple[Any, ...], batch: Batch | None
+) -> tuple[
+    list[Tensor], Any, Callable[[list[Tensor]], tuple[tuple[Any, ...], Mapping[str, Any] | None]]
+]:
+    """Split the arguments into tensors, a key of everything else, and a function that puts them together."""
+    leaves, spec = pytree.tree_flatten((args, None if batch is None else dict(batch)))
+    places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+    tensors = [leaves[i] for i in places]
+    fixed = tuple(leaf for leaf in leaves if not isinstance(leaf, Tensor))
+    key = (spec, fixed, tuple((t.shape, t.dtype, t.device) for t in tensors))
+
+    def rebuild(new: list[Tensor]) -> tuple[tuple[Any, ...], Mapping[str, Any] | None]:
+        filled = list(leaves)
+        for i, tensor in zip(places, new, strict=True):
+            filled[i] = tensor
+        return pytree.tree_unflatten(filled, spec)
+
+    return tensors, key, rebuild
+
+
+def _fork_rng(parameters: Sequence[Tensor]) -> Any:
+    devices = {p.device for p in parameters if p.is_cuda}
+    return torch.random.fork_rng(devices=list(devices))
+
+
+def _compare(graph: Any, function: Any, parameters: list[Tensor], inputs: list[Tensor]) -> None:
+    """Refuse a recording that gives another loss than an eager run on other noise than it was recorded with."""
+    losses = []
+    for run in (function, graph):
+        torch.manual_seed(20_001)
+        losses.append(run(parameters, inputs)[0][0].detach())
+    if not torch.allclose(losses[0], losses[1], rtol=1e-4, atol=1e-6, equal_nan=True):
+        raise NotStaticError(
+            f"the recording gives a loss of {losses[1]:.6g} where an eager run gives {losses[0]:.6g}"
+        )
