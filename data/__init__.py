@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .batches import Batches
     from .bits import PackedBits
     from .dataset import Dataset, Splits, describe
-    from .errors import DataError, DownloadError
+    from .errors import DataError, DataWarning, DownloadError
     from .freezing import freeze
     from .loading import load
 
@@ -22,6 +22,7 @@ __all__ = [
     "Batches",
     "Binarise",
     "DataError",
+    "DataWarning",
     "Dataset",
     "DownloadError",
     "PackedBits",
@@ -38,7 +39,7 @@ _HOMES = {
     "batches": ("Batches",),
     "bits": ("PackedBits",),
     "dataset": ("Dataset", "Splits", "describe"),
-    "errors": ("DataError", "DownloadError"),
+    "errors": ("DataError", "DataWarning", "DownloadError"),
     "freezing": ("freeze",),
     "loading": ("load",),
 }

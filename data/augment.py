@@ -17,7 +17,8 @@ class Binarise:
     """Make the pixels 0 or 1.
 
     `dynamic` draws each pixel with its grey value as the probability of 1, anew at every step
-    (Burda et al. 2016, https://arxiv.org/abs/1509.00519, section 5); `threshold` cuts at 0.5.
+    (Burda et al. 2016, https://arxiv.org/abs/1509.00519, section 5), rounded up to 16 bits;
+    `threshold` cuts at 0.5.
 
     Raises:
         ValueError: If `how` is none of these.
@@ -33,7 +34,15 @@ class Binarise:
         """Return `x`, float in [0, 1], with values 0 and 1 only, in its shape."""
         if self.how == "threshold":
             return (x >= 0.5).to(x.dtype)
-        return (torch.rand(x.shape, generator=generator, device=x.device) < x).to(x.dtype)
+        level = torch.add(x.new_tensor(-32768.0), x, alpha=65536)
+        return torch.gt(level, _words(x, generator), out=torch.empty_like(x))
+
+
+def _words(x: Tensor, generator: Generator) -> Tensor:
+    """Draw uniform 16-bit integers in the shape of `x`, four at a time, for speed."""
+    draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64, device=x.device)
+    draws.random_(-(2**63), None, generator=generator)
+    return draws.view(torch.int16)[: x.numel()].view(x.shape)
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from .augment import Binarise, Transform
 from .bits import PackedBits
 from .dataset import Dataset
+from .seeds import check_seed, derive_seed
 
 _KEYS = {"labels": "label", "factors": "factors", "groups": "group", "lengths": "length"}
 _ORDER, _NOISE = 0, 1  # what a stream of random numbers is for
@@ -76,8 +76,9 @@ class Batches:
         """Return the batch of `step`, counted from 0 over all epochs.
 
         Returns:
-            `x`: float32 `(B, C, H, W)` or `(B, T, C, H, W)` in [0, 1]; `index`: int64 `(B,)`, which
-            data they are; and `label`, `factors`, `group`, `length` where the data have them.
+            `x`: float32 `(B, C, H, W)` or `(B, T, C, H, W)` in [0, 1]; `index`: int64 `(B,)`,
+            which data they are; and `label`, `factors`, `group`, `length` where the data have
+            them.
 
         Raises:
             ValueError: If `step` is negative.
@@ -135,14 +136,3 @@ class Batches:
         for transform in self._transforms:
             x = transform(x, self._noise)
         return x
-
-
-def check_seed(seed: int) -> None:
-    """Raise `ValueError` unless `seed` is one that every generator takes."""
-    if not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed is {seed}; expected an integer from 0 to 2**32 - 1")
-
-
-def derive_seed(*keys: int) -> int:
-    """Return 63 well-mixed bits that depend on all of `keys`."""
-    return int(np.random.SeedSequence(keys).generate_state(1, np.uint64)[0] >> 1)

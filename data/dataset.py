@@ -27,7 +27,8 @@ class Dataset:
         factor_sizes: Number of values of each factor; 0 where it is continuous.
         groups: int64 `(N,)`; data of one group never fall into different splits.
         lengths: Number of true frames of each sequence, int64 `(S,)`, 1 to `T`.
-        dynamic: The pixels are probabilities: `Batches` draws binary images from them at every step.
+        dynamic: The pixels are probabilities, from which `Batches` draws binary images anew at
+            every step.
 
     Raises:
         DataError: If the parts do not fit together.
@@ -71,13 +72,13 @@ class Dataset:
 
     @cached_property
     def kind(self) -> str:
-        """`binary` (0 and 255 only, or drawn binary by `dynamic`), `grey` (one channel) or `colour`."""
+        """`binary` (only 0 and 255, or `dynamic`), `grey` (one channel) or `colour`."""
         if self.dynamic or isinstance(self.images, PackedBits) or _is_binary(self.images):
             return "binary"
         return "grey" if self.shape[0] == 1 else "colour"
 
     def pixels(self, indices: Tensor) -> Tensor:
-        """Return the images at `indices`, int64 `(B,)`, as uint8 `(B, C, H, W)` or `(B, T, C, H, W)`."""
+        """Return the images at `indices`, int64 `(B,)`, as uint8 `(B, ...)`."""
         if isinstance(self.images, PackedBits):
             return self.images.unpack(indices).to(torch.uint8).mul_(255)
         return self.images.index_select(0, indices)
@@ -95,7 +96,7 @@ class Dataset:
         return replace(self, images=self.images.to(device), **known)
 
     def annotations(self) -> dict[str, Tensor]:
-        """Return those of labels, factors, groups and lengths that the data have, by field name."""
+        """Return which of labels, factors, groups and lengths the data have, by field name."""
         return {name: value for name in _ANNOTATIONS if (value := getattr(self, name)) is not None}
 
 

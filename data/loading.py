@@ -1,17 +1,104 @@
 """From a name or a path to the three splits."""
 
+from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 
-from .dataset import Splits
-from .digits import mnist_small
+from .augment import Binarise
+from .dataset import Dataset, Splits
+from .dsprites import dsprites, dsprites_small
 from .errors import DataError
+from .folder import read_folder
+from .freezing import freeze
+from .idx import find_idx, idx_prefix, read_idx_pair
+from .mnist import fashion_mnist, mnist, mnist_small
+from .oddities import warn_of_oddities
+from .seeds import check_seed
 from .sources import SOURCES
+from .splitting import carve, split
+from .user_arrays import read_npz
 
-_BY_NAME = {"mnist-small": mnist_small}
+_BY_NAME = {
+    "mnist-small": mnist_small,
+    "mnist": mnist,
+    "fashion-mnist": fashion_mnist,
+    "dsprites-small": dsprites_small,
+    "dsprites": dsprites,
+}
 
 
 def load(source: str | Path, *, seed: int = 0, binarise: str | None = None) -> Splits:
-    """TODO."""
-    if source in _BY_NAME:
-        return _BY_NAME[str(source)](seed)
-    raise DataError(f"data are {str(source)!r}; expected one of {', '.join(SOURCES)}, or a path")
+    """Load data and cut them into training, validation and test parts.
+
+    Args:
+        source: A name of `SOURCES`, or a path of the user's own: an `.npz` file, a folder of image
+            files whose subfolders are labels, or idx files by folder or by prefix.
+        seed: Chooses the validation data, and the test data where the source has no test part of
+            its own; 0 to 2**32 - 1.
+        binarise: `threshold` cuts the pixels at 0.5. `dynamic` draws the test and validation
+            images once, by `seed`, and leaves it to `Batches` to draw the training images at every
+            step.
+
+    Raises:
+        DataError: If there is no such source, or the data cannot be used as they are.
+        DownloadError: If a file cannot be fetched.
+        ValueError: If `seed` or `binarise` is out of range.
+    """
+    check_seed(seed)
+    if binarise not in (None, "dynamic", "threshold"):
+        raise ValueError(f"binarise is {binarise!r}; expected None, 'dynamic' or 'threshold'")
+    if str(source) in _BY_NAME:
+        splits = _BY_NAME[str(source)](seed)
+    else:
+        splits = _own(Path(source), seed)
+        warn_of_oddities(splits)
+    return splits if binarise is None else _binarised(splits, binarise, seed)
+
+
+def _own(path: Path, seed: int) -> Splits:
+    prefix = idx_prefix(path)
+    if prefix is not None:
+        return split(read_idx_pair(prefix, prefix.name), seed)
+    if not path.exists():
+        close = get_close_matches(str(path), SOURCES, n=1)
+        hint = f"Did you mean {close[0]}?" if close else "See that the path is right."
+        raise DataError(
+            f"data are {str(path)!r}; expected one of {', '.join(SOURCES)}, or a path. {hint}"
+        )
+    if path.is_dir():
+        files = find_idx(path)
+        return _idx_folder(path, sorted(files), seed) if files else split(read_folder(path), seed)
+    if path.suffix == ".npz":
+        return split(read_npz(path), seed)
+    raise DataError(
+        f"data are {str(path)!r}; expected an .npz file, idx files or a folder of images. "
+        "Convert them to one of these."
+    )
+
+
+def _idx_folder(folder: Path, prefixes: list[str], seed: int) -> Splits:
+    if len(prefixes) == 1:
+        return split(read_idx_pair(folder / prefixes[0], folder.name), seed)
+    if prefixes not in (["t10k", "train"], ["test", "train"]):
+        raise DataError(
+            f"idx files of {folder} are {', '.join(prefixes)}; expected one prefix, or train with "
+            "t10k or test. Give the path of one prefix instead of the folder."
+        )
+    test, train = (read_idx_pair(folder / prefix, folder.name) for prefix in prefixes)
+    return carve(train, test, max(1, len(train) // 10), seed)
+
+
+def _binarised(splits: Splits, how: str, seed: int) -> Splits:
+    if how == "threshold":
+        cut = (Binarise("threshold"),)
+        parts = (splits.train, splits.validation, splits.test)
+        return Splits(*(freeze(part, cut, seed) for part in parts))
+    return Splits(
+        replace(splits.train, dynamic=True),
+        _drawn(splits.validation, seed),
+        _drawn(splits.test, seed),
+    )
+
+
+def _drawn(data: Dataset, seed: int) -> Dataset:
+    return freeze(replace(data, dynamic=True), (), seed)

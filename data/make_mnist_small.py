@@ -1,6 +1,7 @@
 """Make `mnist_small.npz` from the four files of MNIST in `$UNBRAID_DATA/mnist`.
 
-The first 1000 training and the first 200 test images of every digit after a shuffle by seed 0, in shuffled order.
+It has the first 1000 training and the first 200 test images of every digit after a shuffle by
+seed 0.
 """
 
 import gzip

@@ -1,0 +1,91 @@
+"""dSprites: the original file where there is one, otherwise drawn once and kept in the cache."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from .bits import PackedBits
+from .dataset import Dataset, Splits
+from .download import Remote, cache_folder, find_local
+from .dsprites_render import COUNT, FACTOR_NAMES, FACTOR_SIZES, SIDE, factors_of, render
+from .npz import open_array, open_npz
+from .splitting import split
+
+_ORIGINAL = Remote(
+    "dsprites/dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz",
+    "https://github.com/google-deepmind/dsprites-dataset/raw/master/"
+    "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz",
+    "md5:7da33b31b13a06f4b04a70402ce90c2e",
+)
+_CHUNK = 1024  # images that are drawn together: one shape, size and angle
+_ROW = SIDE * SIDE // 8  # bytes of a packed image
+_SMALL = 20_000
+_SMALL_SEED = 0
+
+
+def dsprites(seed: int) -> Splits:
+    """Return all 737 280 images, packed: 360 MiB. The first call without the file draws them."""
+    cached = cache_folder() / "dsprites" / "bits-v1.npy"
+    if not cached.is_file():
+        _write_bits(cached)
+    bits = np.load(cached, mmap_mode="c", allow_pickle=False)
+    return split(_dataset(torch.from_numpy(bits), np.arange(COUNT), "dsprites"), seed)
+
+
+def dsprites_small(seed: int) -> Splits:
+    """Return 20 000 of the images, the same for every `seed`, drawn on the spot."""
+    indices = np.sort(np.random.default_rng(_SMALL_SEED).choice(COUNT, _SMALL, replace=False))
+    chunks = np.array_split(indices, -(-_SMALL // _CHUNK))
+    bits = np.concatenate([_pack(render(factors_of(chunk))) for chunk in chunks])
+    return split(_dataset(torch.from_numpy(bits), indices, "dsprites-small"), seed)
+
+
+def _dataset(bits: torch.Tensor, indices: np.ndarray, name: str) -> Dataset:
+    return Dataset(
+        PackedBits(bits, (1, SIDE, SIDE)),
+        name,
+        factors=torch.from_numpy(factors_of(indices)),
+        factor_names=FACTOR_NAMES,
+        factor_sizes=FACTOR_SIZES,
+    )
+
+
+def _pack(images: np.ndarray) -> np.ndarray:
+    return np.packbits(images.reshape(len(images), -1), axis=1)
+
+
+def _write_bits(target: Path) -> None:
+    """Write all packed images to `target`, which is there only when it is whole."""
+    original = find_local(_ORIGINAL)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, suffix=".part")
+    os.close(handle)
+    try:
+        bits = np.lib.format.open_memmap(name, "w+", np.uint8, (COUNT, _ROW))
+        if original is None:
+            _draw(bits)
+        else:
+            _copy(original, bits)
+        bits.flush()
+        os.replace(name, target)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _draw(bits: np.ndarray) -> None:
+    starts = tqdm(range(0, COUNT, _CHUNK), desc="drawing dsprites", file=sys.stderr)
+    for start in starts:
+        bits[start : start + _CHUNK] = _pack(render(factors_of(np.arange(start, start + _CHUNK))))
+
+
+def _copy(original: Path, bits: np.ndarray) -> None:
+    """Pack the images of the original file, 3 GB when unpacked, piece by piece."""
+    with open_npz(original) as archive, open_array(archive, "imgs") as (file, _, _, _):
+        for start in range(0, COUNT, _CHUNK):
+            piece = np.frombuffer(file.read(_CHUNK * SIDE * SIDE), np.uint8)
+            bits[start : start + _CHUNK] = _pack(piece.reshape(_CHUNK, SIDE, SIDE))
