@@ -34,19 +34,20 @@ def activation(name: str) -> nn.Module:
     return _entry(name).make()
 
 
-def initialise(layer: nn.Module, gain: float, stride: int = 1) -> None:
-    """Draw a layer's weights by Glorot's rule and set its bias to zero.
+def initialise(layer: nn.Module, gain: float = 1.0) -> nn.Module:
+    """Draw a layer's weights by Glorot's rule, set its bias to zero, and return the layer.
 
-    Source: Glorot & Bengio (2010), eq. 16, times `gain`.
+    Source: Glorot & Bengio (2010), eq. 16, times `gain`. An output of a transposed convolution
+    meets one tap in `stride ** 2` only, so its weights are larger by the stride.
 
     Args:
         layer: A linear or convolutional layer, changed in place.
         gain: Factor of the standard deviation of the weights.
-        stride: Stride of a transposed convolution, of whose taps only one in `stride ** 2` meets
-            an output; the weights are that much larger.
     """
+    stride = layer.stride[0] if isinstance(layer, nn.ConvTranspose2d) else 1
     nn.init.xavier_uniform_(layer.get_parameter("weight"), gain * stride)
     nn.init.zeros_(layer.get_parameter("bias"))
+    return layer
 
 
 def gain(name: str) -> float:

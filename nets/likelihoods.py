@@ -3,11 +3,22 @@
 from difflib import get_close_matches
 from typing import Any
 
-from .bernoulli import Bernoulli
+from .bernoulli import Bernoulli, BernoulliGrey
+from .continuous_bernoulli import ContinuousBernoulli
+from .discretised_logistic import DiscretisedLogistic
 from .likelihood import Likelihood
+from .normal import Normal, NormalLearned
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {
-    likelihood.name: likelihood for likelihood in (Bernoulli,)
+    likelihood.name: likelihood
+    for likelihood in (
+        Bernoulli,
+        ContinuousBernoulli,
+        Normal,
+        NormalLearned,
+        DiscretisedLogistic,
+        BernoulliGrey,
+    )
 }
 
 _DEFAULTS = {

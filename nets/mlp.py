@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 
-from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor, nn
 
 from .activations import activation as make_activation
 from .activations import at_least_float32, gain, initialise
+from .decoder import Decoder
+from .encoder import Encoder
 from .likelihood import Likelihood
-from .posterior import diagonal_normal
-from .shapes import Shape, check_image, check_shape
+from .shapes import Shape
 
 
 def mlp(sizes: Sequence[int], activation: str = "relu") -> nn.Sequential:
@@ -28,14 +28,13 @@ def mlp(sizes: Sequence[int], activation: str = "relu") -> nn.Sequential:
         raise ValueError(f"sizes is {tuple(sizes)}; expected at least two. Give input and output.")
     layers: list[nn.Module] = []
     for width, next_width in pairwise(sizes):
-        linear = nn.Linear(width, next_width)
-        initialise(linear, gain(activation))
+        linear = initialise(nn.Linear(width, next_width), gain(activation))
         layers += [linear, make_activation(activation)]
-    initialise(layers[-2], gain=1.0)
+    initialise(layers[-2])
     return nn.Sequential(*layers[:-1])
 
 
-class MLPEncoder(nn.Module):
+class MLPEncoder(Encoder):
     """Map images to a diagonal Normal over codes with a fully connected net.
 
     Args:
@@ -52,18 +51,15 @@ class MLPEncoder(nn.Module):
         hidden: Sequence[int] = (512, 256),
         activation: str = "relu",
     ) -> None:
-        super().__init__()
-        self.shape = check_shape(shape)
-        self.latent_dim = latent_dim
-        self.net = mlp((prod(self.shape), *hidden, 2 * latent_dim), activation)
+        super().__init__(shape, latent_dim)
+        self.net = mlp((prod(shape), *hidden, 2 * latent_dim), activation)
 
-    def forward(self, x: Tensor) -> TorchDistributionMixin:
-        """Return the Normal, batch `(...)` and event `(K,)`, of images `x` `(..., C, H, W)`."""
-        check_image(x, self.shape)
-        return diagonal_normal(self.net(x.flatten(-3)))
+    def raw(self, x: Tensor) -> Tensor:
+        """Return the inputs `(..., 2K)` of the Normal for images `x` `(..., C, H, W)`."""
+        return self.net(x.flatten(-3))
 
 
-class MLPDecoder(nn.Module):
+class MLPDecoder(Decoder):
     """Map codes to a distribution of images with a fully connected net.
 
     Args:
@@ -82,17 +78,9 @@ class MLPDecoder(nn.Module):
         hidden: Sequence[int] = (256, 512),
         activation: str = "relu",
     ) -> None:
-        super().__init__()
-        self.shape = check_shape(shape)
-        self.latent_dim = latent_dim
-        self.likelihood = likelihood
-        self._raw_shape = (likelihood.raw_channels, *self.shape[1:])
-        self.net = mlp((latent_dim, *hidden, prod(self._raw_shape)), activation)
+        super().__init__(latent_dim, shape, likelihood)
+        self.net = mlp((latent_dim, *hidden, prod(self.raw_shape)), activation)
 
     def raw(self, z: Tensor) -> Tensor:
         """Return the likelihood's input `(..., P, H, W)` for codes `z` `(..., K)`."""
-        return at_least_float32(self.net(z)).view(z.shape[:-1] + self._raw_shape)
-
-    def forward(self, z: Tensor) -> TorchDistributionMixin:
-        """Return the distribution of images, event `(C, H, W)`, for codes `z` `(..., K)`."""
-        return self.likelihood(self.raw(z))
+        return at_least_float32(self.net(z)).view(z.shape[:-1] + self.raw_shape)
