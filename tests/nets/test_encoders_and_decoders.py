@@ -102,8 +102,8 @@ def test_convolutional_nets_have_the_documented_stages(size, stages):
 def test_every_pixel_reaches_the_code(make_encoder):
     encoder = make_encoder((2, 11, 15), 4).double()
     x = torch.rand(6, 2, 11, 15, dtype=torch.float64, requires_grad=True)
-    encoder(x).base_dist.loc.square().sum().backward()
-    assert (x.grad.abs().sum(0) > 0).all()
+    (gradient,) = torch.autograd.grad(encoder(x).base_dist.loc.square().sum(), x)
+    assert (gradient.abs().sum(0) > 0).all()
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky-relu", "tanh", "silu", "softplus"])
@@ -138,8 +138,9 @@ def test_encoder_stays_finite_for_extreme_images(size):
     assert torch.isfinite(posterior.loc).all()
     assert torch.isfinite(posterior.scale).all()
     assert (posterior.scale >= 1e-6).all()
-    (posterior.scale.sum() + posterior.loc.sum()).backward()
-    assert all(torch.isfinite(parameter.grad).all() for parameter in encoder.parameters())
+    total = posterior.scale.sum() + posterior.loc.sum()
+    gradients = torch.autograd.grad(total, [*encoder.parameters()])
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
 
 
 @both_encoders
@@ -173,7 +174,8 @@ def test_double_nets_agree_with_float_ones(make_encoder, make_decoder, name):
     x = torch.randint(0, 2, (7, *shape)).float()
     z = torch.randn(2, 7, 5)
     code, density = encoder(x).base_dist, decoder(z).log_prob(x)
-    encoder.double(), decoder.double()
+    encoder.double()
+    decoder.double()
     x, z = x.double(), z.double()
     code_double, density_double = encoder(x).base_dist, decoder(z).log_prob(x)
     assert code_double.scale.dtype == density_double.dtype == torch.float64
@@ -241,9 +243,9 @@ def test_encoder_refuses_what_is_no_image_shape(make_encoder, shape):
 
 @pytest.mark.parametrize("shape", [(1, 7, 28), (1, 28, 7), (3, 1, 1)])
 def test_convolutional_nets_refuse_small_images(shape):
-    with pytest.raises(ValueError, match="expected height and width of at least 8. Use fully"):
+    with pytest.raises(ValueError, match="expected height and width of at least 8"):
         ConvEncoder(shape, 5)
-    with pytest.raises(ValueError, match="expected height and width of at least 8. Use fully"):
+    with pytest.raises(ValueError, match="expected height and width of at least 8"):
         ConvDecoder(5, shape, make_likelihood("bernoulli", shape[0]))
 
 
