@@ -13,7 +13,7 @@ _ANNOTATIONS = ("labels", "factors", "groups", "lengths")
 _CHUNK = 1024  # images that are looked at together to find out their kind
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Images `(N, C, H, W)` or sequences `(S, T, C, H, W)`, with what is known about each of them.
 
@@ -53,6 +53,9 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __repr__(self) -> str:
+        return f"<Dataset {describe(self)}>"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -119,7 +122,8 @@ def describe(dataset: Dataset) -> str:
     if dataset.labels is not None:
         parts.append(f"{len(dataset.label_names)} labels")
     if dataset.factors is not None:
-        parts.append("factors " + " ".join(dataset.factor_names))
+        names = dataset.factor_names
+        parts.append(f"{len(names)} factors ({', '.join(names)})")
     if dataset.groups is not None:
         parts.append(f"{len(dataset.groups.unique())} groups")
     return ", ".join(parts)

@@ -15,7 +15,7 @@ _PIXELS = ("images", "sequences")
 _KEYS = (*_PIXELS, "labels", "factors", "factor_names", "groups", "lengths")
 _CHANNELS = (1, 3)
 _CHUNK = 2**20  # pixels that are converted at a time
-_ROUNDING = 1e-3 / 255  # a change that comes from float16 or float32 alone
+_ROUNDING = 1e-3 / 255  # a change that comes from float32 alone
 
 
 def read_npz(path: Path) -> Dataset:

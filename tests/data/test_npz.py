@@ -1,0 +1,223 @@
+# pyright: reportMissingImports=false, reportOptionalMemberAccess=false
+import io
+import struct
+import warnings
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+
+from unbraid.data import DataError, DataWarning, load
+from unbraid.data.user_arrays import read_npz
+
+GREY = np.random.default_rng(0).integers(0, 256, (12, 9, 11), np.uint8)
+COLOUR = np.random.default_rng(1).integers(0, 256, (12, 9, 11, 3), np.uint8)
+CLIPS = np.random.default_rng(2).integers(0, 256, (6, 4, 9, 11), np.uint8)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def save(**arrays):
+        np.savez_compressed(tmp_path / "mine.npz", **arrays)
+        return tmp_path / "mine.npz"
+
+    return save
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (GREY, GREY[:, None]),
+        (GREY[:, None], GREY[:, None]),
+        (GREY[..., None], GREY[:, None]),
+        (COLOUR, COLOUR.transpose(0, 3, 1, 2)),
+        (COLOUR.transpose(0, 3, 1, 2), COLOUR.transpose(0, 3, 1, 2)),
+        (np.asfortranarray(GREY), GREY[:, None]),
+    ],
+)
+def test_layouts_of_images(write, array, expected):
+    data = read_npz(write(images=array))
+    assert data.name == "mine" and np.array_equal(data.images.numpy(), expected)
+
+
+@pytest.mark.parametrize("layout", [CLIPS, CLIPS[:, :, None], CLIPS[..., None]])
+def test_layouts_of_sequences(write, layout):
+    lengths = np.array([4, 3, 1, 4, 2, 4], np.int32)
+    data = read_npz(write(sequences=layout, lengths=lengths))
+    assert data.is_sequence and np.array_equal(data.images.numpy(), CLIPS[:, :, None])
+    assert data.lengths.tolist() == lengths.tolist()
+
+
+@pytest.mark.parametrize(
+    "pixels", [GREY.astype(np.float32) / 255, GREY / 255, GREY.astype(np.int64), GREY]
+)
+def test_pixels_of_any_exact_kind_become_the_same_bytes(write, pixels):
+    assert np.array_equal(read_npz(write(images=pixels)).images[:, 0].numpy(), GREY)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.float32, np.int32])
+def test_zeros_and_ones_are_black_and_white(write, dtype):
+    mask = GREY > 127
+    data = read_npz(write(images=mask.astype(dtype)))
+    assert data.kind == "binary" and np.array_equal(data.images[:, 0].numpy(), mask * 255)
+
+
+def test_rounding_to_8_bits_is_said(write):
+    fine = np.linspace(0, 1, 12 * 9 * 11).reshape(12, 9, 11)
+    with pytest.warns(DataWarning, match=r"rounded to 8 bits; the largest change is 0\.002"):
+        data = read_npz(write(images=fine))
+    assert np.array_equal(data.images[:, 0].numpy(), np.rint(fine * 255))
+
+
+def test_what_is_known_about_the_data_is_read(write):
+    factors = np.stack([np.arange(12) % 3 * 5, np.arange(12)], axis=1)
+    data = read_npz(
+        write(
+            images=GREY,
+            labels=np.arange(12) % 4,
+            factors=factors,
+            factor_names=np.array(["angle", "place"]),
+            groups=np.array(["ann", "bob", "cy"] * 4),
+        )
+    )
+    assert data.labels.tolist() == [0, 1, 2, 3] * 3
+    assert data.factors.tolist() == [[k % 3, k] for k in range(12)]
+    assert data.factor_names == ("angle", "place") and data.factor_sizes == (3, 12)
+    assert data.groups.tolist() == [0, 1, 2] * 4
+
+
+def test_continuous_factors_stay_so(write):
+    values = np.random.default_rng(0).normal(size=(12, 2))
+    data = read_npz(write(images=GREY, factors=values))
+    assert data.factors.dtype == torch.float32 and data.factor_sizes == (0, 0)
+    assert np.array_equal(data.factors.numpy(), values.astype(np.float32))
+
+
+def test_labels_may_be_words(write):
+    data = read_npz(write(images=GREY, labels=np.array(["dog", "cat", "eel"] * 4)))
+    assert data.label_names == ("cat", "dog", "eel") and data.labels[:3].tolist() == [1, 0, 2]
+
+
+def test_unknown_keys_are_said(write):
+    with pytest.warns(DataWarning, match=r"keys lables of .*mine.npz are not used; known keys"):
+        read_npz(write(images=GREY, lables=np.arange(12)))
+
+
+def with_bad(value):
+    images = GREY / 255
+    images[7, 3, 4:6] = value
+    return images
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"images": with_bad(np.nan)}, r"images\[7\] in .* has 2 NaN or infinite of 99 values"),
+        ({"images": with_bad(-np.inf)}, r"images\[7\] in .* has 2 NaN or infinite of 99 values"),
+        ({"images": GREY.astype(float)}, r"range of images .* is \[0, 255\]; .*Divide by 255"),
+        ({"images": GREY / 127.5 - 1}, r"range of images .* is \[-1, 1\]; expected \[0, 1\]"),
+        ({"images": with_bad(1e30)}, r"range of images .*1e\+30\]; .*Rescale them"),
+        ({"images": GREY.astype(int) + 1}, r"\[1, 256\]; expected \[0, 255\]"),
+        ({"images": GREY.astype(complex)}, "dtype of images .* is complex128; expected bool"),
+        ({"images": GREY.astype("U3")}, "dtype of images .* is <U3; expected bool"),
+        ({"images": GREY.reshape(12, 99)}, r"shape of images .* is \(12, 99\); expected \(N, H"),
+        ({"images": GREY[:, :3, :, None][..., [0, 0, 0]]}, "could be either of the last two"),
+        ({"images": COLOUR[..., :2]}, r"\(12, 9, 11, 2\); .* is none of these"),
+        ({"sequences": GREY}, r"shape of sequences .*; expected \(S, T, H, W\)"),
+        ({"images": GREY[:0]}, "no axis of length 0"),
+        ({"images": GREY[:, :0]}, "no axis of length 0"),
+        ({"pictures": GREY}, "keys of .* are pictures; expected either images or sequences"),
+        ({"images": GREY, "sequences": CLIPS}, "expected either images or sequences"),
+        ({"images": GREY, "labels": np.ones(12)}, "labels in .* are float64 of shape"),
+        ({"images": GREY, "labels": np.arange(11)}, "number of labels of mine is 11; expected 12"),
+        ({"images": GREY, "labels": np.arange(12) - 3}, r"labels\[0\] of mine is -3; expected"),
+        ({"images": GREY, "labels": np.arange(12) * 50}, "largest of 12 labels .* is 550"),
+        ({"images": GREY, "factors": np.arange(12)}, r"factors in .* of shape \(12,\); expected"),
+        ({"images": GREY, "factors": np.full((12, 2), np.nan)}, r"factors\[0\] in .* has 2 NaN"),
+        ({"images": GREY, "groups": np.ones(12)}, "groups in .* are float64"),
+        ({"images": GREY, "lengths": np.ones(12, int)}, "lengths of mine are given for images"),
+    ],
+)
+def test_bad_arrays_are_named(write, arrays, message):
+    with pytest.raises(DataError, match=message):
+        read_npz(write(**arrays))
+
+
+def test_objects_are_refused_unread(write):
+    arrays = {"images": np.array([GREY, "text"], dtype=object)}
+    with pytest.raises(DataError, match=r"dtype of images in .* is object; .* pickle.* refused"):
+        read_npz(write(**arrays))
+
+
+@pytest.mark.parametrize("keep", [0, 40, 300, -30])
+def test_cut_off_archives_are_named(write, keep):
+    path = write(images=GREY)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(DataError, match=r"mine.npz is cut off or damaged .* at \d+ bytes"):
+        read_npz(path)
+
+
+def test_flipped_bytes_are_found(write):
+    path = write(images=GREY)
+    data = bytearray(path.read_bytes())
+    data[500:510] = bytes(10)
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="is cut off or damaged"):
+        read_npz(path)
+
+
+def header(shape, dtype="|u1"):
+    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    text += b" " * (-(len(text) + 11) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
+
+
+def zipped(path, body):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("images.npy", body)
+    return path
+
+
+def test_a_header_that_claims_tebibytes_is_not_believed(tmp_path):
+    path = zipped(tmp_path / "bomb.npz", header((10**6, 1000, 1000), "<f4") + bytes(64))
+    with pytest.raises(DataError, match=r"is 64 bytes; expected 4000000000000 for the shape"):
+        read_npz(path)
+
+
+def test_an_archive_that_unpacks_to_more_than_is_allowed_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNBRAID_MAX_GIB", "0.001")
+    path = zipped(tmp_path / "bomb.npz", header((2000, 32, 32)) + bytes(2000 * 32 * 32))
+    assert path.stat().st_size < 10_000
+    with pytest.raises(
+        DataError, match=r"declares is 2048.* bytes; expected at most 1073741. Set"
+    ):
+        read_npz(path)
+
+
+@pytest.mark.parametrize("value", ["much", "-1", "nan"])
+def test_a_limit_that_is_no_number_is_named(write, monkeypatch, value):
+    monkeypatch.setenv("UNBRAID_MAX_GIB", value)
+    with pytest.raises(ValueError, match=f"UNBRAID_MAX_GIB is '{value}'; expected a positive"):
+        read_npz(write(images=GREY))
+
+
+def test_a_damaged_header_is_named(tmp_path):
+    path = zipped(tmp_path / "odd.npz", b"no array at all")
+    with pytest.raises(DataError, match=r"header of images in .*odd.npz is damaged"):
+        read_npz(path)
+
+
+def test_loading_splits_by_group_and_stays_silent_on_sound_data(write):
+    path = write(images=GREY, groups=np.arange(12) // 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        splits = load(path, seed=1)
+    parts = [set(part.groups.tolist()) for part in (splits.train, splits.validation, splits.test)]
+    assert sorted(group for part in parts for group in part) == list(range(6))
+
+
+def test_plain_arrays_in_memory_are_not_shared_with_the_file(write):
+    path = write(images=GREY)
+    read_npz(path).images.zero_()
+    assert np.array_equal(np.load(io.BytesIO(path.read_bytes()))["images"], GREY)
