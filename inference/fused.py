@@ -9,62 +9,71 @@ from torch import Tensor, fx
 from torch.optim import Adam, AdamW, Optimizer
 
 
+class AdamState:
+    """The moments and the step count of a torch Adam, shared by all compiled steps of it.
+
+    Args:
+        optimizer: An `Adam` or `AdamW` with one parameter group; its state is made where it has
+            none, and stays the optimiser's own, so that checkpoints see it.
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.group = optimizer.param_groups[0]
+        self.decoupled = isinstance(optimizer, AdamW)
+        self.parameters = [p.detach() for p in self.group["params"]]
+        device = self.parameters[0].device
+        # One element rather than 0-dim: torch 2.13 compiles mutated 0-dim float64 inputs wrongly.
+        self.count = torch.zeros(1, dtype=torch.float32, device=device)
+        self._rate = torch.zeros(1, dtype=torch.float32, device=device)
+        self._rate_value: float | None = None
+        entries = [optimizer.state[p] for p in self.group["params"]]
+        for parameter, entry in zip(self.parameters, entries, strict=True):
+            if "step" in entry:
+                self.count.fill_(float(entry["step"]))
+            else:
+                entry["exp_avg"] = torch.zeros_like(parameter)
+                entry["exp_avg_sq"] = torch.zeros_like(parameter)
+            entry["step"] = self.count[0]
+        self.means = [entry["exp_avg"] for entry in entries]
+        self.squares = [entry["exp_avg_sq"] for entry in entries]
+
+    def rate(self) -> Tensor:
+        """The learning rate that the optimiser has now, `(1,)`."""
+        if self.group["lr"] != self._rate_value:
+            self._rate_value = self.group["lr"]
+            self._rate.fill_(self._rate_value)
+        return self._rate
+
+
 class FusedAdam:
-    """A compiled step of Adam (Kingma & Ba 2015, algorithm 1) or AdamW that shares its state with a torch optimiser.
+    """A compiled step of Adam (Kingma & Ba 2015, algorithm 1) or AdamW.
 
     Args:
         graph: The recorded `(parameters, inputs) -> (parts, gradients)`.
-        optimizer: An `Adam` or `AdamW` with one parameter group; its moments are used and kept up to date.
-        bad: Device float that is set to 1, for good, by a non-finite loss or gradient; updates then stop. Or None.
+        state: The optimiser's moments, which the step keeps up to date.
+        bad: Device float that a non-finite loss or gradient sets to 1 for good; updates then
+            stop. Or None.
     """
 
-    def __init__(self, graph: fx.GraphModule, optimizer: Optimizer, bad: Tensor | None) -> None:
-        self._optimizer, self._group = optimizer, optimizer.param_groups[0]
-        self._parameters = [p.detach() for p in self._group["params"]]
-        first = self._parameters[0]
-        # One element rather than 0-dim: torch 2.13 compiles mutated 0-dim float64 inputs wrongly.
-        self._count = torch.zeros(1, dtype=torch.float32, device=first.device)
-        self._rate = torch.zeros(1, dtype=torch.float32, device=first.device)
-        self._rate_value: float | None = None
-        self._bad = torch.zeros(1, device=first.device) if bad is None else bad.view(1)
-        self._moments = self._adopt_state()
-        self._step = torch.compile(
-            _whole_step(graph, self._group, decoupled=isinstance(optimizer, AdamW), guarded=bad is not None),
-            fullgraph=True,
-            dynamic=False,
-        )
+    def __init__(self, graph: fx.GraphModule, state: AdamState, bad: Tensor | None) -> None:
+        self._state = state
+        self._bad = torch.zeros_like(state.count) if bad is None else bad.view(1)
+        step = _whole_step(graph, state.group, state.decoupled, guarded=bad is not None)
+        self._step = torch.compile(step, fullgraph=True, dynamic=False)
 
     @staticmethod
     def fits(optimizer: Optimizer) -> bool:
-        """Whether an optimiser is a plain Adam or AdamW that this graph can stand for."""
+        """Whether an optimiser is a plain Adam or AdamW that this step can stand for."""
         if type(optimizer) not in (Adam, AdamW) or len(optimizer.param_groups) != 1:
             return False
         group = optimizer.param_groups[0]
         return not (group["amsgrad"] or group["maximize"] or isinstance(group["lr"], Tensor))
 
-    def _adopt_state(self) -> tuple[list[Tensor], list[Tensor]]:
-        """Take the optimiser's moments, or make them; its step counters become views of one tensor."""
-        state = self._optimizer.state
-        for parameter in self._group["params"]:
-            entry = state[parameter]
-            if "exp_avg" not in entry:
-                entry["exp_avg"] = torch.zeros_like(parameter, requires_grad=False)
-                entry["exp_avg_sq"] = torch.zeros_like(parameter, requires_grad=False)
-            else:
-                self._count.fill_(float(entry["step"]))
-        for parameter in self._group["params"]:
-            state[parameter]["step"] = self._count[0]
-        entries = [state[parameter] for parameter in self._group["params"]]
-        return [e["exp_avg"] for e in entries], [e["exp_avg_sq"] for e in entries]
-
     def __call__(self, inputs: list[Tensor]) -> Sequence[Tensor]:
         """Take one step; return the parts of the loss."""
-        if self._group["lr"] != self._rate_value:
-            self._rate_value = self._group["lr"]
-            self._rate.fill_(self._rate_value)
-        means, squares = self._moments
+        s = self._state
         return self._step(
-            self._parameters, means, squares, self._count, self._rate, self._bad, inputs
+            s.parameters, s.means, s.squares, s.count, s.rate(), self._bad, inputs
         )
 
 

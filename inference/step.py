@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from torch.utils import _pytree as pytree
 
 from .check import pair_parameters
-from .fused import FusedAdam
+from .fused import AdamState, FusedAdam
 from .hooks import Batch, Hook, has_critic
 from .objective import Objective, gradients
 from .recording import NotStaticError, ParameterSlots, record
@@ -71,6 +71,7 @@ class Step:
         self._slots = ParameterSlots(_modules(model, guide), self.parameters)
         self._compiled: dict[Any, Any] = {}
         self._names: list[str] = []
+        self._adam: AdamState | None = None
         self.size = 0
 
     def _possible_mode(self, mode: Mode) -> Mode:
@@ -188,7 +189,9 @@ class Step:
             return graph
         if self.mode == "compile":
             return torch.compile(graph, fullgraph=True, dynamic=False)
-        return FusedAdam(graph, self.optimizer, None if self.guard is None else self.guard.bad)
+        if self._adam is None:
+            self._adam = AdamState(self.optimizer)
+        return FusedAdam(graph, self._adam, None if self.guard is None else self.guard.bad)
 
 
 class _Guard:

@@ -1,3 +1,22 @@
-"""Pull the factors of variation in images and videos apart."""
+"""Pull the factors of variation in images and videos apart.
+
+The names below are imported when they are first used, so that `import unbraid` and the command line's help need no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .run import Run, load
+    from .training import train
 
 __version__ = "0.1.0.dev0"
+__all__ = ["Run", "__version__", "load", "train"]
+
+_HOMES = {"Run": ".run", "load": ".run", "train": ".training"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,18 @@
+"""Methods by name. This module imports no torch, so that a command line answers at once."""
+
+from .index import METHODS, Entry, find_method
+from .method import DataSpec, Method, Parts, load_method
+from .options import OptionError, in_range, read_options
+
+__all__ = [
+    "METHODS",
+    "DataSpec",
+    "Entry",
+    "Method",
+    "OptionError",
+    "Parts",
+    "find_method",
+    "in_range",
+    "load_method",
+    "read_options",
+]

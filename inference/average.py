@@ -1,0 +1,48 @@
+"""An exponential moving average of a pair's weights."""
+
+import copy
+
+import torch
+from torch import nn
+
+from .sites import Program, owner
+
+
+class AveragedPair:
+    """Copies of model and guide whose parameters follow the trained ones (Polyak averaging).
+
+    Args:
+        model: The trained model.
+        guide: The trained guide; what the two share, the copies share.
+        decay: Share of the old average that a step keeps, in (0, 1). It starts lower, as
+            `(1 + n) / (10 + n)` after n steps, so that the first weights are soon forgotten.
+
+    Raises:
+        ValueError: If `decay` is not between 0 and 1.
+    """
+
+    def __init__(self, model: Program, guide: Program, decay: float) -> None:
+        if not 0.0 < decay < 1.0:
+            raise ValueError(f"ema is {decay}; expected a number between 0 and 1, such as 0.999")
+        self.decay = decay
+        self.model, self.guide = copy.deepcopy((model, guide))
+        self._targets, self._sources = [], []
+        seen: set[int] = set()
+        for program, averaged in ((model, self.model), (guide, self.guide)):
+            pairs = zip(_parameters(averaged), _parameters(program), strict=True)
+            for target, source in pairs:
+                if id(target) not in seen:
+                    seen.add(id(target))
+                    self._targets.append(target.requires_grad_(False))
+                    self._sources.append(source)
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Move the averages towards the weights after `step` steps."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self._targets, self._sources, 1.0 - decay)
+
+
+def _parameters(program: Program) -> list[nn.Parameter]:
+    module = owner(program)
+    return list(module.parameters()) if isinstance(module, nn.Module) else []

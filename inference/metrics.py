@@ -1,0 +1,96 @@
+"""Training curves: kept on the device between logs, written as JSON lines."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Row = dict[str, Any]
+
+
+class StepLog:
+    """Scalars of the last steps, kept on the device, so that logging reads the host once per window.
+
+    Args:
+        window: Number of steps between two readings.
+        device: Where the scalars are.
+    """
+
+    def __init__(self, window: int, device: torch.device) -> None:
+        self._window, self._device = window, device
+        self._names: list[str] = []
+        self._rows = torch.empty(0)
+        self._count = 0
+
+    def add(self, parts: Mapping[str, Tensor], bad: Tensor) -> None:
+        """Note one step's scalars and whether the step was held back."""
+        if self._names != list(parts):
+            self._names = list(parts)
+            self._rows = torch.zeros(self._window, len(parts) + 1, device=self._device)
+            self._count = 0
+        values = [value.float() for value in parts.values()]
+        torch.stack([*values, bad], out=self._rows[self._count])
+        self._count += 1
+
+    @property
+    def full(self) -> bool:
+        """Whether a window of steps has been noted."""
+        return self._count >= self._window
+
+    def read(self) -> tuple[Row, int | None]:
+        """Return the means over the noted steps and how many of them went well before a bad one.
+
+        Returns:
+            The mean of each scalar, and the number of good steps before the first bad one, None where all were good.
+            Noted steps are then forgotten.
+        """
+        rows = self._rows[: self._count].double().cpu()
+        self._count = 0
+        bad = rows[:, -1].nonzero() if len(rows) else torch.empty(0)
+        means = rows[:, :-1].mean(0).tolist() if len(rows) else []
+        return dict(zip(self._names, means, strict=False)), int(bad[0]) if len(bad) else None
+
+
+class MetricsFile:
+    """A file of JSON lines, one row per log, each with its `step`.
+
+    Args:
+        path: The file; None keeps the rows in memory only.
+        resume_at: Rows of later steps are dropped, so that a resumed run leaves no gap and no double.
+    """
+
+    def __init__(self, path: Path | None, resume_at: int) -> None:
+        self.path = path
+        self.rows: list[Row] = []
+        if path is None:
+            return
+        if resume_at and path.exists():
+            self.rows = [row for row in read_metrics(path) if row["step"] <= resume_at]
+        path.write_text("".join(_line(row) for row in self.rows))
+
+    def add(self, row: Row) -> None:
+        """Add one row and write it out."""
+        self.rows.append(row)
+        if self.path is not None:
+            with self.path.open("a") as file:
+                file.write(_line(row))
+
+
+def read_metrics(path: Path) -> list[Row]:
+    """Read a file of JSON lines; a last line cut short by a crash is left out."""
+    rows = []
+    for line in path.read_text().splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def _line(row: Row) -> str:
+    finite = {k: v if not isinstance(v, float) or math.isfinite(v) else None for k, v in row.items()}
+    return json.dumps(finite, allow_nan=False) + "\n"

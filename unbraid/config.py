@@ -1,0 +1,144 @@
+"""The configuration of a run: everything that, with the versions, reproduces it. Imports no torch."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from unbraid.methods import OptionError, in_range
+
+FORMAT = 1
+DEFAULT_EPOCHS = 20
+
+
+class ConfigError(ValueError):
+    """A run folder's configuration is missing, damaged, newer than this version, or another run's."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a run is trained.
+
+    Args:
+        method: Name of the method; `unbraid methods` lists them.
+        data: Name of a set (`unbraid data` lists them) or path of your own: an .npz file, a
+            folder of images, or idx files.
+        options: The method's options by name; those not given have their defaults.
+        epochs: Passes over the training data; 20 unless epochs or steps are given.
+        steps: Steps in all, in place of epochs.
+        batch_size: Data per step.
+        learning_rate: Adam's learning rate at the start.
+        schedule: Course of the learning rate: constant, or cosine down to a hundredth.
+        clip_norm: Largest norm of the gradient.
+        ema: Decay of an average of the weights, which is then evaluated in place of the last ones.
+        binarise: dynamic draws black and white pixels anew at every step, by their grey values;
+            threshold cuts at 0.5. Validation and test images are drawn once, by the seed.
+        rotate: Rotate images at random by up to this many degrees.
+        translate: Shift images at random by up to this share of their size.
+        patience: Stop after this many validations without a better bound.
+        validate_every: Steps between validations; a tenth of all steps unless given.
+        seed: Seed of weights, batches and noise, 0 to 2**32 - 1.
+        device: auto, cpu, cuda, cuda:N or mps.
+        precision: bfloat16 runs the nets under autocast; densities stay in float32.
+        mode: How a step runs: record (fast, for methods without data-dependent control flow),
+            eager, compile or fused.
+    """
+
+    method: str
+    data: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    epochs: float | None = None
+    steps: int | None = None
+    batch_size: int = 100
+    learning_rate: float = 1e-3
+    schedule: Literal["constant", "cosine"] = "cosine"
+    clip_norm: float | None = None
+    ema: float | None = None
+    binarise: Literal["dynamic", "threshold"] | None = None
+    rotate: float = 0.0
+    translate: float = 0.0
+    patience: int | None = None
+    validate_every: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    mode: Literal["record", "eager", "compile", "fused"] = "record"
+
+    def __post_init__(self) -> None:
+        if self.epochs is not None and self.steps is not None:
+            raise OptionError("epochs and steps are both given; expected one of them. Drop one")
+        for name, low, high in (
+            ("steps", 1, None),
+            ("batch_size", 1, None),
+            ("patience", 1, None),
+            ("validate_every", 1, None),
+            ("seed", 0, 2**32 - 1),
+        ):
+            _integer(name, getattr(self, name), low, high)
+        for name, high in (("epochs", 1e9), ("learning_rate", 10.0), ("clip_norm", 1e9)):
+            value = getattr(self, name)
+            if value is not None:
+                in_range(name, value, 0.0, high, open_low=True)
+        in_range("rotate", self.rotate, 0.0, 180.0)
+        in_range("translate", self.translate, 0.0, 1.0)
+        if self.ema is not None:
+            in_range("ema", self.ema, 0.0, 0.999_999, open_low=True)
+
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """Number of steps of the whole run."""
+        if self.steps is not None:
+            return self.steps
+        epochs = DEFAULT_EPOCHS if self.epochs is None else self.epochs
+        return max(1, round(epochs * steps_per_epoch))
+
+    def command(self, out: str) -> str:
+        """The command line that trains this configuration."""
+        words = ["unbraid", "train", self.method, "--data", self.data, "--out", out]
+        default = TrainConfig(self.method, self.data)
+        for name, value in asdict(self).items():
+            if name in ("method", "data", "options") or value == getattr(default, name):
+                continue
+            words += [f"--{name.replace('_', '-')}", str(value)]
+        for name, value in self.options.items():
+            words += ["--set", f"{name}={_as_text(value)}"]
+        return " ".join(f"'{word}'" if " " in word else word for word in words)
+
+
+def _integer(name: str, value: int | None, low: int, high: int | None) -> None:
+    if value is None:
+        return
+    if type(value) is not int or value < low or (high is not None and value > high):
+        expected = (
+            f"an integer of at least {low}" if high is None else f"an integer from {low} to {high}"
+        )
+        raise OptionError(f"{name} is {value}; expected {expected}")
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return "none" if value is None else str(value)
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """Read a run folder's `config.json`.
+
+    Raises:
+        ConfigError: If there is none, it is damaged, or a newer version wrote it.
+    """
+    path = Path(folder) / "config.json"
+    if not path.is_file():
+        raise ConfigError(
+            f"{folder} has no config.json; expected the folder of a run. See --out of train"
+        )
+    try:
+        config = json.loads(path.read_text())
+        version = config["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} is damaged ({error}); expected JSON of a run") from error
+    if version != FORMAT:
+        raise ConfigError(
+            f"{path} has format {version}; expected {FORMAT}. Use the version of unbraid that wrote it"
+        )
+    return config

@@ -1,0 +1,77 @@
+"""Options and construction of the encoder and decoder that image methods share."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from unbraid.nets import (
+    ConvDecoder,
+    ConvEncoder,
+    Likelihood,
+    MLPDecoder,
+    MLPEncoder,
+    default_likelihood,
+    make_likelihood,
+)
+
+from .method import DataSpec
+from .options import OptionError, in_range
+
+
+@dataclass(frozen=True)
+class NetOptions:
+    """Nets and likelihood.
+
+    Args:
+        likelihood: `auto` follows the data: bernoulli (binary), continuous-bernoulli (grey),
+            discretised-logistic (colour).
+        nets: `mlp`, `conv`, or `auto`: convolutions from 32 x 32 pixels up.
+        hidden: Widths of the encoder's hidden layers, comma-separated; the decoder's are the
+            same in reverse.
+        channels: Channels of the encoder's convolutions, likewise.
+        activation: relu, leaky-relu, tanh, silu or softplus.
+    """
+
+    likelihood: str = "auto"
+    nets: Literal["auto", "mlp", "conv"] = "auto"
+    hidden: tuple[int, ...] = (512, 256)
+    channels: tuple[int, ...] = (32, 32, 64, 64)
+    activation: str = "relu"
+
+    def __post_init__(self) -> None:
+        for name in ("hidden", "channels"):
+            for width in getattr(self, name):
+                in_range(name, width, 1, 65_536)
+
+    def make_likelihood(self, data: DataSpec) -> Likelihood:
+        """Make the likelihood that the options or the data ask for."""
+        name = default_likelihood(data.kind) if self.likelihood == "auto" else self.likelihood
+        try:
+            return make_likelihood(name, data.shape[0])
+        except ValueError as error:
+            raise OptionError(str(error)) from error
+
+    def _convolves(self, data: DataSpec) -> bool:
+        return self.nets == "conv" or (self.nets == "auto" and min(data.shape[1:]) >= 32)
+
+    def make_encoder(self, data: DataSpec, latent_dim: int) -> nn.Module:
+        """Make an encoder of images to a Normal over codes `(..., latent_dim)`."""
+        if self._convolves(data):
+            return ConvEncoder(
+                data.shape, latent_dim, self.channels, self.hidden[-1], self.activation
+            )
+        return MLPEncoder(data.shape, latent_dim, self.hidden, self.activation)
+
+    def make_decoder(self, data: DataSpec, latent_dim: int, likelihood: Likelihood) -> nn.Module:
+        """Make a decoder of codes to the likelihood's distribution of images."""
+        if self._convolves(data):
+            return ConvDecoder(
+                latent_dim,
+                data.shape,
+                likelihood,
+                self.channels[::-1],
+                self.hidden[-1],
+                self.activation,
+            )
+        return MLPDecoder(latent_dim, data.shape, likelihood, self.hidden[::-1], self.activation)

@@ -1,0 +1,35 @@
+"""The list of methods: add a line here for a new one."""
+
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from .options import OptionError
+
+
+class Entry(NamedTuple):
+    """A method of the list: the module of its `Options` and `build`, and what it is in one line."""
+
+    module: str
+    summary: str
+
+
+METHODS: dict[str, Entry] = {
+    "vae": Entry("vae", "variational autoencoder (Kingma & Welling 2014)"),
+    "beta-vae": Entry(
+        "beta_vae",
+        "VAE with a weight or a capacity on its divergence (Higgins 2017, Burgess 2018)",
+    ),
+}
+
+
+def find_method(name: str) -> Entry:
+    """Return the entry of a method.
+
+    Raises:
+        OptionError: If there is no such method; names the nearest one.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    close = get_close_matches(name, METHODS, n=1)
+    hint = f"Did you mean {close[0]}?" if close else "Run `unbraid methods` for what each one is."
+    raise OptionError(f"method is {name!r}; expected one of {', '.join(METHODS)}. {hint}")

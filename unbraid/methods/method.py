@@ -1,0 +1,88 @@
+"""What a method is: options, and a function that builds its pair for given data."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .index import find_method
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from unbraid.inference import Hook, Weight
+    from unbraid.nets import Likelihood
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What a method may know of the data that it is built for.
+
+    Args:
+        shape: Image shape `(C, H, W)`.
+        kind: `"binary"`, `"grey"` or `"colour"`.
+        size: Number of training data (images, or sequences).
+        classes: Number of label classes, 0 without labels.
+        factor_sizes: Number of values of each true factor, 0 where continuous.
+        sequence_length: Number of frames, or None for images.
+    """
+
+    shape: tuple[int, int, int]
+    kind: str
+    size: int
+    classes: int = 0
+    factor_sizes: tuple[int, ...] = ()
+    sequence_length: int | None = None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A method, built: the pair and what its training adds.
+
+    Args:
+        model: The generative program.
+        guide: The inference program.
+        likelihood: The likelihood of its observed images, which checks the data before training.
+        weights: Weights of the objective's terms, by site.
+        hooks: Loss hooks.
+        keys: Keys of a batch that the pair takes, in order.
+        streams: Keys of further batches of the training data that each batch carries.
+    """
+
+    model: "nn.Module"
+    guide: "nn.Module"
+    likelihood: "Likelihood"
+    weights: Mapping[str, "float | Weight"] = field(default_factory=dict)
+    hooks: Sequence["Hook"] = ()
+    keys: tuple[str, ...] = ("x",)
+    streams: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method by name.
+
+    Args:
+        name: Its name on the command line.
+        summary: One line.
+        options: Dataclass of its settings.
+        build: Makes its parts from options and data.
+        citation: BibTeX of its paper.
+    """
+
+    name: str
+    summary: str
+    options: type
+    build: Callable[[Any, DataSpec], Parts]
+    citation: str
+
+
+def load_method(name: str) -> Method:
+    """Import a method's module and return the method.
+
+    Raises:
+        OptionError: If there is no such method.
+    """
+    entry = find_method(name)
+    module = import_module(f"{__package__}.{entry.module}")
+    return Method(name, entry.summary, module.Options, module.build, module.CITATION)

@@ -1,0 +1,90 @@
+"""Read a method's options from text, such as `--set latent_dim=10`."""
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+Options = TypeVar("Options")
+
+
+class OptionError(ValueError):
+    """A name or a value that the user gave is not one of those accepted."""
+
+
+def read_options(kind: type[Options], given: Mapping[str, Any]) -> Options:
+    """Make a method's options from names and values; text is read as the option's type.
+
+    Args:
+        kind: A dataclass with annotated fields.
+        given: Values by name: text from a command line, or values of the right type.
+
+    Raises:
+        OptionError: If a name is unknown, a value is not of its type, or the dataclass refuses it.
+    """
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # pyright: ignore
+    hints = get_type_hints(kind)
+    for name in given:
+        if name not in fields:
+            close = get_close_matches(name, fields, n=1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            raise OptionError(f"option is {name!r}; expected one of {', '.join(fields)}.{hint}")
+    values = {name: _read(name, value, hints[name]) for name, value in given.items()}
+    try:
+        return kind(**values)
+    except OptionError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise OptionError(str(error)) from error
+
+
+def _read(name: str, value: Any, hint: Any) -> Any:
+    """Read one value as the type that its annotation asks for."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        if value is None or value == "none":
+            return None
+        hint = next(argument for argument in arguments if argument is not type(None))
+        return _read(name, value, hint)
+    if origin is Literal:
+        if value not in arguments:
+            raise OptionError(f"{name} is {value!r}; expected one of {', '.join(arguments)}")
+        return value
+    if origin is tuple:
+        items = value.split(",") if isinstance(value, str) else value
+        return tuple(_read(name, item, arguments[0]) for item in items)
+    return _read_scalar(name, value, hint)
+
+
+def _read_scalar(name: str, value: Any, kind: type) -> Any:
+    if kind is bool:
+        known = {"true": True, "false": False, "yes": True, "no": False, True: True, False: False}
+        if value not in known:
+            raise OptionError(f"{name} is {value!r}; expected true or false")
+        return known[value]
+    if isinstance(value, str) or (kind is float and type(value) is int):
+        try:
+            return kind(value)
+        except ValueError:
+            expected = {int: "an integer", float: "a number"}[kind]
+            raise OptionError(f"{name} is {value!r}; expected {expected}") from None
+    if type(value) is not kind:
+        raise OptionError(f"{name} is {value!r}; expected {kind.__name__}")
+    return value
+
+
+def in_range(
+    name: str, value: float, low: float, high: float = float("inf"), *, open_low: bool = False
+) -> None:
+    """Refuse a number outside of `[low, high]`, or of `(low, high]` with `open_low`; NaN always.
+
+    Raises:
+        OptionError: If it is outside.
+    """
+    if (low < value if open_low else low <= value) and value <= high and value != float("inf"):
+        return
+    above = f"above {low:g}" if open_low else f"of at least {low:g}"
+    below = "" if high == float("inf") else f" and at most {high:g}"
+    kind = "an integer" if isinstance(value, int) else "a finite number"
+    raise OptionError(f"{name} is {value}; expected {kind} {above}{below}")

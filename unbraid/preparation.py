@@ -1,0 +1,84 @@
+"""Load and augment the data of a run."""
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+
+from unbraid.data import Binarise, Dataset, RandomAffine, describe, freeze, load
+from unbraid.methods import DataSpec
+
+from .config import TrainConfig
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The data of a run.
+
+    Args:
+        train: Training data, augmented on the fly by `transforms`.
+        validation: Validation data, augmented once by the run's seed.
+        test: Test data, likewise.
+        transforms: Applied to every training batch.
+        spec: What the method is told of the data.
+        description: One line for people.
+        fingerprint: Hash of the training, validation and test pixels, so that a resumed or evaluated run notices
+            other data.
+    """
+
+    train: Dataset
+    validation: Dataset
+    test: Dataset
+    transforms: tuple[RandomAffine | Binarise, ...]
+    spec: DataSpec
+    description: str
+    fingerprint: str
+
+
+def prepare(config: TrainConfig) -> RunData:
+    """Load the data that a configuration names and augment the held-out parts.
+
+    Raises:
+        DataError: If they cannot be used.
+    """
+    splits = load(config.data, seed=config.seed)
+    transforms: list[RandomAffine | Binarise] = []
+    if config.rotate or config.translate:
+        transforms.append(RandomAffine(degrees=config.rotate, translate=config.translate))
+    if config.binarise is not None:
+        transforms.append(Binarise(config.binarise))
+    held_out = [
+        freeze(part, transforms, config.seed) if transforms else part
+        for part in (splits.validation, splits.test)
+    ]
+    train = splits.train
+    labels = train.labels
+    spec = DataSpec(
+        shape=train.shape,
+        kind="binary" if config.binarise is not None else train.kind,
+        size=len(train),
+        classes=0 if labels is None else int(labels.max()) + 1,
+        factor_sizes=tuple(train.factor_sizes),
+        sequence_length=train.images.shape[1] if train.is_sequence else None,
+    )
+    sizes = (
+        f"{len(train):,} to train, {len(held_out[0]):,} to validate, {len(held_out[1]):,} to test"
+    )
+    fingerprint = hashlib.sha256()
+    for part in (train, *held_out):
+        fingerprint.update(_sample_bytes(part))
+    return RunData(
+        train,
+        held_out[0],
+        held_out[1],
+        tuple(transforms),
+        spec,
+        f"{describe(train)}; {sizes}",
+        fingerprint.hexdigest()[:16],
+    )
+
+
+def _sample_bytes(part: Dataset) -> bytes:
+    """Size and up to 1000 evenly spaced images of a part, enough to tell other data from the same."""
+    rows = torch.linspace(0, len(part) - 1, min(1000, len(part))).long()
+    return len(part).to_bytes(8, "little") + part.pixels(rows).cpu().numpy().tobytes()

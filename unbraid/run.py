@@ -1,0 +1,220 @@
+"""A run: a trained pair, its data and its folder."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from unbraid.data import Batches, Dataset
+from unbraid.inference import (
+    CheckpointError,
+    Checkpoints,
+    FitResult,
+    LogLikelihood,
+    log_likelihood,
+    resolve_device,
+    write_json_atomically,
+)
+from unbraid.methods import DataSpec, Method, OptionError, Parts, load_method, read_options
+
+from .config import ConfigError, TrainConfig, read_config
+from .preparation import RunData, prepare
+
+
+class Run:
+    """A trained pair with its data and its folder.
+
+    Attributes:
+        folder: Where everything is kept.
+        config: What `config.json` says.
+        parts: The method's parts.
+        result: How the training ended; None for a run that was loaded.
+        step: Step of the weights that are loaded.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: dict[str, Any],
+        parts: Parts,
+        data: RunData | None = None,
+        result: FitResult | None = None,
+    ) -> None:
+        self.folder, self.config, self.parts, self.result = folder, config, parts, result
+        self._data = data
+        self.step = 0
+
+    @property
+    def model(self) -> nn.Module:
+        """The generative program."""
+        return self.parts.model
+
+    @property
+    def guide(self) -> nn.Module:
+        """The inference program."""
+        return self.parts.guide
+
+    @property
+    def method(self) -> Method:
+        """The method."""
+        return load_method(self.config["method"])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the pair is."""
+        return next(self.parts.model.parameters()).device
+
+    @property
+    def data(self) -> RunData:
+        """The data, loaded when first asked for.
+
+        Raises:
+            ConfigError: If they are not the data that the run was trained on.
+        """
+        if self._data is None:
+            names = {field.name for field in fields(TrainConfig)}
+            config = TrainConfig(**{k: v for k, v in self.config.items() if k in names})
+            self._data = prepare(config)
+            if self._data.fingerprint != self.config["fingerprint"]:
+                raise ConfigError(
+                    f"data {config.data} have fingerprint {self._data.fingerprint}; the run was trained on "
+                    f"{self.config['fingerprint']}. Bring back the data of that time"
+                )
+        return self._data
+
+    def load_weights(self) -> None:
+        """Load the weights to judge: of the best validation bound, averaged ones where there are any.
+
+        Raises:
+            CheckpointError: If no checkpoint is usable.
+        """
+        store = Checkpoints(self.folder / "checkpoints")
+        prefix = "averaged_" if self.config["ema"] is not None else ""
+        modules = {f"{prefix}model": self.model, f"{prefix}guide": self.guide}
+        self.step = store.load_modules(modules)
+        self.model.eval()
+        self.guide.eval()
+
+    def to(self, device: str) -> "Run":
+        """Move the pair to a device, by name; returns the run."""
+        chosen = resolve_device(device)
+        self.model.to(chosen)
+        self.guide.to(chosen)
+        return self
+
+    def split(self, name: str) -> Dataset:
+        """Return the data of a split: `"test"`, `"validation"` or `"train"`."""
+        if name not in ("test", "validation", "train"):
+            raise OptionError(f"split is {name!r}; expected test, validation or train")
+        return getattr(self.data, name)
+
+    def log_likelihood(
+        self,
+        samples: int = 5000,
+        *,
+        split: str = "test",
+        limit: int | None = None,
+        seed: int | None = None,
+        progress: bool = True,
+        **settings: Any,
+    ) -> LogLikelihood:
+        """Estimate log p(x) of held-out data by importance sampling, datum by datum.
+
+        Args:
+            samples: Number `K` of importance samples per datum, at least 1.
+            split: `"test"`, `"validation"` or `"train"`.
+            limit: Use the first so many data only.
+            seed: Seed of the noise; the run's unless given.
+            progress: Whether to show progress and the remaining time.
+            **settings: Handed to `unbraid.inference.log_likelihood`.
+        """
+        dataset = self.split(split)
+        if limit is not None:
+            if type(limit) is not int or limit < 1:
+                raise OptionError(f"limit is {limit}; expected an integer of at least 1")
+            dataset = dataset.take(torch.arange(min(limit, len(dataset))))
+        return log_likelihood(
+            self.model,
+            self.guide,
+            Batches(dataset, 64, shuffle=False, device=self.device),
+            keys=self.parts.keys,
+            samples=samples,
+            seed=self.config["seed"] if seed is None else seed,
+            likelihood=self.parts.likelihood,
+            progress=progress,
+            **settings,
+        )
+
+    def evaluate(
+        self,
+        samples: int = 5000,
+        *,
+        split: str = "test",
+        limit: int | None = None,
+        seed: int | None = None,
+        progress: bool = True,
+    ) -> dict[str, Any]:
+        """Estimate log p(x) and write `evaluation.json`.
+
+        Args:
+            samples: Number `K` of importance samples per datum, at least 1.
+            split: `"test"`, `"validation"` or `"train"`.
+            limit: Use the first so many data only.
+            seed: Seed of the noise; the run's unless given.
+            progress: Whether to show progress and the remaining time.
+
+        Returns:
+            `elbo`, `log_likelihood`, `log_likelihood_se`, `samples`, `n`, `seed` and the diagnostics; nats per datum.
+        """
+        result = self.log_likelihood(
+            samples,
+            split=split,
+            limit=limit,
+            seed=seed,
+            progress=progress,
+            resume=self.folder / "evaluation.partial",
+        )
+        evaluation = {
+            **result.summary(),
+            "split": split,
+            "method": self.config["method"],
+            "data": self.config["data"],
+            "likelihood": self.parts.likelihood.name,
+            "step": self.step,
+        }
+        write_json_atomically(self.folder / "evaluation.json", evaluation)
+        return evaluation
+
+    def report(self) -> Path:
+        """Draw the figures and write `report.html`; returns its path."""
+        from .reporting import write_run_report
+
+        return write_run_report(self)
+
+
+def load(folder: str | Path, device: str = "auto") -> Run:
+    """Load a run from its folder.
+
+    Args:
+        folder: What `out` was when it was trained.
+        device: auto, cpu, cuda, cuda:N or mps.
+
+    Raises:
+        ConfigError: If the folder holds no run, or one of a newer version.
+        CheckpointError: If it has no usable checkpoint.
+    """
+    path = Path(folder)
+    config = read_config(path)
+    try:
+        method = load_method(config["method"])
+        spec = {k: tuple(v) if isinstance(v, list) else v for k, v in config["spec"].items()}
+        parts = method.build(read_options(method.options, config["options"]), DataSpec(**spec))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path / 'config.json'} is damaged: {error!r}") from error
+    run = Run(path, config, parts)
+    if not Checkpoints(path / "checkpoints").steps():
+        raise CheckpointError(f"{path} has no checkpoint; train it first, or with --force again")
+    run.load_weights()
+    return run.to(device)

@@ -1,0 +1,263 @@
+"""Train a method by name into a run folder."""
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unbraid.data import Batches, DataError
+from unbraid.inference import (
+    Checkpoints,
+    FitResult,
+    FolderLock,
+    Objective,
+    check_writable,
+    fit,
+    resolve_device,
+    write_json_atomically,
+)
+from unbraid.methods import Parts, load_method, read_options
+
+from .config import FORMAT, ConfigError, TrainConfig, read_config
+from .preparation import RunData, prepare
+from .run import Run
+
+Say = Callable[[str], None]
+MEBIBYTE = 2**20
+
+
+class RunExistsError(ValueError):
+    """The output folder already holds a run, and neither to resume nor to replace it was asked for."""
+
+
+def train(
+    method: str,
+    data: str,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    progress: bool = True,
+    say: Say = print,
+    options: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> Run:
+    """Train a method on data and keep everything in a folder.
+
+    Args:
+        method: Name of the method, such as `"vae"`.
+        data: Name of a set, such as `"mnist-small"`, or the path of your own.
+        out: The run's folder; made where it is missing.
+        resume: Go on with the run that is there.
+        force: Replace the run that is there.
+        progress: Whether to show a progress bar.
+        say: Told, line by line, what was chosen and what happened.
+        options: The method's options by name.
+        **settings: Fields of `TrainConfig`, such as `epochs`, `seed` or `device`.
+
+    Returns:
+        The run; `run.result` says how the training ended.
+
+    Raises:
+        OptionError: If a name or number is not accepted.
+        DataError: If the data cannot be used.
+        RunExistsError: If the folder holds a run, without `resume` or `force`.
+        NonFiniteError: If a loss or gradient is not finite.
+        OSError: If the folder cannot be written or the device is not there.
+    """
+    config = TrainConfig(method, str(data), options=dict(options or {}), **settings)
+    return train_config(config, out, resume=resume, force=force, progress=progress, say=say)
+
+
+def train_config(
+    config: TrainConfig,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    progress: bool = True,
+    say: Say = print,
+) -> Run:
+    """Train as `train` does, from a configuration."""
+    folder = Path(out)
+    chosen = load_method(config.method)
+    options = read_options(chosen.options, config.options)
+    _check_folder(folder, resume, force)
+    device = resolve_device(config.device)
+    run_data = prepare(config)
+    torch.manual_seed(config.seed)
+    parts = chosen.build(options, run_data.spec)
+    _check_support(parts, run_data, config)
+    record = _record(config, options, run_data, parts, str(out))
+    if resume:
+        _check_same(record, read_config(folder))
+    say(run_data.description)
+    say(f"likelihood {parts.likelihood.name}, {_count(parts):,} parameters, device {device}")
+    check_writable(folder, 40 * _count(parts) + MEBIBYTE)
+    with FolderLock(folder):
+        if not resume:
+            _clear(folder)
+        write_json_atomically(folder / "config.json", record)
+        result = _fit(config, parts, run_data, device, folder, resume, progress)
+    run = Run(folder, record, parts, run_data, result)
+    run.load_weights()
+    return run
+
+
+def _fit(
+    config: TrainConfig,
+    parts: Parts,
+    run_data: RunData,
+    device: torch.device,
+    folder: Path,
+    resume: bool,
+    progress: bool,
+) -> FitResult:
+    parts.model.to(device)
+    parts.guide.to(device)
+    batches = _batches(config, parts, run_data, device)
+    steps = config.total_steps(batches.steps_per_epoch)
+    return fit(
+        parts.model,
+        parts.guide,
+        batches,
+        steps=steps,
+        keys=parts.keys,
+        objective=Objective(parts.weights, parts.hooks),
+        optimizer=lambda p: torch.optim.Adam(p, lr=config.learning_rate, fused=True),
+        schedule=_cosine(steps) if config.schedule == "cosine" else None,
+        clip_norm=config.clip_norm,
+        ema=config.ema,
+        precision=config.precision,
+        mode=config.mode,
+        validation=Batches(run_data.validation, 500, shuffle=False, device=device),
+        validate_every=config.validate_every,
+        patience=config.patience,
+        folder=folder,
+        resume=resume,
+        seed=config.seed,
+        progress=progress,
+    )
+
+
+def _batches(
+    config: TrainConfig, parts: Parts, run_data: RunData, device: torch.device
+) -> Batches:
+    def make(seed: int, streams: Mapping[str, Batches] | None = None) -> Batches:
+        return Batches(
+            run_data.train,
+            config.batch_size,
+            seed=seed % 2**32,
+            transforms=run_data.transforms,
+            device=device,
+            streams=streams,
+        )
+
+    streams = {key: make(config.seed + i + 1) for i, key in enumerate(parts.streams)}
+    return make(config.seed, streams)
+
+
+def _cosine(
+    steps: int,
+) -> Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler]:
+    """Learning rate from its start down to a hundredth of it along half a cosine (Loshchilov & Hutter 2017)."""
+
+    def make(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+        lowest = optimizer.param_groups[0]["lr"] / 100
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=lowest)
+
+    return make
+
+
+def _count(parts: Parts) -> int:
+    modules = torch.nn.ModuleList([parts.model, parts.guide])
+    return sum(p.numel() for p in modules.parameters())
+
+
+def _check_folder(folder: Path, resume: bool, force: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise OSError(f"out is {folder}, a file; expected a folder. Choose another --out")
+    there = (folder / "config.json").exists()
+    if resume and not there:
+        raise ConfigError(f"{folder} holds no run to resume. Drop --resume to start one")
+    if there and not (resume or force):
+        raise RunExistsError(
+            f"{folder} already holds a run. Add --resume to go on with it, or --force to replace it"
+        )
+    if resume and not Checkpoints(folder / "checkpoints").steps():
+        raise ConfigError(f"{folder} has no checkpoint yet. Add --force to start again")
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier run left in the folder; nothing else in it is touched."""
+    import shutil
+
+    for name in ("checkpoints", "figures"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("metrics.jsonl", "evaluation.json", "report.html", "crash.json"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _check_support(parts: Parts, run_data: RunData, config: TrainConfig) -> None:
+    """Refuse data outside of the likelihood's support; of binary ones every image is looked at."""
+    size = min(4096, len(run_data.train))
+    look = Batches(run_data.train, size, transforms=run_data.transforms, shuffle=False)
+    for batch in look if parts.likelihood.discrete_levels == 2 else [look.batch(0)]:
+        try:
+            parts.likelihood.check(batch["x"])
+        except ValueError as error:
+            raise DataError(f"data {config.data}: {error}") from error
+
+
+def _record(
+    config: TrainConfig, options: Any, run_data: RunData, parts: Parts, out: str
+) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        **asdict(replace(config, options=asdict(options))),
+        "likelihood": parts.likelihood.name,
+        "spec": asdict(run_data.spec),
+        "fingerprint": run_data.fingerprint,
+        "command": config.command(out),
+        "versions": {
+            "unbraid": version("unbraid"),
+            "torch": torch.__version__,
+            "pyro-ppl": version("pyro-ppl"),
+            "python": platform.python_version(),
+        },
+    }
+
+
+_MAY_CHANGE = (
+    "epochs",
+    "steps",
+    "device",
+    "versions",
+    "command",
+    "patience",
+    "validate_every",
+    "mode",
+)
+
+
+def _check_same(asked: dict[str, Any], stored: dict[str, Any]) -> None:
+    """Refuse to resume with other settings than those that the run was started with."""
+    asked = {**asked, **{f"option {k}": v for k, v in asked["options"].items()}}
+    stored = {**stored, **{f"option {k}": v for k, v in stored["options"].items()}}
+    for name, value in asked.items():
+        plain = list(value) if isinstance(value, tuple) else value
+        before = stored.get(name)
+        if name in (*_MAY_CHANGE, "options", "spec") or _plain(before) == _plain(plain):
+            continue
+        raise ConfigError(
+            f"{name} is {_plain(plain)}, but the run was started with {_plain(before)}. "
+            "Resume with its own settings, or train into another --out"
+        )
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
