@@ -1,31 +1,65 @@
-"""Inference for any Pyro pair: the objective, loss hooks, SVI, checkpoints, importance-sampled likelihoods."""
+"""Inference for any Pyro pair: objective, hooks, SVI, checkpoints, likelihood evaluation."""
 
+from .atomic import check_writable, write_atomically, write_json_atomically
+from .average import AveragedPair
 from .check import PairError, PairFacts, check_pair, pair_parameters
+from .checkpoint import Checkpoints, CheckpointWarning
+from .checkpoint_folder import CheckpointError
+from .device import resolve_device
+from .fit import FitResult, fit
 from .hooks import Batch, Hook
+from .interrupts import Interrupts
+from .lock import FolderLock, RunInUseError
+from .metrics import read_metrics
+from .nonfinite import NonFiniteError
 from .objective import Loss, Objective, gradients
 from .sites import Plate, Program, Runner, Site
+from .step import Step
+from .svi import SVI, fused_adam
 from .terms import Term, Terms
+from .training_state import TrainingState
+from .validation import validation_bound
 from .weights import Capacity, Constant, FreeBits, LinearWarmup, Weight
 
 __all__ = [
+    "SVI",
+    "AveragedPair",
     "Batch",
     "Capacity",
+    "CheckpointError",
+    "CheckpointWarning",
+    "Checkpoints",
     "Constant",
+    "FitResult",
+    "FolderLock",
     "FreeBits",
     "Hook",
+    "Interrupts",
     "LinearWarmup",
     "Loss",
+    "NonFiniteError",
     "Objective",
     "PairError",
     "PairFacts",
     "Plate",
     "Program",
+    "RunInUseError",
     "Runner",
     "Site",
+    "Step",
     "Term",
     "Terms",
+    "TrainingState",
     "Weight",
     "check_pair",
+    "check_writable",
+    "fit",
+    "fused_adam",
     "gradients",
     "pair_parameters",
+    "read_metrics",
+    "resolve_device",
+    "validation_bound",
+    "write_atomically",
+    "write_json_atomically",
 ]

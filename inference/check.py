@@ -42,6 +42,16 @@ class PairFacts:
     observed: tuple[str, ...]
     parameters: tuple[nn.Parameter, ...]
 
+    def require_parameters(self) -> tuple[nn.Parameter, ...]:
+        """The trainable parameters.
+
+        Raises:
+            PairError: If there are none.
+        """
+        if not self.parameters:
+            raise PairError(f"model and guide have no trainable parameters. {RECIPE}")
+        return self.parameters
+
 
 def check_pair(model: Program, guide: Program, *args: Any) -> PairFacts:
     """Run guide and model once, with checks, and say by site what does not fit.
@@ -81,9 +91,6 @@ def check_pair(model: Program, guide: Program, *args: Any) -> PairFacts:
             "the model has no observed site; expected pyro.sample(..., obs=x). "
             "Pass the data to the model and observe it"
         )
-    parameters = pair_parameters(model, guide)
-    if not parameters and _is_module(model, guide):
-        raise PairError(f"model and guide have no trainable parameters. {RECIPE}")
     plates = [f for s in (*p.values(), *q.values()) for f in s["cond_indep_stack"] if f.vectorized]
     return PairFacts(
         nesting=-min((frame.dim for frame in plates), default=0),
@@ -91,7 +98,7 @@ def check_pair(model: Program, guide: Program, *args: Any) -> PairFacts:
         size=next((f.size for f in plates if f.name == "data"), plates[0].size if plates else 1),
         latents=tuple(name for name, site in p.items() if not site["is_observed"]),
         observed=observed,
-        parameters=parameters,
+        parameters=pair_parameters(model, guide),
     )
 
 
@@ -105,10 +112,6 @@ def pair_parameters(
         if isinstance(module, nn.Module):
             found.update({id(p): p for p in module.parameters() if p.requires_grad})
     return tuple(found.values())
-
-
-def _is_module(*programs: Program) -> bool:
-    return any(isinstance(owner(p), nn.Module) for p in programs)
 
 
 def _cuda_devices(args: tuple[Any, ...]) -> list[torch.device]:

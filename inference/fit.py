@@ -146,10 +146,11 @@ def fit(
     objective = Objective() if objective is None else objective
     first = batches.batch(0)
     facts = objective.facts(model, guide, tuple(first[key] for key in keys))
-    device = facts.parameters[0].device
+    parameters = facts.require_parameters()
+    device = parameters[0].device
     objective.weights.to(device)
     objective.hooks.to(device)
-    chosen = optimizer(facts.parameters)
+    chosen = optimizer(parameters)
     trainer = _Trainer(
         model=model,
         guide=guide,

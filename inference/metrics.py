@@ -68,6 +68,7 @@ class MetricsFile:
         self.rows: list[Row] = []
         if path is None:
             return
+        path.parent.mkdir(parents=True, exist_ok=True)
         if resume_at and path.exists():
             self.rows = [row for row in read_metrics(path) if row["step"] <= resume_at]
         path.write_text("".join(_line(row) for row in self.rows))

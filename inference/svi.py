@@ -67,7 +67,7 @@ class SVI:
         if self._step is None:
             facts = self.loss.facts(self.model, self.guide, args)
             if not isinstance(self.optim, Optimizer):
-                self.optim = self.optim(facts.parameters)
+                self.optim = self.optim(facts.require_parameters())
             self._step = Step(self.model, self.guide, self.loss, self.optim, **self._settings)
         parts = self._step(args)
         self.loss.advance()

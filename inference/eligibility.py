@@ -1,0 +1,186 @@
+"""Which pairs have a likelihood that importance sampling can give, and how such a pair is laid out."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pyro.distributions import MaskedDistribution
+from torch import Tensor
+from torch.distributions import Distribution
+
+from .check import check_pair
+from .sites import Program, Runner, Site
+
+
+class NoLikelihoodError(ValueError):
+    """The pair defines no log-likelihood, or none that can be computed datum by datum."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the sites of a pair lie in its batch dims.
+
+    Args:
+        nesting: Number of dims of the pair's plates; the data plate is the leftmost of them.
+        enumerated: Whether a site is marked for enumeration.
+        latents: Latent sites of the model.
+        nested: Those of them in a plate inside the data plate, such as one code per frame.
+        dimensions: Number of observed values per datum, or None where a mask hides some of them.
+        observed: Observed sites that count.
+        rows: Times that the model's nets are evaluated for one sample of one datum: frames times discrete values.
+    """
+
+    nesting: int
+    enumerated: bool
+    latents: tuple[str, ...]
+    nested: tuple[str, ...]
+    dimensions: int | None
+    observed: tuple[str, ...]
+    rows: int
+
+    @property
+    def particle_dim(self) -> int:
+        """Dim of the samples, left of the data plate."""
+        return -1 - self.nesting
+
+
+def require_likelihood(
+    model: Program, guide: Program, args: tuple[Any, ...], size: int
+) -> Layout:
+    """Run a pair with checks and refuse it where `log p(x)` is not defined per datum.
+
+    Args:
+        model: The generative program.
+        guide: The inference program.
+        args: The arguments of both.
+        size: Number of data in `args`.
+
+    Raises:
+        NoLikelihoodError: If the guide has point latents, a prior is masked, a site is scaled, nothing is observed, or a
+            site lies outside the plate of data.
+        PairError: If the pair is malformed, as `check_pair` says.
+    """
+
+    # Functions: parameters may be frozen, or absent, when nothing is trained.
+    def p(*inputs: Any) -> None:
+        model(*inputs)
+
+    def q(*inputs: Any) -> None:
+        guide(*inputs)
+
+    try:
+        model_sites, guide_sites = Runner().run_pair(p, q, args)
+    except Exception:
+        check_pair(p, q, *args)
+        raise
+    _refuse_without_density(model_sites, guide_sites)
+    facts = check_pair(p, q, *args)
+    model_sites, guide_sites = Runner(facts.nesting, 1, facts.enumerated).run_pair(p, q, args)
+    _refuse_outside_data(model_sites, facts.nesting, size)
+    counted = {name: site for name, site in model_sites.items() if not is_silent(site)}
+    observed = [site for site in counted.values() if site.observed]
+    hidden = any(isinstance(_mask(site), Tensor) for site in observed)
+    return Layout(
+        nesting=facts.nesting,
+        enumerated=facts.enumerated,
+        latents=tuple(name for name, site in counted.items() if not site.observed),
+        nested=tuple(
+            name for name, s in counted.items() if not s.observed and _inside(s, facts.nesting)
+        ),
+        dimensions=None if hidden else sum(site.value.numel() for site in observed) // size,
+        observed=tuple(site.name for site in observed),
+        rows=_rows(counted, guide_sites, facts.nesting),
+    )
+
+
+def is_silent(site: Site) -> bool:
+    """Whether a model's site adds nothing to its density: `pyro.deterministic`, or an observed site masked out."""
+    return site.observed and _mask(site) is False
+
+
+def _inside(site: Site, nesting: int) -> bool:
+    return any(plate.dim > -nesting for plate in site.plates)
+
+
+def _rows(p: Mapping[str, Site], q: Mapping[str, Site], nesting: int) -> int:
+    frames = max(
+        math.prod(plate.size for plate in site.plates if plate.dim > -nesting)
+        for site in p.values()
+    )
+    discrete = [s for s in (*p.values(), *q.values()) if s.enum_dim is not None]
+    return frames * math.prod(site.value.shape[0] for site in discrete)
+
+
+def _refuse_without_density(p: Mapping[str, Site], q: Mapping[str, Site]) -> None:
+    for name, site in q.items():
+        if any(type(fn).__name__ == "Delta" for fn in _layers(site.fn)):
+            raise NoLikelihoodError(
+                f"guide site {name!r} is a point (Delta); an importance weight needs a density. "
+                "Give the guide a distribution with one, or report reconstructions"
+            )
+    for name, site in p.items():
+        if not site.observed:
+            _refuse_masks(name, site, q.get(name))
+    for sites in (p, q):
+        for name, site in sites.items():
+            if not bool(torch.as_tensor(site.scale == 1).all()):
+                raise NoLikelihoodError(
+                    f"site {name!r} is scaled by {site.scale}; expected 1, since a scale would get into the "
+                    "importance weights. Take poutine.scale and subsampling out of the pair, weights belong in "
+                    "the objective"
+                )
+    if not any(site.observed and not is_silent(site) for site in p.values()):
+        raise NoLikelihoodError(
+            "the model observes nothing; a likelihood needs a site with obs=x. "
+            "Observe the data in the model, or compare samples instead"
+        )
+
+
+def _refuse_masks(name: str, p: Site, q: Site | None) -> None:
+    masks = [_mask(site) for site in (p, q) if site is not None]
+    if any(mask is False for mask in masks):
+        raise NoLikelihoodError(
+            f"latent site {name!r} is masked out, so that it has no prior; the model is no density. "
+            "Give it a prior without .mask(False), or report reconstructions"
+        )
+    if q is not None and not _same_mask(*masks):
+        raise NoLikelihoodError(
+            f"latent site {name!r} is masked differently in model and guide; expected one mask. "
+            "Put the same poutine.mask around both"
+        )
+
+
+def _refuse_outside_data(p: Mapping[str, Site], nesting: int, size: int) -> None:
+    for name, site in p.items():
+        if is_silent(site):
+            continue
+        if not any(plate.dim == -nesting and plate.size == size for plate in site.plates):
+            raise NoLikelihoodError(
+                f"site {name!r} lies outside the plate of the {size} data, so that the data are not independent and "
+                "have no likelihood each. Put the site in pyro.plate('data', size), leftmost of the pair's plates"
+            )
+
+
+def _layers(fn: Any) -> list[Distribution]:
+    """A distribution and those that it wraps."""
+    layers = [fn]
+    while hasattr(layers[-1], "base_dist"):
+        layers.append(layers[-1].base_dist)
+    return layers
+
+
+def _mask(site: Site) -> bool | Tensor | None:
+    """The mask of a site, set by a handler or on its distribution; None without one."""
+    masks = [site.mask, *(f._mask for f in _layers(site.fn) if isinstance(f, MaskedDistribution))]
+    given = [mask for mask in masks if mask is not None and mask is not True]
+    if any(mask is False for mask in given):
+        return False
+    return next(iter(given), None)
+
+
+def _same_mask(a: bool | Tensor | None, b: bool | Tensor | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return bool((torch.as_tensor(a) == torch.as_tensor(b)).all())

@@ -1,0 +1,137 @@
+"""Samples of the guide in units of fixed size, whose noise depends on the seed and the unit alone.
+
+However the work on the samples is cut into chunks, they are the same; and the first samples of many are those of few.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .device import mix
+from .eligibility import Layout
+from .sites import Program, Runner, Site
+
+UNIT = 32
+"""Samples that are drawn at a time; a constant, because the noise depends on it."""
+
+
+class Draw(NamedTuple):
+    """Samples of one latent site.
+
+    Args:
+        site: The guide's site: its plates, and its `enum_dim` if its support is laid out instead of sampled.
+        value: The samples, `(batch, event)`.
+        log_q: Their log density under the guide, batch shape, nats; None where it is no part of the weight.
+    """
+
+    site: Site
+    value: Tensor
+    log_q: Tensor | None
+
+    def narrow(self, dim: int, start: int, length: int) -> "Draw":
+        """Keep a range along a batch dim, counted from the right."""
+        value = _narrow(self.value, dim - self.site.fn.event_dim, start, length)
+        log_q = None if self.log_q is None else _narrow(self.log_q, dim, start, length)
+        return self._replace(value=value, log_q=log_q)
+
+
+def _narrow(tensor: Tensor, dim: int, start: int, length: int) -> Tensor:
+    if tensor.dim() < -dim or tensor.shape[dim] == 1:
+        return tensor
+    return tensor.narrow(dim, start, length)
+
+
+def concatenate(units: Sequence[list[Draw]], dim: int) -> list[Draw]:
+    """Join the samples of several units along the batch dim of the samples."""
+    if len(units) == 1:
+        return units[0]
+    return [_join(draws, dim) for draws in zip(*units, strict=True)]
+
+
+def _join(draws: tuple[Draw, ...], dim: int) -> Draw:
+    first = draws[0]
+    if first.site.enum_dim is not None:
+        return first
+    value = torch.cat([draw.value for draw in draws], dim - first.site.fn.event_dim)
+    log_q = None if first.log_q is None else torch.cat([d.log_q for d in draws], dim)
+    return first._replace(value=value, log_q=log_q)
+
+
+class Proposal:
+    """The guide as the proposal for one block of data.
+
+    Where the guide's distributions do not depend on what it sampled, it runs twice, to find that out, and its
+    distributions are sampled from then on. Otherwise it runs for every unit.
+
+    Args:
+        guide: The inference program.
+        args: Its arguments, padded to the fixed size of a block.
+        count: Number of data in the block without the padding.
+        layout: How the pair is laid out.
+        inner: Samples of the nested sites per sample of the others.
+        seed: Seeds of the noise: the user's and the block's.
+    """
+
+    def __init__(
+        self,
+        guide: Program,
+        args: tuple[Any, ...],
+        count: int,
+        layout: Layout,
+        inner: int,
+        seed: tuple[int, int],
+    ) -> None:
+        self._guide, self._args, self._count = guide, args, count
+        self._layout, self._inner, self._seed = layout, inner, seed
+        self.unit_size = max(2, UNIT // inner)
+        self._first: dict[str, Site] = {}
+        self._independent = False
+
+    def unit(self, index: int) -> list[Draw]:
+        """Draw a unit: `unit_size` samples, each with `inner` of the nested sites side by side."""
+        torch.manual_seed(mix(*self._seed, index))
+        if self._independent and index > 1:
+            draws = [self._draw(site, _sample(site)) for site in self._first.values()]
+        else:
+            sites = self._run_guide()
+            if index == 0:
+                self._first = sites
+            elif index == 1 and self._inner == 1:
+                self._independent = _same_distributions(self._first, sites)
+            draws = [self._draw(site, site.value) for site in sites.values()]
+        return [draw.narrow(-self._layout.nesting, 0, self._count) for draw in draws]
+
+    def _run_guide(self) -> dict[str, Site]:
+        nesting, enumerated = self._layout.nesting, self._layout.enumerated
+        sites = Runner(nesting, self.unit_size, enumerated).run(self._guide, self._args).sites
+        if self._inner == 1:
+            return sites
+        repeated = {
+            name: site.value.repeat_interleave(
+                self._inner, self._layout.particle_dim - site.fn.event_dim
+            )
+            for name, site in sites.items()
+            if site.enum_dim is None and name not in self._layout.nested
+        }
+        runner = Runner(nesting, self.unit_size * self._inner, enumerated)
+        return runner.run(self._guide, self._args, repeated).sites
+
+    def _draw(self, site: Site, value: Tensor) -> Draw:
+        # A guide-only site steers the others; given it, their weight is right without its density.
+        weighs = site.enum_dim is None and site.name in self._layout.latents
+        return Draw(site, value, site._replace(value=value).log_prob() if weighs else None)
+
+
+def _sample(site: Site) -> Tensor:
+    return site.value if site.enum_dim is not None else site.fn.sample()
+
+
+def _same_distributions(first: dict[str, Site], second: dict[str, Site]) -> bool:
+    """Whether two runs met the same distributions, though their noise differs: equal densities at the same points."""
+    return all(
+        torch.equal(site.fn.log_prob(site.value), second[name].fn.log_prob(site.value))
+        for name, site in first.items()
+        if site.enum_dim is None
+    )
