@@ -50,7 +50,7 @@ def initialise(layer: nn.Module, gain: float = 1.0) -> nn.Module:
     return layer
 
 
-def gain(name: str) -> float:
+def gain_of(name: str) -> float:
     """Return the gain of the activation `name`; `ValueError` if there is none."""
     return _entry(name).gain
 

@@ -13,7 +13,7 @@ from math import prod
 from torch import Tensor, nn
 
 from .activations import activation as make_activation
-from .activations import at_least_float32, gain, initialise
+from .activations import at_least_float32, gain_of, initialise
 from .decoder import Decoder
 from .encoder import Encoder
 from .likelihood import Likelihood
@@ -51,12 +51,12 @@ class ConvEncoder(Encoder):
         layers: list[nn.Module] = []
         for width, next_width in pairwise(widths):
             convolution = nn.Conv2d(width, next_width, kernel_size=4, stride=2, padding=1)
-            layers += [initialise(convolution, gain(activation)), make_activation(activation)]
+            layers += [initialise(convolution, gain_of(activation)), make_activation(activation)]
         features = widths[-1] * prod(sizes[-1])
         self.net = nn.Sequential(
             *layers,
             nn.Flatten(),
-            initialise(nn.Linear(features, hidden), gain(activation)),
+            initialise(nn.Linear(features, hidden), gain_of(activation)),
             make_activation(activation),
             initialise(nn.Linear(hidden, 2 * latent_dim)),
         )
@@ -98,16 +98,16 @@ class ConvDecoder(Decoder):
         widths = (*channels[len(channels) - len(sizes) + 1 :], likelihood.raw_channels)
         first = (widths[0], *sizes[0])
         layers: list[nn.Module] = [
-            initialise(nn.Linear(latent_dim, hidden), gain(activation)),
+            initialise(nn.Linear(latent_dim, hidden), gain_of(activation)),
             make_activation(activation),
-            initialise(nn.Linear(hidden, prod(first)), gain(activation)),
+            initialise(nn.Linear(hidden, prod(first)), gain_of(activation)),
             nn.Unflatten(-1, first),
         ]
         for (width, next_width), (size, next_size) in zip(
             pairwise(widths), pairwise(sizes), strict=True
         ):
             layers += [make_activation(activation), _upsample(width, next_width, size, next_size)]
-            initialise(layers[-1], gain(activation))
+            initialise(layers[-1], gain_of(activation))
         initialise(layers[-1])
         self.net = nn.Sequential(*layers)
 

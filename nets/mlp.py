@@ -7,7 +7,7 @@ from math import prod
 from torch import Tensor, nn
 
 from .activations import activation as make_activation
-from .activations import at_least_float32, gain, initialise
+from .activations import at_least_float32, gain_of, initialise
 from .decoder import Decoder
 from .encoder import Encoder
 from .likelihood import Likelihood
@@ -28,7 +28,7 @@ def mlp(sizes: Sequence[int], activation: str = "relu") -> nn.Sequential:
         raise ValueError(f"sizes is {tuple(sizes)}; expected at least two. Give input and output.")
     layers: list[nn.Module] = []
     for width, next_width in pairwise(sizes):
-        linear = initialise(nn.Linear(width, next_width), gain(activation))
+        linear = initialise(nn.Linear(width, next_width), gain_of(activation))
         layers += [linear, make_activation(activation)]
     initialise(layers[-2])
     return nn.Sequential(*layers[:-1])

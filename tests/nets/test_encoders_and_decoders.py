@@ -226,6 +226,16 @@ def test_the_published_tanh_nets_have_the_published_sizes():
     assert [type(layer).__name__ for layer in encoder.net].count("Tanh") == 2
 
 
+def test_hidden_layers_come_in_the_order_given():
+    encoder = MLPEncoder((1, 9, 14), 5, hidden=(13, 11))
+    decoder = MLPDecoder(5, (1, 9, 14), make_likelihood("bernoulli", 1), hidden=(11, 13))
+    widths = [
+        [layer.out_features for layer in net if isinstance(layer, torch.nn.Linear)]
+        for net in (encoder.net, decoder.net)
+    ]
+    assert widths == [[13, 11, 10], [11, 13, 126]]
+
+
 @both_encoders
 def test_encoder_refuses_images_of_another_shape(make_encoder):
     encoder = make_encoder((1, 9, 14), 5)
