@@ -51,7 +51,7 @@ def main() -> int:
     batches, steps = Batches(Dataset(images), BATCH), itertools.count()
     tensors = endless(DataLoader(TensorDataset(images), BATCH, shuffle=True))
     items = endless(DataLoader(_Items(images), BATCH, shuffle=True))
-    svi = SVI(*make_pair(CASES["mlp100"]))
+    svi = SVI(*make_pair(CASES["mlp100"])[:2])
     x = images[:BATCH].float().div(255).round()
     variants: dict[str, Callable[[], object]] = {
         "Batches": lambda: batches.batch(next(steps)),

@@ -22,7 +22,7 @@ LATENT_DIM, ROWS = 50, 2000
 
 
 def matrix_products(widths: list[int], rows: int, total: int) -> Callable[[], None]:
-    """The decoder's products with outputs that are kept, `rows` at a time: no estimator can be faster."""
+    """The decoder's products into kept outputs, `rows` at a time: no estimator is faster."""
     weights = [torch.randn(b, a) for a, b in pairwise(widths)]
     outputs = [torch.empty(rows, b) for b in widths[1:]]
     first = torch.randn(rows, widths[0])

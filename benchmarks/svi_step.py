@@ -1,6 +1,6 @@
 """An SVI step against hand-written PyTorch of the same nets and against stock Pyro.
 
-Run: python -m benchmarks.svi_step [--cases mlp100 conv64] [--modes record eager compile fused] [--rounds 21]
+Run: python -m benchmarks.svi_step [--cases mlp100] [--modes record eager compile fused]
 """
 
 import argparse
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pyro
 import torch
 from pyro.infer import SVI as PyroSVI
-from pyro.infer import TraceMeanField_ELBO, Trace_ELBO
+from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 from pyro.optim import Adam as PyroAdam
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -42,7 +42,16 @@ CASES = {
 }
 
 
-def make_pair(case: Case) -> tuple[nn.Module, nn.Module]:
+class Pair(NamedTuple):
+    """A VAE, and the nets inside it for the hand-written loop."""
+
+    model: nn.Module
+    guide: nn.Module
+    encoder: MLPEncoder | ConvEncoder
+    decoder: MLPDecoder | ConvDecoder
+
+
+def make_pair(case: Case) -> Pair:
     """Make the VAE of a case."""
     likelihood = make_likelihood("bernoulli", case.shape[0])
     if case.convolves:
@@ -51,17 +60,17 @@ def make_pair(case: Case) -> tuple[nn.Module, nn.Module]:
     else:
         encoder = MLPEncoder(case.shape, case.latent_dim, case.hidden)
         decoder = MLPDecoder(case.latent_dim, case.shape, likelihood, case.hidden[::-1])
-    return models.VAE(decoder, case.latent_dim), guides.VAE(encoder)
+    return Pair(models.VAE(decoder, case.latent_dim), guides.VAE(encoder), encoder, decoder)
 
 
 class HandWritten:
     """The same nets, trained by a plain loop with an analytic divergence and fused Adam."""
 
-    def __init__(self, pair: tuple[nn.Module, nn.Module], compiled: bool = False) -> None:
-        model, guide = copy.deepcopy(pair)
+    def __init__(self, pair: Pair, compiled: bool = False) -> None:
+        model, guide, encoder, decoder = copy.deepcopy(pair)
         parameters = [*model.parameters(), *guide.parameters()]
         self.optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)
-        encoder_net, decoder_net = guide.encoder.raw, model.decoder.raw
+        encoder_net, decoder_net = encoder.raw, decoder.raw
 
         def loss(x: Tensor) -> Tensor:
             loc, raw_scale = encoder_net(x).chunk(2, -1)
@@ -82,9 +91,9 @@ class HandWritten:
         return loss.detach()
 
 
-def stock_pyro(pair: tuple[nn.Module, nn.Module]) -> Callable[[Tensor], float]:
+def stock_pyro(pair: Pair) -> Callable[[Tensor], object]:
     """Stock `pyro.infer.SVI` with its defaults, checks off."""
-    model, guide = copy.deepcopy(pair)
+    model, guide = copy.deepcopy(pair)[:2]
 
     def registered_model(x: Tensor) -> None:
         pyro.module("model", model)
@@ -98,9 +107,9 @@ def stock_pyro(pair: tuple[nn.Module, nn.Module]) -> Callable[[Tensor], float]:
     return svi.step
 
 
-def stock_module(pair: tuple[nn.Module, nn.Module]) -> Callable[[Tensor], None]:
+def stock_module(pair: Pair) -> Callable[[Tensor], None]:
     """The fastest stock form: `TraceMeanField_ELBO` as a module with fused Adam."""
-    model, guide = copy.deepcopy(pair)
+    model, guide = copy.deepcopy(pair)[:2]
     loss = TraceMeanField_ELBO()(model, guide)
     optimizer = torch.optim.Adam(loss.parameters(), lr=1e-3, fused=True)
 
@@ -127,7 +136,7 @@ def measure(name: str, modes: list[str], rounds: int) -> bool:
         "stock ELBO module, fused Adam": lambda: module(x),
     }
     for mode in modes:
-        svi = SVI(*copy.deepcopy(pair), mode=mode)  # pyright: ignore[reportArgumentType]
+        svi = SVI(*copy.deepcopy(pair)[:2], mode=mode)  # pyright: ignore[reportArgumentType]
         variants[mode] = lambda svi=svi: svi.step(x)
     if "compile" in modes:
         compiled = HandWritten(pair, compiled=True)

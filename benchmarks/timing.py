@@ -1,4 +1,4 @@
-"""Measure variants side by side in one process: interleaved rounds, CPU time, ratios of medians."""
+"""Measure variants side by side in one process: interleaved rounds, CPU time, median ratios."""
 
 import ctypes
 import statistics
@@ -20,7 +20,7 @@ class Ratio(NamedTuple):
 
 
 def pin_allocator() -> None:
-    """Keep freed memory in the process; otherwise page faults decide which variant looks faster."""
+    """Keep freed memory in the process; else page faults decide which variant looks faster."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         libc.mallopt(-3, 1 << 30)
@@ -34,7 +34,7 @@ def compare(
     rounds: int = 21,
     seconds: float = 0.15,
 ) -> dict[str, Ratio]:
-    """Time variants A B C A B C ... and relate each round's time to the baseline's of the same round.
+    """Time variants A B C A B C ... and relate each to the baseline of the same round.
 
     Args:
         variants: Functions that each do one unit of work.
