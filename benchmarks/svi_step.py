@@ -13,7 +13,7 @@ import pyro
 import torch
 from pyro.infer import SVI as PyroSVI
 from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
-from pyro.optim import Adam as PyroAdam
+from pyro.optim import PyroOptim
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -103,7 +103,9 @@ def stock_pyro(pair: Pair) -> Callable[[Tensor], object]:
         pyro.module("guide", guide)
         guide(x)
 
-    svi = PyroSVI(registered_model, registered_guide, PyroAdam({"lr": 1e-3}), Trace_ELBO())
+    svi = PyroSVI(
+        registered_model, registered_guide, PyroOptim(torch.optim.Adam, {"lr": 1e-3}), Trace_ELBO()
+    )
     return svi.step
 
 
