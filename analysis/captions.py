@@ -1,0 +1,58 @@
+"""What a reader should look for in each figure of a report."""
+
+from typing import NamedTuple
+
+
+class Caption(NamedTuple):
+    """Heading of a figure and what to look for in it."""
+
+    heading: str
+    text: str
+
+
+CAPTIONS = {
+    "bounds": Caption(
+        "Bound by number of samples",
+        "The curve rises towards log p(x). Where it is still rising at its right end, more "
+        "samples would give a higher number; where it is flat, they would not.",
+    ),
+    "kl": Caption(
+        "Divergence by dimension",
+        "How many nats about the image each latent dimension carries. Bars near zero are "
+        "dimensions that the model does not use.",
+    ),
+    "reconstructions": Caption(
+        "Reconstructions",
+        "Each image above the mean image decoded from its code. Look for what is lost: fine "
+        "strokes, rare shapes, another class.",
+    ),
+    "samples": Caption(
+        "Samples from the prior",
+        "Mean images of codes drawn from the prior. They should look like data: blends of "
+        "several classes show holes between the codes of the data and the prior.",
+    ),
+    "traversals": Caption(
+        "Traversals",
+        "Each row moves one dimension, the most informative on top; the middle column is the "
+        "start. A disentangled dimension changes one factor, and only that one.",
+    ),
+    "manifold": Caption(
+        "Decoded plane",
+        "Images decoded over two dimensions, evenly spaced in the prior's quantiles. Look for "
+        "smooth changes; sharp borders separate classes.",
+    ),
+    "training": Caption(
+        "Training",
+        "Per image, by step. Validation values that fall behind while training values "
+        "still improve show overfitting.",
+    ),
+}
+
+
+def caption(name: str) -> Caption:
+    """Return the caption of a figure named `KIND` or `KIND-SITE`; other names head themselves."""
+    kind, _, site = name.partition("-")
+    known = CAPTIONS.get(kind)
+    if known is None:
+        return Caption(name, "")
+    return known._replace(heading=f"{known.heading} of {site}") if site else known

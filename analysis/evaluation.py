@@ -1,0 +1,81 @@
+"""The numbers of a likelihood evaluation, as `evaluation.json` holds them."""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any, NamedTuple, TypedDict, TypeGuard
+
+
+class Evaluation(TypedDict, total=False):
+    """What is known of how likely held-out data are; a value that is missing or None is unknown.
+
+    Other keys may be there; they are left alone.
+
+    Attributes:
+        log_likelihood: Mean over the data, nats.
+        log_likelihood_se: Its standard error over the data, nats.
+        elbo: Mean over the data of the mean of the same log-weights, nats.
+        elbo_se: Its standard error over the data, nats.
+        by_samples: Mean bound in nats by number of samples, which may be written as text.
+        effective_sample_size: Mean over the data, in [1, samples].
+        pareto_k_unreliable: Share of the data whose Pareto k-hat is above 0.7, in [0, 1].
+        pareto_k_max: Largest k-hat; unknown where there are too few samples for one.
+        bits_per_dimension: Bits per pixel and channel, where the data are discrete.
+        non_finite: Number of data without a finite estimate.
+        n: Number of data.
+        samples: Number K of samples per datum.
+        seed: Seed of the samples.
+        split: Which data, such as `"test"`.
+        likelihood: Name of the likelihood.
+        is_likelihood: False where the numbers are no log-likelihoods.
+    """
+
+    log_likelihood: float | None
+    log_likelihood_se: float | None
+    elbo: float | None
+    elbo_se: float | None
+    by_samples: Mapping[str, float | None] | Mapping[int, float]
+    effective_sample_size: float | None
+    pareto_k_unreliable: float | None
+    pareto_k_max: float | None
+    bits_per_dimension: float | None
+    non_finite: int
+    n: int
+    samples: int
+    seed: int
+    split: str
+    likelihood: str
+    is_likelihood: bool
+
+
+class Bound(NamedTuple):
+    """The bound from `samples` samples per datum, and its standard error over the data, nats."""
+
+    samples: int
+    value: float | None
+    error: float | None
+
+
+def known(value: Any) -> TypeGuard[float]:
+    """Return whether a value is a finite number."""
+    return isinstance(value, int | float) and isfinite(value)
+
+
+def bounds(evaluation: Evaluation) -> list[Bound]:
+    """Return the bounds, of few samples first.
+
+    The bound from one sample is the ELBO and the one from all is the log-likelihood, so these two
+    have the standard errors of those.
+    """
+    errors = {1: evaluation.get("elbo_se")}
+    if "samples" in evaluation:
+        errors[evaluation["samples"]] = evaluation.get("log_likelihood_se")
+    by_samples = {int(k): value for k, value in evaluation.get("by_samples", {}).items()}
+    return [Bound(k, by_samples[k], errors.get(k)) for k in sorted(by_samples)]
+
+
+def unreliable_share(evaluation: Evaluation) -> float | None:
+    """Return the share of the data with k-hat above 0.7, or None where it was not measured."""
+    share = evaluation.get("pareto_k_unreliable")
+    if not known(share) or (share == 0 and not known(evaluation.get("pareto_k_max"))):
+        return None
+    return share

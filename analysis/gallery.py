@@ -1,0 +1,57 @@
+"""All pictures that a pair allows, in the order in which a report shows them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from unbraid.inference import Program
+
+from .charts import kl_chart
+from .passes import first_data, first_datum, run, undisturbed
+from .pictures import manifold, prior_samples, reconstructions, traversals, traversed_sites
+
+PAIRS, SAMPLES = 16, 64
+
+
+def gallery(
+    model: Program,
+    guide: Program,
+    *args: Any,
+    kl: Mapping[str, Tensor],
+    active: Mapping[str, Tensor] | None = None,
+    site: str = "x",
+    seed: int = 0,
+) -> dict[str, Figure]:
+    """Draw divergences, reconstructions, samples, traversals and decoded planes.
+
+    Args:
+        model: The generative program; `model(None, *conditions, size=B)` samples.
+        guide: The inference program.
+        *args: The arguments of both, images `(B, C, H, W)` first; the first 16 are
+            reconstructed, and the first 64 data's further arguments condition the samples.
+        kl: Nats by dimension, by latent site, from `kl_per_dimension`.
+        active: Active dimensions by site, from `active_units`.
+        site: The site of the images.
+        seed: Seed of the samples.
+
+    Returns:
+        Figures by name: `kl`, `reconstructions`, `samples`, and per latent site
+        `traversals-SITE` and, with two dimensions or more, `manifold-SITE`.
+    """
+    with undisturbed(model, guide, seed=seed):
+        terms = run(model, guide, first_datum(args))
+        dims = {name: terms[name].p.event_shape[0] for name in traversed_sites(terms)}
+    shown = first_data(args, PAIRS)
+    drawn = first_data(args, SAMPLES)
+    common = {"site": site, "seed": seed}
+    figures = {"kl": kl_chart(kl, active)} if kl else {}
+    figures["reconstructions"] = reconstructions(model, guide, *shown, **common)
+    figures["samples"] = prior_samples(model, len(drawn[0]), *drawn[1:], **common)
+    for name, count in dims.items():
+        chosen = {"latent": name, "kl": kl.get(name), **common}
+        figures[f"traversals-{name}"] = traversals(model, guide, *args, **chosen)
+        if count > 1:
+            figures[f"manifold-{name}"] = manifold(model, guide, *args, **chosen)
+    return figures

@@ -1,0 +1,149 @@
+"""What the latent sites of a pair carry: divergence by dimension, active units, codes."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unbraid.inference import Program, Terms
+
+from .passes import is_discrete, point_codes, run, shared_latents, undisturbed
+
+Batch = Tensor | tuple[Any, ...]
+"""Images `(B, C, H, W)`, or all arguments of the pair, images first."""
+
+
+def kl_per_dimension(
+    model: Program, guide: Program, batches: Iterable[Batch], seed: int = 0
+) -> dict[str, Tensor]:
+    """Average each latent dimension's divergence of the guide from the prior.
+
+    Args:
+        model: The generative program.
+        guide: The inference program.
+        batches: Batches of data, at least one.
+        seed: Seed of what the guide samples.
+
+    Returns:
+        By latent site, float64 `(K,)`, nats per datum, mean over data and sum over frames. Where
+        q or p does not factorise over dimensions, `(1,)`: the divergence of the site. Analytic
+        where torch has a closed form, else at the guide's samples.
+
+    Raises:
+        ValueError: If there are no batches.
+    """
+    sums: dict[str, Tensor] = {}
+    count = 0
+    with undisturbed(model, guide, seed=seed):
+        for batch in batches:
+            terms = run(model, guide, arguments(batch))
+            count += terms.size
+            for name in shared_latents(terms):
+                divergence = _divergence(terms, name)
+                sums[name] = sums[name] + divergence if name in sums else divergence
+    _require(count)
+    return {name: total / count for name, total in sums.items()}
+
+
+def posterior_means(
+    model: Program, guide: Program, batches: Iterable[Batch], seed: int = 0
+) -> dict[str, Tensor]:
+    """Return the code of every datum.
+
+    Args:
+        model: The generative program.
+        guide: The inference program.
+        batches: Batches of data, at least one.
+        seed: Seed of what the guide samples, for guides whose sites depend on each other.
+
+    Returns:
+        By latent site, on the host, `(N, K)`, of sequences `(N, T, K)`: the mean of q, its mode
+        where the site is discrete, a sample where q has neither.
+
+    Raises:
+        ValueError: If there are no batches.
+    """
+    codes = _codes(model, guide, batches, seed)
+    return {name: code for name, (code, _) in codes.items()}
+
+
+def active_units(
+    model: Program,
+    guide: Program,
+    batches: Iterable[Batch],
+    threshold: float = 0.01,
+    seed: int = 0,
+) -> dict[str, Tensor]:
+    """Say which latent dimensions depend on the data: the variance of the posterior mean is large.
+
+    Source: Burda et al. (2016), https://arxiv.org/abs/1509.00519, section 2 of its experiments.
+
+    Args:
+        model: The generative program.
+        guide: The inference program.
+        batches: Batches of data, at least two data.
+        threshold: Variance over the data above which a dimension is active; the paper's 0.01.
+        seed: Seed of what the guide samples.
+
+    Returns:
+        By continuous latent site, bool `(K,)`; of sequences, frames count as data.
+
+    Raises:
+        ValueError: If there are fewer than two data.
+    """
+    active = {}
+    for name, (code, discrete) in _codes(model, guide, batches, seed).items():
+        if len(code) < 2:
+            raise ValueError(
+                f"batches hold {len(code)} datum; expected at least 2. A variance needs two."
+            )
+        if not discrete:
+            values = code.reshape(-1, code.shape[-1] if code.dim() > 1 else 1).double()
+            active[name] = values.var(0, correction=0) > threshold
+    return active
+
+
+def by_kl(kl: Tensor, dims: int) -> list[int]:
+    """Return the dimensions of a site, the one of the highest divergence first.
+
+    Args:
+        kl: Nats by dimension, `(K,)`; any other length leaves the order as it is.
+        dims: Number `K` of dimensions.
+    """
+    if len(kl) != dims:
+        return list(range(dims))
+    return torch.argsort(kl, descending=True, stable=True).tolist()
+
+
+def arguments(batch: Batch) -> tuple[Any, ...]:
+    """Return a batch as the arguments of a pair."""
+    return (batch,) if isinstance(batch, Tensor) else tuple(batch)
+
+
+def _divergence(terms: Terms, name: str) -> Tensor:
+    """Divergence of a site summed over data: by dimension `(K,)`, or `(1,)`."""
+    split = terms[name].kl_per_dimension
+    columns = [terms[name].kl] if split is None else list(split.unbind(-1))
+    return torch.stack([terms.per_datum(column).cpu().double().sum() for column in columns])
+
+
+def _codes(
+    model: Program, guide: Program, batches: Iterable[Batch], seed: int
+) -> Mapping[str, tuple[Tensor, bool]]:
+    """Codes by site, and whether the site is discrete."""
+    parts: dict[str, list[Tensor]] = {}
+    discrete: dict[str, bool] = {}
+    with undisturbed(model, guide, seed=seed):
+        for batch in batches:
+            terms = run(model, guide, arguments(batch))
+            for name, code in point_codes(terms).items():
+                parts.setdefault(name, []).append(code.cpu())
+                discrete[name] = is_discrete(terms[name].p)
+    _require(len(parts))
+    return {name: (torch.cat(codes), discrete[name]) for name, codes in parts.items()}
+
+
+def _require(count: int) -> None:
+    if not count:
+        raise ValueError("batches is empty; expected at least one batch. Give some data.")

@@ -1,0 +1,163 @@
+"""Passes of a pair for pictures and statistics: no gradients, no dropout, no trace left behind."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from unbraid.inference import Program, Runner, Terms
+
+
+@contextmanager
+def undisturbed(*programs: Program, seed: int) -> Iterator[None]:
+    """Run without gradients, in evaluation mode and from `seed`; put modes and random state back.
+
+    Args:
+        *programs: Models and guides; functions have no mode.
+        seed: Seed of all of torch's generators.
+    """
+    roots = [getattr(program, "__self__", program) for program in programs]
+    modes = [
+        (m, m.training) for root in roots if isinstance(root, nn.Module) for m in root.modules()
+    ]
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.no_grad(), torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        for module, _ in modes:
+            module.training = False
+        try:
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+
+
+def run(model: Program, guide: Program, args: tuple[Any, ...]) -> Terms:
+    """Run a pair once; discrete sites are sampled, not summed out."""
+    runner = Runner()
+    model_sites, guide_sites = runner.run_pair(model, guide, args)
+    return Terms(model_sites, guide_sites, runner, model, guide, args)
+
+
+def shared_latents(terms: Terms) -> tuple[str, ...]:
+    """Return the latent sites that the guide has too."""
+    return tuple(name for name in terms.latents if terms[name].q is not None)
+
+
+def is_discrete(distribution: Distribution) -> bool:
+    """Return whether a distribution's values are discrete; False where it does not say."""
+    try:
+        return bool(getattr(distribution.support, "is_discrete", False))
+    except NotImplementedError:
+        return False
+
+
+def point_codes(terms: Terms) -> dict[str, Tensor]:
+    """Return one code per datum and site of the guide.
+
+    Returns:
+        By site, `(batch, event)`: the mean of q, its mode where the site is discrete, and the
+        sampled value where q has neither.
+    """
+    return {name: _point(terms[name].q, terms[name].value) for name in shared_latents(terms)}
+
+
+def _point(q: Distribution | None, value: Tensor) -> Tensor:
+    found = None if q is None else _finite(q, "mode" if is_discrete(q) else "mean")
+    return value if found is None else found
+
+
+def _finite(distribution: Distribution, name: str) -> Tensor | None:
+    """The distribution's property of this name, or None where it has none or a NaN one."""
+    try:
+        value = getattr(distribution, name)
+    except (NotImplementedError, AttributeError):
+        return None
+    return value if bool(torch.isfinite(value).all()) else None
+
+
+def prior_moments(prior: Distribution) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation, `(batch, event)`; 0 and 1 where there are none."""
+    mean, scale = _finite(prior, "mean"), _finite(prior, "stddev")
+    like = prior.sample()
+    if scale is None:
+        scale = torch.ones_like(like)
+    mean = torch.zeros_like(like) if mean is None else mean
+    return mean, torch.where(scale > 0, scale, torch.ones_like(scale))
+
+
+def mean_images(distribution: Distribution, site: str) -> Tensor:
+    """Return the mean images of an image site, or a sample where it has no mean.
+
+    Args:
+        distribution: Of the site, event `(C, H, W)`; of several frames the first is shown.
+        site: Name of the site, for the message.
+
+    Returns:
+        Images `(B, C, H, W)`, cut to [0, 1].
+
+    Raises:
+        ValueError: If the site holds no images.
+    """
+    if len(distribution.event_shape) != 3:
+        raise ValueError(
+            f"site {site!r} has event shape {tuple(distribution.event_shape)}; expected the "
+            "(C, H, W) of an image. Name the site of the images, or call .to_event(3) on it."
+        )
+    images = _finite(distribution, "mean")
+    if images is None:
+        images = distribution.sample()
+    batch = images.shape[0] if images.dim() > 3 else 1
+    return images.reshape(batch, -1, *images.shape[-3:])[:, 0].clamp(0, 1)
+
+
+def first_data(args: tuple[Any, ...], count: int) -> tuple[Any, ...]:
+    """Return the arguments for the first `count` data; what is not per datum stays."""
+    size = len(args[0])
+    return tuple(a[:count] if _is_per_datum(a, size) else a for a in args)
+
+
+def first_datum(args: tuple[Any, ...], count: int = 1) -> tuple[Any, ...]:
+    """Return the arguments for `count` copies of the first datum; what is not per datum stays."""
+    size = len(args[0])
+    return tuple(a[:1].expand(count, *a.shape[1:]) if _is_per_datum(a, size) else a for a in args)
+
+
+def _is_per_datum(argument: Any, size: int) -> bool:
+    return isinstance(argument, Tensor) and argument.shape[:1] == (size,)
+
+
+def decode(
+    model: Program,
+    guide: Program,
+    args: tuple[Any, ...],
+    codes: Mapping[str, Tensor],
+    site: str,
+) -> Tensor:
+    """Decode codes with the model, wherever it keeps its decoder.
+
+    Args:
+        model: The generative program.
+        guide: The inference program.
+        args: The arguments of both, of as many data as there are codes.
+        codes: Values by latent site, which broadcast to that site's values.
+        site: The site of the images.
+
+    Returns:
+        Mean images `(B, C, H, W)` in [0, 1].
+    """
+    terms = run(model, guide, args)
+    values = {name: code.expand_as(terms[name].value) for name, code in codes.items()}
+    return mean_images(terms.replay(values)[site].p, site)
+
+
+def sample_prior(
+    model: Callable[..., Any], size: int, conditions: tuple[Any, ...], site: str
+) -> Tensor:
+    """Return the mean images `(size, C, H, W)` of codes that the model samples."""
+    sites = Runner().run(partial(model, size=size), (None, *conditions)).sites
+    return mean_images(sites[site].fn, site)

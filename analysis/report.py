@@ -1,0 +1,147 @@
+"""The report: one self-contained page with the likelihood first, and the figures as files."""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from matplotlib.figure import Figure
+
+from unbraid.inference import write_atomically
+
+from . import wording
+from .captions import caption
+from .charts import bounds_curve, training_curves, training_panels
+from .evaluation import Evaluation, bounds, known, unreliable_share
+from .images import data_uri
+
+LONGEST_NAME = 80
+LATENT_FIGURES = ("kl",)
+
+
+def save_figures(folder: Path | str, figures: Mapping[str, Figure]) -> dict[str, Path]:
+    """Write figures as `figures/NAME.png`.
+
+    Args:
+        folder: Where the folder `figures` is made.
+        figures: Figures by name; in file names, all but letters, digits, `_` and `-` is replaced.
+
+    Returns:
+        The file of each figure, by name.
+    """
+    paths: dict[str, Path] = {}
+    for name, figure in figures.items():
+        path = Path(folder) / "figures" / f"{_file_stem(name, paths)}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, _figure_png(figure))
+        paths[name] = path
+    return paths
+
+
+def write_report(
+    folder: Path | str,
+    *,
+    title: str,
+    config: Mapping[str, Any],
+    evaluation: Evaluation | None,
+    history: Sequence[Mapping[str, Any]],
+    figures: Mapping[str, Figure],
+    command: str | None = None,
+    bibtex: str | None = None,
+) -> Path:
+    """Write `report.html`, one file without scripts or remote assets, and the figures beside it.
+
+    Figures of the bounds and of training are drawn here, from `evaluation` and `history`.
+
+    Args:
+        folder: The folder of the run; made where there is none.
+        title: Title of the page.
+        config: Settings, seeds and versions, nested as they are; all are shown.
+        evaluation: The likelihood's numbers, or None where there are none yet.
+        history: Rows of training, as `training_curves` takes them.
+        figures: Figures by name, in order; those that `gallery` names are captioned.
+        command: The command that reproduces the run.
+        bibtex: How to cite the method.
+
+    Returns:
+        Path of `report.html`.
+    """
+    numbers = evaluation or Evaluation()
+    drawn = {**_drawn(numbers, history), **figures}
+    shown = _embed(folder, drawn)
+    latents = [shown.pop(name) for name in LATENT_FIGURES if name in shown]
+    page = _template().render(
+        title=title,
+        summary=wording.summary(evaluation),
+        evaluated=bool(evaluation),
+        rows=wording.likelihood_rows(numbers),
+        bounds=wording.bound_rows(numbers),
+        pareto=wording.pareto_words(unreliable_share(numbers)),
+        is_likelihood=numbers.get("is_likelihood", True),
+        curve=shown.pop("bounds", None),
+        training=shown.pop("training", None),
+        latents=latents,
+        pictures=list(shown.values()),
+        settings=list(wording.flatten(config)),
+        command=command,
+        bibtex=bibtex,
+    )
+    path = Path(folder) / "report.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, page.encode("utf-8", errors="replace"))
+    return path
+
+
+def _drawn(evaluation: Evaluation, history: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
+    """The figures of whatever numbers there are."""
+    figures = {}
+    if any(known(bound.value) for bound in bounds(evaluation)):
+        figures["bounds"] = bounds_curve(evaluation)
+    if training_panels(history):
+        figures["training"] = training_curves(
+            history, is_likelihood=evaluation.get("is_likelihood", True)
+        )
+    return figures
+
+
+def _embed(folder: Path | str, figures: Mapping[str, Figure]) -> dict[str, dict[str, str]]:
+    """Save the figures, and return what the page shows of each."""
+    embedded = {}
+    for name, path in save_figures(folder, figures).items():
+        heading, text = caption(name)
+        embedded[name] = {"heading": heading, "text": text, "uri": data_uri(path.read_bytes())}
+    return embedded
+
+
+def _figure_png(figure: Figure) -> bytes:
+    buffer = BytesIO()
+    # Without the version of Matplotlib, so that equal figures are equal files.
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _file_stem(name: str, taken: Mapping[str, Path]) -> str:
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:LONGEST_NAME] or "figure"
+    stems = {path.stem.lower() for path in taken.values()}
+    number = 2
+    unique = stem
+    while unique.lower() in stems:
+        unique = f"{stem}-{number}"
+        number += 1
+    return unique
+
+
+@cache
+def _template() -> Template:
+    folder = Path(__file__).parent
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html")
