@@ -1,6 +1,7 @@
 """The configuration of a run: everything that, with the versions, reproduces it. Imports no torch."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,15 +17,11 @@ class ConfigError(ValueError):
     """A run folder's configuration is missing, damaged, newer than this version, or another run's."""
 
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """How a run is trained.
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings of the training, whatever the method and the data.
 
     Args:
-        method: Name of the method; `unbraid methods` lists them.
-        data: Name of a set (`unbraid data` lists them) or path of your own: an .npz file, a
-            folder of images, or idx files.
-        options: The method's options by name; those not given have their defaults.
         epochs: Passes over the training data; 20 unless epochs or steps are given.
         steps: Steps in all, in place of epochs.
         batch_size: Data per step.
@@ -45,9 +42,6 @@ class TrainConfig:
             eager, compile or fused.
     """
 
-    method: str
-    data: str
-    options: Mapping[str, Any] = field(default_factory=dict)
     epochs: float | None = None
     steps: int | None = None
     batch_size: int = 100
@@ -64,6 +58,22 @@ class TrainConfig:
     device: str = "auto"
     precision: Literal["float32", "bfloat16"] = "float32"
     mode: Literal["record", "eager", "compile", "fused"] = "record"
+
+
+@dataclass(frozen=True)
+class TrainConfig(Settings):
+    """How a run is trained: `Settings`, and of what.
+
+    Args:
+        method: Name of the method; `unbraid methods` lists them.
+        data: Name of a set (`unbraid data` lists them) or path of your own: an .npz file, a
+            folder of images, or idx files.
+        options: The method's options by name; those not given have their defaults.
+    """
+
+    method: str
+    data: str
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.epochs is not None and self.steps is not None:
@@ -102,7 +112,7 @@ class TrainConfig:
             words += [f"--{name.replace('_', '-')}", str(value)]
         for name, value in self.options.items():
             words += ["--set", f"{name}={_as_text(value)}"]
-        return " ".join(f"'{word}'" if " " in word else word for word in words)
+        return shlex.join(words)
 
 
 def _integer(name: str, value: int | None, low: int, high: int | None) -> None:

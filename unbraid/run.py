@@ -1,11 +1,14 @@
 """A run: a trained pair, its data and its folder."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from tqdm import tqdm
+from tqdm import tqdm
 
 from unbraid.data import Batches, Dataset
 from unbraid.inference import (
@@ -135,17 +138,22 @@ class Run:
             if type(limit) is not int or limit < 1:
                 raise OptionError(f"limit is {limit}; expected an integer of at least 1")
             dataset = dataset.take(torch.arange(min(limit, len(dataset))))
-        return log_likelihood(
-            self.model,
-            self.guide,
-            Batches(dataset, 64, shuffle=False, device=self.device),
-            keys=self.parts.keys,
-            samples=samples,
-            seed=self.config["seed"] if seed is None else seed,
-            likelihood=self.parts.likelihood,
-            progress=progress,
-            **settings,
-        )
+        with tqdm(total=len(dataset), disable=not progress, unit="datum") as bar:
+
+            def advance(done: int) -> None:
+                bar.update(done - bar.n)
+
+            return log_likelihood(
+                self.model,
+                self.guide,
+                Batches(dataset, 64, shuffle=False, device=self.device),
+                keys=self.parts.keys,
+                samples=samples,
+                seed=self.config["seed"] if seed is None else seed,
+                likelihood=self.parts.likelihood,
+                progress=advance,
+                **settings,
+            )
 
     def evaluate(
         self,
@@ -168,13 +176,11 @@ class Run:
         Returns:
             `elbo`, `log_likelihood`, `log_likelihood_se`, `samples`, `n`, `seed` and the diagnostics; nats per datum.
         """
+        partial = self.folder / "evaluation.partial"
+        seed = self.config["seed"] if seed is None else seed
+        name = f"evaluation-{self.step}-{split}-{limit or 'all'}-{samples}-{seed}.partial"
         result = self.log_likelihood(
-            samples,
-            split=split,
-            limit=limit,
-            seed=seed,
-            progress=progress,
-            resume=self.folder / "evaluation.partial",
+            samples, split=split, limit=limit, seed=seed, progress=progress, resume=partial
         )
         evaluation = {
             **result.summary(),
@@ -185,6 +191,8 @@ class Run:
             "step": self.step,
         }
         write_json_atomically(self.folder / "evaluation.json", evaluation)
+        (self.folder / name).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         return evaluation
 
     def report(self) -> Path:
@@ -192,6 +200,18 @@ class Run:
         from .reporting import write_run_report
 
         return write_run_report(self)
+
+
+def _progress_bar(total: int) -> Callable[[int], None]:
+    """A progress bar over `total` data, moved by being called with the number done."""
+    bar = tqdm(total=total, unit="datum", desc="log p(x)", mininterval=0.5)
+
+    def move(done: int) -> None:
+        bar.update(done - bar.n)
+        if done >= total:
+            bar.close()
+
+    return move
 
 
 def load(folder: str | Path, device: str = "auto") -> Run:
@@ -209,7 +229,9 @@ def load(folder: str | Path, device: str = "auto") -> Run:
     config = read_config(path)
     try:
         method = load_method(config["method"])
-        spec = {k: tuple(v) if isinstance(v, list) else v for k, v in config["spec"].items()}
+        spec: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in config["spec"].items()
+        }
         parts = method.build(read_options(method.options, config["options"]), DataSpec(**spec))
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path / 'config.json'} is damaged: {error!r}") from error

@@ -200,6 +200,8 @@ def _clear(folder: Path) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in ("metrics.jsonl", "evaluation.json", "report.html", "crash.json"):
         (folder / name).unlink(missing_ok=True)
+    for path in folder.glob("evaluation-*.partial"):
+        path.unlink()
 
 
 def _check_support(parts: Parts, run_data: RunData, config: TrainConfig) -> None:

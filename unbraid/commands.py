@@ -1,0 +1,226 @@
+"""The commands that work on runs. Importing them imports no torch; running them does."""
+
+import re
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import Positional, UseAppendAction, arg
+
+from unbraid.methods import OptionError, in_range
+
+from .config import Settings, TrainConfig
+from .console import evaluation_rows, print_json, print_next, print_table, say
+from .exit_codes import DONE
+
+if TYPE_CHECKING:
+    from .run import Run
+
+Folder = Annotated[Positional[str], arg(metavar="DIR")]
+_SEEDS = 2**32 - 1
+
+
+def as_flag(name: str) -> str:
+    """Return the flag of a setting: `--batch-size` of `batch_size`."""
+    return f"--{name.replace('_', '-')}"
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a method on data and keep everything in a folder.
+
+    Example: unbraid train vae --data mnist-small --out runs/vae --epochs 20 --set latent_dim=16
+
+    Args:
+        method: Name of the method; `unbraid methods` lists them.
+        data: Name of a set (`unbraid data` lists them) or path of your own: an .npz file, a folder
+            of images, or idx files.
+        out: Folder of the run.
+        set: Options of the method; `unbraid methods METHOD` lists them.
+        resume: Go on with the run in the folder.
+        force: Replace the run in the folder.
+        json: Print one JSON object.
+    """
+
+    method: Annotated[Positional[str], arg(metavar="METHOD")]
+    data: Annotated[str, arg(metavar="NAME|PATH")]
+    out: Annotated[str, arg(metavar="DIR")]
+    settings: Settings
+    set: Annotated[
+        UseAppendAction[tuple[tuple[str, ...], ...]], arg(metavar="KEY=VALUE [KEY=VALUE ...]")
+    ] = ()
+    resume: bool = False
+    force: bool = False
+    json: bool = False
+
+    def run(self) -> int:
+        """Train; returns the exit code."""
+        config = self._config()
+        if self.resume and self.force:
+            raise OptionError(
+                "--resume and --force are both given; expected one. Drop one of them"
+            )
+        from .training import train_config
+
+        try:
+            run = train_config(
+                config,
+                self.out,
+                resume=self.resume,
+                force=self.force,
+                progress=sys.stderr.isatty(),
+                say=say,
+            )
+        except KeyboardInterrupt:
+            if (Path(self.out) / "checkpoints").exists():
+                say(f"stopped at once; go on with: {config.command(self.out)} --resume")
+            raise
+        return self._tell(run, config)
+
+    def _config(self) -> TrainConfig:
+        options = {}
+        for word in (word for words in self.set for word in words):
+            name, equals, value = word.partition("=")
+            if not equals:
+                raise OptionError(
+                    f"--set is {word!r}; expected KEY=VALUE. See unbraid methods {self.method}"
+                )
+            options[name] = value
+        try:
+            return TrainConfig(self.method, self.data, options, **vars(self.settings))
+        except OptionError as error:
+            text = re.sub(r"^\w+(?= is )", lambda name: as_flag(name[0]), str(error))
+            raise OptionError(text) from None
+
+    def _tell(self, run: "Run", config: TrainConfig) -> int:
+        result = run.result
+        if result is None:
+            raise RuntimeError("a run that was just trained has no result")
+        if self.json:
+            print_json(
+                {
+                    "folder": str(run.folder),
+                    "step": result.step,
+                    "stopped": result.stopped,
+                    "validation_elbo": result.best_bound,
+                }
+            )
+        if result.signal is not None:
+            resume = f"{config.command(self.out)} --resume"
+            say(f"stopped at step {result.step}; go on with: {resume}")
+            return 128 + result.signal
+        if not self.json:
+            rows = [("run", self.out), ("steps", f"{result.step:,} ({result.stopped})")]
+            if result.best_bound is not None:
+                bound = f"{result.best_bound:,.2f} nats per datum, at step {result.best_step:,}"
+                rows.append(("best validation bound", bound))
+            print_table(rows)
+            folder = shlex.quote(self.out)
+            print_next(f"unbraid evaluate {folder}", f"unbraid report {folder}")
+        return DONE
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Estimate the log-likelihood of held-out data by importance sampling.
+
+    Example: unbraid evaluate runs/vae --samples 1000 --limit 500 --json
+
+    Args:
+        folder: Folder of the run.
+        samples: Importance samples per datum.
+        limit: Use the first so many data only.
+        split: Which part of the data.
+        seed: Seed of the noise; the run's unless given.
+        device: auto, cpu, cuda, cuda:N or mps.
+        json: Print one JSON object.
+    """
+
+    folder: Folder
+    samples: int = 5000
+    limit: int | None = None
+    split: Literal["test", "validation", "train"] = "test"
+    seed: int | None = None
+    device: str = "auto"
+    json: bool = False
+
+    def run(self) -> int:
+        """Evaluate; returns the exit code."""
+        in_range("--samples", self.samples, 1)
+        if self.limit is not None:
+            in_range("--limit", self.limit, 1)
+        if self.seed is not None:
+            in_range("--seed", self.seed, 0, _SEEDS)
+        from .run import load
+
+        run = load(self.folder, self.device)
+        evaluation = run.evaluate(
+            self.samples,
+            split=self.split,
+            limit=self.limit,
+            seed=self.seed,
+            progress=sys.stderr.isatty(),
+        )
+        if self.json:
+            print_json(evaluation)
+        else:
+            print_table(evaluation_rows(evaluation))
+            print_next(f"unbraid report {shlex.quote(self.folder)}")
+        return DONE
+
+
+@dataclass(frozen=True)
+class Report:
+    """Draw the figures and write the report, one self-contained page.
+
+    Example: unbraid report runs/vae
+
+    Args:
+        folder: Folder of the run.
+    """
+
+    folder: Folder
+
+    def run(self) -> int:
+        """Write the report; returns the exit code."""
+        from .run import load
+
+        path = load(self.folder).report()
+        print(path)
+        print_next(f"open {shlex.quote(str(path))} in a browser")
+        return DONE
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Draw images from the model's prior.
+
+    Example: unbraid sample runs/vae --count 64 --npz samples.npz
+
+    Args:
+        folder: Folder of the run; the picture goes to figures/samples.png in it.
+        count: Number of samples.
+        seed: Seed of the codes.
+        npz: File for the arrays: the codes by site, and images drawn from the likelihood.
+        device: auto, cpu, cuda, cuda:N or mps.
+    """
+
+    folder: Folder
+    count: int = 64
+    seed: int = 0
+    npz: str | None = None
+    device: str = "auto"
+
+    def run(self) -> int:
+        """Draw; returns the exit code."""
+        in_range("--count", self.count, 1, 65_536)
+        in_range("--seed", self.seed, 0, _SEEDS)
+        from .run import load
+        from .sampling import save_samples
+
+        run = load(self.folder, self.device)
+        for path in save_samples(run, self.count, self.seed, self.npz):
+            print(path)
+        return DONE

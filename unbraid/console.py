@@ -1,0 +1,76 @@
+"""What the command line prints: results on standard output, everything else on standard error."""
+
+import json
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+
+def say(text: str) -> None:
+    """Print a remark on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def complain(text: str) -> None:
+    """Print what went wrong on standard error."""
+    say(f"unbraid: {text}")
+
+
+def print_json(value: Any) -> None:
+    """Print a value as one JSON document on standard output."""
+    print(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of text in columns as wide as their longest cell; the last one runs free."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        print("  ".join(cells).rstrip())
+
+
+def print_next(*commands: str) -> None:
+    """Print what to do next."""
+    for command in commands:
+        print(f"next: {command}")
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Show warnings as one line each, without their place in the code, while the block runs."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        yield
+
+
+def evaluation_rows(evaluation: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return name, value and remark of what an evaluation came to."""
+    note = "" if evaluation["is_likelihood"] else "not a likelihood"
+    sampling = f"{evaluation['samples']:,} samples each, of {evaluation['n']:,} data"
+    rows = [
+        ("log p(x)", _nats(evaluation, "log_likelihood"), note or sampling),
+        ("ELBO", _nats(evaluation, "elbo"), note or "mean of the same log-weights"),
+    ]
+    bits = evaluation["bits_per_dimension"]
+    if bits is not None:
+        rows.append(("bits", f"{bits:.4f} per dimension", ""))
+    size = evaluation["effective_sample_size"]
+    if size is not None:
+        rows.append(("sample size", f"{size:,.1f} effective", f"of {evaluation['samples']:,}"))
+    if evaluation["pareto_k_max"] is not None:
+        share = f"{evaluation['pareto_k_unreliable']:.1%} above 0.7"
+        rows.append(("Pareto k-hat", share, "of data, whose log p(x) is likely too low"))
+    return rows
+
+
+def _nats(evaluation: Mapping[str, Any], name: str) -> str:
+    mean, error = evaluation[name], evaluation[f"{name}_se"]
+    if mean is None:
+        return "not finite"
+    return f"{mean:,.2f} nats" if error is None else f"{mean:,.2f} +- {error:,.2f} nats"
+
+
+def _show_warning(message: Warning | str, *_place: Any, **_more: Any) -> None:
+    complain(f"warning: {' '.join(str(message).split())}")

@@ -1,0 +1,149 @@
+"""The commands that list methods and data."""
+
+import dataclasses
+import inspect
+import re
+import types
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from tyro.conf import Positional, arg
+
+from unbraid.data import SOURCES
+from unbraid.methods import METHODS, load_method
+
+from .console import print_json, print_next, print_table
+from .exit_codes import DONE
+
+_WORDS = {int: "integer", float: "number", bool: "true or false", str: "text"}
+
+
+@dataclass(frozen=True)
+class Methods:
+    """List the methods, or the options of one.
+
+    Example: unbraid methods vae
+
+    Args:
+        name: A method, for its options.
+        json: Print one JSON document.
+    """
+
+    name: Annotated[Positional[str | None], arg(metavar="METHOD")] = None
+    json: bool = False
+
+    def run(self) -> int:
+        """Print the list; returns the exit code."""
+        if self.name is None:
+            summaries = {name: entry.summary for name, entry in METHODS.items()}
+            if self.json:
+                print_json(summaries)
+            else:
+                print_table(list(summaries.items()))
+                print_next(f"unbraid methods {next(iter(summaries))}")
+            return DONE
+        method = load_method(self.name)
+        options = describe_options(method.options)
+        if self.json:
+            print_json({"name": method.name, "summary": method.summary, "options": options})
+            return DONE
+        print(f"{method.name}: {method.summary}\n")
+        rows = [(o["name"], o["default"], o["type"], o["help"]) for o in options]
+        print_table([("option", "default", "values", "meaning"), *rows])
+        print_next(f"unbraid train {self.name} --data mnist-small --out runs/{self.name}")
+        return DONE
+
+
+@dataclass(frozen=True)
+class Data:
+    """List the sets that are known by name, or describe one, or data of your own.
+
+    Example: unbraid data digits.npz
+
+    Args:
+        source: A name, or a path of your own: an .npz file, a folder of images, or idx files.
+        json: Print one JSON document.
+    """
+
+    source: Annotated[Positional[str | None], arg(metavar="NAME|PATH")] = None
+    json: bool = False
+
+    def run(self) -> int:
+        """Print the list or the description; returns the exit code."""
+        if self.source is None:
+            known = {name: dataclasses.asdict(source) for name, source in SOURCES.items()}
+            if self.json:
+                print_json(known)
+            else:
+                print_table([(name, source.summary) for name, source in SOURCES.items()])
+                print_next("unbraid train vae --data mnist-small --out runs/vae")
+            return DONE
+        facts = _facts(self.source)
+        if self.json:
+            print_json(facts)
+        else:
+            print_table([(name, _in_words(value)) for name, value in facts.items()])
+        return DONE
+
+
+def describe_options(kind: type) -> list[dict[str, str]]:
+    """Return name, default, accepted values and meaning of each field of an options dataclass.
+
+    Args:
+        kind: A dataclass; the meanings come from the `Args` of its docstring and of its bases'.
+    """
+    hints, meanings = get_type_hints(kind), _meanings(kind)
+    return [
+        {
+            "name": field.name,
+            "default": _in_words(field.default),
+            "type": _values(hints[field.name]),
+            "help": meanings.get(field.name, ""),
+        }
+        for field in dataclasses.fields(kind)
+    ]
+
+
+def _facts(source: str) -> dict[str, Any]:
+    """What is known of data; those with a name are not fetched for it."""
+    if source in SOURCES:
+        return {"name": source, **dataclasses.asdict(SOURCES[source])}
+    from unbraid.data import describe, load
+
+    splits = load(source)
+    return {
+        "name": splits.train.name,
+        "shape": splits.train.shape,
+        "kind": splits.train.kind,
+        "train": describe(splits.train),
+        "validation": describe(splits.validation),
+        "test": describe(splits.test),
+    }
+
+
+def _meanings(kind: type) -> dict[str, str]:
+    meanings: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        _, _, text = inspect.cleandoc(base.__doc__ or "").partition("Args:\n")
+        for name, meaning in re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE):
+            meanings[name] = " ".join(meaning.split())
+    return meanings
+
+
+def _values(hint: Any) -> str:
+    """The values that a type annotation accepts, in words."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return ", ".join(arguments)
+    if origin is tuple:
+        return f"{_values(arguments[0])}s, comma-separated"
+    if origin in (Union, types.UnionType):
+        words = [_values(kind) for kind in arguments if kind is not type(None)]
+        return " or ".join([*words, "none"])
+    return _WORDS.get(hint, str(hint))
+
+
+def _in_words(value: Any) -> str:
+    if value is None:
+        return "none"
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,0 +1,49 @@
+"""Draw from a trained model's prior."""
+
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from unbraid.analysis import prior_samples, save_figures
+from unbraid.inference import Runner, write_atomically
+
+from .run import Run
+
+
+def save_samples(run: Run, count: int, seed: int, npz: str | None = None) -> list[Path]:
+    """Write the picture `figures/samples.png` of a run, and on request the arrays.
+
+    Args:
+        run: A run.
+        count: Number of samples.
+        seed: Seed of the codes.
+        npz: File for the arrays that `prior_arrays` returns.
+
+    Returns:
+        The files that were written.
+    """
+    figure = prior_samples(run.model, count, seed=seed)
+    paths = list(save_figures(run.folder, {"samples": figure}).values())
+    if npz is not None:
+        buffer = BytesIO()
+        arrays: dict[str, Any] = prior_arrays(run, count, seed)
+        np.savez_compressed(buffer, **arrays)
+        write_atomically(npz, buffer.getvalue())
+        paths.append(Path(npz))
+    return paths
+
+
+def prior_arrays(run: Run, count: int, seed: int) -> dict[str, np.ndarray]:
+    """Draw codes and images from the model.
+
+    Returns:
+        One array `(count, ...)` per site; images `x` are drawn from the likelihood, not its means.
+    """
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(seed)
+        sites = Runner().run(partial(run.model, size=count), (None,)).sites
+    return {name: site.value.cpu().numpy() for name, site in sites.items()}
