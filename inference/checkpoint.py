@@ -108,7 +108,7 @@ class Checkpoints:
 
         Warns:
             CheckpointWarning: If a damaged checkpoint was passed over for an earlier one, or if
-                other versions or another number of threads make resumed numbers differ in rounding.
+                other versions or another number of threads change the rounding of resumed numbers.
         """
         path, record, (weights, train) = self._open(which, (WEIGHTS, TRAIN))
         parsed = parse_weights(weights, record, path.name), parse_train(train, path.name)

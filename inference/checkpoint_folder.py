@@ -1,8 +1,8 @@
 """The checkpoint format: a folder of weights, training state and a sealed record.
 
 `weights.safetensors` holds tensors, `train.pt` plain containers of tensors and numbers, and
-`meta.json` the hashes of both and its own. Files are compared with their hashes before they are parsed, and
-nothing in them can run code.
+`meta.json` the hashes of both and its own. Files are compared with their hashes before they are
+parsed, and nothing in them can run code.
 """
 
 import errno

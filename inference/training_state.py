@@ -43,11 +43,11 @@ class TrainingState:
     """
 
     step: int
-    modules: dict[str, nn.Module]
-    optimizers: dict[str, torch.optim.Optimizer] = field(default_factory=dict)
-    schedulers: dict[str, Scheduler] = field(default_factory=dict)
-    generators: dict[str, torch.Generator] = field(default_factory=dict)
-    tensors: dict[str, Tensor] = field(default_factory=dict)
+    modules: Mapping[str, nn.Module]
+    optimizers: Mapping[str, torch.optim.Optimizer] = field(default_factory=dict)
+    schedulers: Mapping[str, Scheduler] = field(default_factory=dict)
+    generators: Mapping[str, torch.Generator] = field(default_factory=dict)
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -228,25 +228,44 @@ def _check_train(state: TrainingState, train: dict[str, Any], where: str) -> Non
                 )
     names = _names_by_identity(state)
     for key, optimizer in state.optimizers.items():
-        found, expected = (
-            train["optimizers"][key]["parameters"],
-            _parameter_names(optimizer, names),
-        )
-        if found != expected:
-            raise CheckpointError(
-                f"optimizers.{key} is over {_count(found)} parameters in {where}; "
-                f"expected {_count(expected)}, the same in the same order. {_ADVICE}"
-            )
-    if missing := sorted(state.extra.keys() - train["extra"].keys()):
+        _check_optimizer(f"optimizers.{key}", optimizer, train["optimizers"][key], names, where)
+    for key, scheduler in state.schedulers.items():
+        stored = train["schedulers"][key]["state"]
+        _check_present(f"schedulers.{key}", scheduler.state_dict(), stored, where)
+    _check_present("extra", state.extra, train["extra"], where)
+
+
+def _check_optimizer(
+    what: str,
+    optimizer: torch.optim.Optimizer,
+    stored: dict[str, Any],
+    names: Mapping[int, str],
+    where: str,
+) -> None:
+    found, expected = stored["parameters"], _parameter_names(optimizer, names)
+    if found != expected:
         raise CheckpointError(
-            f"extra.{missing[0]} is missing in {where}; expected a value. {_ADVICE}"
+            f"{what} is over {_count(found)} parameters in {where}; "
+            f"expected {_count(expected)}, the same in the same order. {_ADVICE}"
         )
+    # Torch would fill what is missing with its defaults, and the run would go on as another one.
+    groups = zip(optimizer.param_groups, stored["state"]["param_groups"], strict=True)
+    for index, (group, stored_group) in enumerate(groups):
+        _check_present(f"{what}.param_groups.{index}", group, stored_group, where)
 
 
 def _check_names(what: str, asked: Iterable[str], stored: Collection[str], where: str) -> None:
     if set(asked) != set(stored):
         raise CheckpointError(
             f"{what} are {sorted(stored)} in {where}; expected {sorted(asked)}. {_ADVICE}"
+        )
+
+
+def _check_present(what: str, asked: Iterable[str], stored: Collection[str], where: str) -> None:
+    if missing := [name for name in asked if name not in stored]:
+        raise CheckpointError(
+            f"{what}.{missing[0]} is missing in {where}; expected a value. {_ADVICE}, "
+            "and the version of torch"
         )
 
 
