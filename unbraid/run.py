@@ -1,13 +1,11 @@
 """A run: a trained pair, its data and its folder."""
 
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from tqdm import tqdm
 from tqdm import tqdm
 
 from unbraid.data import Batches, Dataset
@@ -176,9 +174,9 @@ class Run:
         Returns:
             `elbo`, `log_likelihood`, `log_likelihood_se`, `samples`, `n`, `seed` and the diagnostics; nats per datum.
         """
-        partial = self.folder / "evaluation.partial"
         seed = self.config["seed"] if seed is None else seed
-        name = f"evaluation-{self.step}-{split}-{limit or 'all'}-{samples}-{seed}.partial"
+        settings = f"{self.step}-{split}-{limit or 'all'}-{samples}-{seed}"
+        partial = self.folder / f"evaluation-{settings}.partial"
         result = self.log_likelihood(
             samples, split=split, limit=limit, seed=seed, progress=progress, resume=partial
         )
@@ -191,7 +189,6 @@ class Run:
             "step": self.step,
         }
         write_json_atomically(self.folder / "evaluation.json", evaluation)
-        (self.folder / name).unlink(missing_ok=True)
         partial.unlink(missing_ok=True)
         return evaluation
 
@@ -200,18 +197,6 @@ class Run:
         from .reporting import write_run_report
 
         return write_run_report(self)
-
-
-def _progress_bar(total: int) -> Callable[[int], None]:
-    """A progress bar over `total` data, moved by being called with the number done."""
-    bar = tqdm(total=total, unit="datum", desc="log p(x)", mininterval=0.5)
-
-    def move(done: int) -> None:
-        bar.update(done - bar.n)
-        if done >= total:
-            bar.close()
-
-    return move
 
 
 def load(folder: str | Path, device: str = "auto") -> Run:
