@@ -2,8 +2,8 @@
 
 import copy
 
-import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .sites import Program, owner
 
@@ -36,11 +36,10 @@ class AveragedPair:
                     self._targets.append(target.requires_grad_(False))
                     self._sources.append(source)
 
-    @torch.no_grad()
     def update(self, step: int) -> None:
         """Move the averages towards the weights after `step` steps."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self._targets, self._sources, 1.0 - decay)
+        get_ema_multi_avg_fn(decay)(self._targets, self._sources, step)
 
 
 def _parameters(program: Program) -> list[nn.Parameter]:

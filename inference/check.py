@@ -1,6 +1,6 @@
 """One validated pass of a pair: what is wrong with it is said by site before anything trains."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from .sites import Program, owner
 
 RECIPE = (
-    "Keep parameters in plain nn.Modules (self.net = ...) and pass the modules as model and guide, "
-    "without pyro.param or pyro.module"
+    "Keep parameters in plain nn.Modules (self.net = ...) and pass the modules as model and "
+    "guide, without pyro.param or pyro.module"
 )
 
 
@@ -67,10 +67,12 @@ def check_pair(model: Program, guide: Program, *args: Any) -> PairFacts:
         What the pass showed.
 
     Raises:
-        PairError: If sites, shapes or plates of the two differ, a plate is missing, nothing is observed, a guide site can
-            be neither differentiated nor enumerated, or parameters live outside of the modules.
+        PairError: If sites, shapes or plates of the two differ, a plate is missing, nothing is
+            observed, a guide site can be neither differentiated nor enumerated, or parameters live
+            outside of the modules.
     """
-    with torch.random.fork_rng(devices=_cuda_devices(args)), torch.no_grad(), _validated():
+    forked = torch.random.fork_rng(devices=_cuda_devices(args))
+    with forked, torch.no_grad(), pyro.validation_enabled(True):
         guide_trace = _traced("guide", poutine.trace(guide), args)
         replayed = poutine.replay(model, trace=guide_trace)
         model_trace = _traced("model", poutine.trace(replayed), args)
@@ -118,17 +120,6 @@ def _cuda_devices(args: tuple[Any, ...]) -> list[torch.device]:
     return list({a.device for a in args if isinstance(a, Tensor) and a.is_cuda})
 
 
-class _validated:
-    """Pyro's and torch's own checks, on whatever `python -O` or the user has set, and put back after."""
-
-    def __enter__(self) -> None:
-        self._context = pyro.validation_enabled(True)
-        self._context.__enter__()
-
-    def __exit__(self, *error: object) -> None:
-        self._context.__exit__(*error)
-
-
 def _traced(role: str, program: Any, args: tuple[Any, ...]) -> Trace:
     try:
         trace = program.get_trace(*args)
@@ -143,15 +134,19 @@ def _traced(role: str, program: Any, args: tuple[Any, ...]) -> Trace:
     return trace
 
 
+def _nodes(trace: Trace) -> Iterable[tuple[str, Any]]:
+    return trace.nodes.items()
+
+
 def _sample_sites(trace: Trace) -> Iterator[tuple[str, Any]]:
-    for name, site in trace.nodes.items():
+    for name, site in _nodes(trace):
         if site["type"] == "sample" and type(site["fn"]).__name__ != "_Subsample":
             yield name, site
 
 
 def _refuse_parameters(*traces: Trace) -> None:
     for trace in traces:
-        for name, site in trace.nodes.items():
+        for name, site in _nodes(trace):
             if site["type"] == "param":
                 raise PairError(f"parameter {name!r} lies in Pyro's parameter store. {RECIPE}")
 
@@ -161,15 +156,16 @@ def _compare_names(p: dict[str, Any], q: dict[str, Any]) -> None:
     for name, site in p.items():
         if name not in q and name in latents and not site["infer"].get("enumerate"):
             raise PairError(
-                f"latent site {name!r} is in the model but not in the guide, which has {_listed(q)}. "
-                f"Sample {name!r} in the guide too, or mark it for enumeration"
+                f"latent site {name!r} is in the model but not in the guide, which has "
+                f"{_listed(q)}. Sample {name!r} in the guide too, or mark it for enumeration"
             )
     for name, site in q.items():
         if site["is_observed"]:
             raise PairError(f"guide site {name!r} is observed; expected latent sites only")
         if name in p and p[name]["is_observed"]:
             raise PairError(
-                f"site {name!r} is sampled in the guide but observed in the model. Drop one of them"
+                f"site {name!r} is sampled in the guide but observed in the model. "
+                "Drop one of them"
             )
         if name not in p and not site["infer"].get("is_auxiliary"):
             raise PairError(
@@ -187,8 +183,8 @@ def _compare_site(name: str, p: Any, q: Any) -> None:
         in_model, in_guide = tuple(getattr(p["fn"], what)), tuple(getattr(q["fn"], what))
         if in_model != in_guide:
             raise PairError(
-                f"site {name!r} has {what.replace('_', ' ')} {in_model} in the model and {in_guide} in the "
-                "guide; expected one shape. Check sizes and .to_event of both"
+                f"site {name!r} has {what.replace('_', ' ')} {in_model} in the model and "
+                f"{in_guide} in the guide; expected one shape. Check sizes and .to_event of both"
             )
     plates = [
         {(f.name, f.dim, f.size, f.full_size) for f in s["cond_indep_stack"] if f.vectorized}
@@ -196,8 +192,8 @@ def _compare_site(name: str, p: Any, q: Any) -> None:
     ]
     if plates[0] != plates[1]:
         raise PairError(
-            f"site {name!r} lies in plates {_plates(p)} in the model and {_plates(q)} in the guide; "
-            "expected the same plates"
+            f"site {name!r} lies in plates {_plates(p)} in the model and {_plates(q)} in the "
+            "guide; expected the same plates"
         )
     if not _same_scale(p["scale"], q["scale"]):
         raise PairError(
@@ -224,8 +220,9 @@ def _check_shapes(role: str, name: str, site: Any) -> None:
             continue
         if dim not in plates:
             raise PairError(
-                f"site {name!r} of the {role} has batch shape {shape}, but no plate declares dim {dim}. "
-                "Put it in pyro.plate('data', size), or call .to_event on its distribution"
+                f"site {name!r} of the {role} has batch shape {shape}, but no plate declares "
+                f"dim {dim}. Put it in pyro.plate('data', size), or call .to_event on its "
+                "distribution"
             )
         if plates[dim].size != size:
             raise PairError(
@@ -237,6 +234,7 @@ def _check_shapes(role: str, name: str, site: Any) -> None:
 def _check_differentiable(name: str, site: Any) -> None:
     if not site["fn"].has_rsample and not site["infer"].get("enumerate"):
         raise PairError(
-            f"guide site {name!r} has a {type(site['fn']).__name__} without reparameterised samples. "
-            "Sum it out with pyro.infer.config_enumerate, or train with pyro.infer.Trace_ELBO"
+            f"guide site {name!r} has a {type(site['fn']).__name__} without reparameterised "
+            "samples. Sum it out with pyro.infer.config_enumerate, or train with "
+            "pyro.infer.Trace_ELBO"
         )

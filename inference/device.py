@@ -7,7 +7,8 @@ def resolve_device(name: str) -> torch.device:
     """Return the device of that name, or the best one for `"auto"`.
 
     Args:
-        name: `"auto"` (CUDA where there is one, else the CPU), `"cpu"`, `"cuda"`, `"cuda:1"` or `"mps"`.
+        name: `"auto"` (CUDA where there is one, else the CPU), `"cpu"`, `"cuda"`, `"cuda:1"` or
+            `"mps"`.
 
     Raises:
         ValueError: If the name is none of these.
@@ -21,14 +22,16 @@ def resolve_device(name: str) -> torch.device:
     if kind == "cuda":
         found = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if found <= int(index or 0):
-            raise OSError(f"device is {name!r}; found {found} CUDA devices. Use --device cpu or auto")
+            raise OSError(
+                f"device is {name!r}; found {found} CUDA devices. Use --device cpu or auto"
+            )
     if kind == "mps" and not torch.backends.mps.is_available():
         raise OSError("device is 'mps'; this machine has none. Use --device cpu or auto")
     return torch.device(name)
 
 
 def seed_noise(seed: int, step: int, device: torch.device) -> None:
-    """Seed the generators that a step draws from, so that its noise depends on `(seed, step)` alone.
+    """Seed the generators of a step, so that its noise depends on `(seed, step)` alone.
 
     Args:
         seed: 0 to 2**32 - 1.
@@ -42,7 +45,7 @@ def seed_noise(seed: int, step: int, device: torch.device) -> None:
 
 
 def mix(*numbers: int) -> int:
-    """Hash numbers to 32 bits (the finaliser of splitmix64), for seeds that do not resemble each other."""
+    """Hash numbers to 32 bits (the finaliser of splitmix64): seeds unlike each other."""
     state = 0
     for number in numbers:
         state = (state ^ number) + 0x9E3779B97F4A7C15 & (1 << 64) - 1

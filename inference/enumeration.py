@@ -1,11 +1,12 @@
 """Sum discrete sites out of the bound and out of log densities, exactly.
 
-A site marked `infer={"enumerate": "parallel"}` has its support laid out along a batch dim of its own. Where the guide has
-the site, its terms are averaged under q; where only the model has it, it is marginalised by a log-sum-exp. Each site is
-taken to be summed out within its own plates, as `pyro.infer.TraceEnum_ELBO` does for such models.
+A site marked `infer={"enumerate": "parallel"}` has its support laid out along a batch dim of its
+own. Where the guide has the site, its terms are averaged under q; where only the model has it, it
+is marginalised by a log-sum-exp. Each site is taken to be summed out within its own plates, as
+`pyro.infer.TraceEnum_ELBO` does for such models.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -52,11 +53,9 @@ def marginalise(factors: list[Factor], enumerated: list[Site]) -> list[Factor]:
     Raises:
         ValueError: If factors that a site links have different scales.
     """
-    for site in sorted(enumerated, key=lambda site: -len(plate_dims(site))):
+    for dim, site in sorted(_laid_out(enumerated), key=lambda pair: -len(plate_dims(pair[1]))):
         plates = plate_dims(site)
-        linked = [
-            f for f in factors if f.name == site.name or _varies_along(f.value, site.enum_dim)
-        ]
+        linked = [f for f in factors if f.name == site.name or _varies_along(f.value, dim)]
         scales = {f.scale if isinstance(f.scale, float | int) else None for f in linked}
         if len(scales) > 1 or None in scales:
             raise ValueError(
@@ -64,10 +63,15 @@ def marginalise(factors: list[Factor], enumerated: list[Site]) -> list[Factor]:
                 f"expected one number where {site.name!r} is summed out"
             )
         joint = sum((_sum_out_plates(f, plates) for f in linked), start=torch.zeros(()))
-        summed = torch.logsumexp(joint, dim=site.enum_dim, keepdim=True)
+        summed = torch.logsumexp(joint, dim=dim, keepdim=True)
         rest = [f for f in factors if all(f is not other for other in linked)]
         factors = [*rest, Factor(site.name, summed, plates, linked[0].scale)]
     return factors
+
+
+def _laid_out(sites: Iterable[Site]) -> list[tuple[int, Site]]:
+    """Each enumerated site with the dim of its support."""
+    return [(site.enum_dim, site) for site in sites if site.enum_dim is not None]
 
 
 def _sum_out_plates(factor: Factor, kept: frozenset[int]) -> Tensor:
@@ -82,8 +86,9 @@ def average(factor: Factor, enumerated: Mapping[str, Site]) -> Factor:
         factor: A summand of the bound.
         enumerated: The guide's enumerated sites by name.
     """
-    inside = [site for site in enumerated.values() if plate_dims(site) <= factor.plates]
-    dims = tuple(site.enum_dim for site in inside)
+    laid_out = _laid_out(enumerated.values())
+    inside = [site for _, site in laid_out if plate_dims(site) <= factor.plates]
+    dims = tuple(dim for dim, site in laid_out if plate_dims(site) <= factor.plates)
     if not any(_varies_along(factor.value, dim) for dim in dims):
         return factor
     log_weight = sum((site.log_prob() for site in inside), start=torch.zeros(()))

@@ -1,4 +1,4 @@
-"""The training loop: steps, logs, validation, checkpoints, and a way back from every kind of stop."""
+"""The training loop: steps, logs, validation, checkpoints, and a way back from any stop."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,6 +26,7 @@ from .sites import Program, owner
 from .step import Mode, Precision, Step
 from .svi import MakeOptimizer, fused_adam
 from .validation import validation_bound
+
 
 class BatchSource(Protocol):
     """Batches as a pure function of the step."""
@@ -107,8 +108,9 @@ def fit(
 ) -> FitResult:
     """Train a pair by stochastic variational inference.
 
-    The noise of a step depends on `(seed, step)` alone and a batch on its own seed and the step, so a resumed run goes
-    on as if it had never stopped: to the bit on a CPU with the same number of threads.
+    The noise of a step depends on `(seed, step)` alone and a batch on its own seed and the step,
+    so a resumed run goes on as if it had never stopped: to the bit on a CPU with the same number
+    of threads.
 
     Args:
         model: The generative program, on the device of the batches.
@@ -117,7 +119,8 @@ def fit(
         steps: Steps in all, at least 1; a resumed run takes what is missing.
         keys: Keys of a batch that the pair takes, in order.
         objective: Weights and hooks; unit weights and none unless given.
-        optimizer: Makes the optimiser of the pair's parameters; fused Adam, learning rate 1e-3, unless given.
+        optimizer: Makes the optimiser of the pair's parameters; fused Adam, learning rate 1e-3,
+            unless given.
         schedule: Makes a learning-rate schedule, advanced at every step.
         clip_norm: Largest norm of the gradient.
         ema: Decay of an exponential moving average of the weights, which validation then uses.
@@ -140,16 +143,17 @@ def fit(
     Raises:
         PairError: If model and guide do not fit; before the first step.
         ValueError: If a number is out of range.
-        NonFiniteError: If a loss or gradient is not finite; the parameters are those before that step.
+        NonFiniteError: If a loss or gradient is not finite; the parameters are those before that
+            step.
     """
-    _check_numbers(steps=steps, log_every=log_every, patience=patience, validate_every=validate_every)
+    _check_numbers(
+        steps=steps, log_every=log_every, patience=patience, validate_every=validate_every
+    )
     objective = Objective() if objective is None else objective
     first = batches.batch(0)
     facts = objective.facts(model, guide, tuple(first[key] for key in keys))
     parameters = facts.require_parameters()
     device = parameters[0].device
-    objective.weights.to(device)
-    objective.hooks.to(device)
     chosen = optimizer(parameters)
     trainer = _Trainer(
         model=model,
@@ -177,7 +181,9 @@ def fit(
         on_log=on_log or _ignore,
     )
     trainer.start(resume)
-    bar = tqdm(total=steps, initial=trainer.done, disable=not progress, unit="step", mininterval=0.5)
+    bar = tqdm(
+        total=steps, initial=trainer.done, disable=not progress, unit="step", mininterval=0.5
+    )
     every = max(1, steps // 10) if validate_every is None else validate_every
     with Interrupts() as interrupts, bar, _training(model, guide):
         stopped = "done"
@@ -283,7 +289,7 @@ class _Trainer:
         return self.progress.seconds_before + time.monotonic() - self._started
 
     def validate(self, batches: Iterable[Mapping[str, Any]]) -> None:
-        """Compute the validation bound, with the averaged weights where there are any; keep the best."""
+        """Compute the validation bound, with averaged weights if there are any; keep the best."""
         self.flush()
         pair = self.averaged or self
         with _evaluating(pair.model, pair.guide):
@@ -307,20 +313,24 @@ class _Trainer:
         self._saved, self._saved_at = self.done, time.monotonic()
 
     def _state(self) -> TrainingState:
-        objective = nn.ModuleDict(
-            {"weights": self.objective.weights, "hooks": self.objective.hooks}
-        )
-        modules = {"model": self.model, "guide": self.guide, "objective": objective}
+        programs = {"model": self.model, "guide": self.guide}
         if self.averaged is not None:
-            modules |= {"averaged_model": self.averaged.model, "averaged_guide": self.averaged.guide}
+            programs["averaged_model"] = self.averaged.model
+            programs["averaged_guide"] = self.averaged.guide
+        owners = {name: owner(program) for name, program in programs.items()}
+        modules = {name: o for name, o in owners.items() if isinstance(o, nn.Module)}
+        modules["objective"] = self.objective.as_module()
         critics = {f"critic_{k}": v for k, v in self.step.critics.optimizers.items()}
-        hooks = [hook for hook in self.objective.hooks if hook.generator is not None]
         return TrainingState(
             step=self.done,
             modules=modules,
             optimizers={"pair": self.optimizer, **critics},
             schedulers={} if self.schedule is None else {"pair": self.schedule},
-            generators={hook.name: hook.generator for hook in hooks},
+            generators={
+                hook.name: hook.generator
+                for hook in self.objective.hooks
+                if hook.generator is not None
+            },
             extra={"progress": self.progress.as_dict(self._seconds() if self.done else 0.0)},
         )
 
@@ -347,7 +357,7 @@ def _check_numbers(**numbers: int | None) -> None:
 
 @contextmanager
 def _training(model: Program, guide: Program) -> Iterator[None]:
-    """Pyro's and torch's per-call checks off (the first pass was checked), the modules in train mode."""
+    """Modules in train mode, per-call checks off: the first pass was checked."""
     with pyro.validation_enabled(False), _train_flag(True, model, guide):
         yield
 

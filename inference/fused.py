@@ -39,9 +39,10 @@ class AdamState:
 
     def rate(self) -> Tensor:
         """The learning rate that the optimiser has now, `(1,)`."""
-        if self.group["lr"] != self._rate_value:
-            self._rate_value = self.group["lr"]
-            self._rate.fill_(self._rate_value)
+        rate: float = self.group["lr"]
+        if rate != self._rate_value:
+            self._rate_value = rate
+            self._rate.fill_(rate)
         return self._rate
 
 
@@ -72,9 +73,7 @@ class FusedAdam:
     def __call__(self, inputs: list[Tensor]) -> Sequence[Tensor]:
         """Take one step; return the parts of the loss."""
         s = self._state
-        return self._step(
-            s.parameters, s.means, s.squares, s.count, s.rate(), self._bad, inputs
-        )
+        return self._step(s.parameters, s.means, s.squares, s.count, s.rate(), self._bad, inputs)
 
 
 def _whole_step(
@@ -114,9 +113,7 @@ def _whole_step(
             new_mean = mean + (1 - beta1) * (gradient - mean)
             new_square = beta2 * square + (1 - beta2) * gradient * gradient
             kept = parameter * (1 - rate * decay) if decay and decoupled else parameter
-            new = kept - rate * (new_mean / correction1) / (
-                new_square.sqrt() / correction2 + eps
-            )
+            new = kept - rate * (new_mean / correction1) / (new_square.sqrt() / correction2 + eps)
             if guarded:
                 stop = bad[0] > 0
                 new_mean = torch.where(stop, mean, new_mean)

@@ -1,4 +1,4 @@
-"""Loss hooks: penalties and adversaries that join the objective of any pair with the sites they name."""
+"""Loss hooks: penalties and adversaries for any pair that has the sites they name."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,15 +14,17 @@ Batch = Mapping[str, Any]
 class Hook(nn.Module):
     """Base of loss hooks. Subclasses give `penalty`, `critic_loss`, or both.
 
-    A hook names the `sites` that it reads; a pair without one of them is refused before the first step. Its
-    networks, buffers and random generator belong to it: the pair's optimiser never moves them, and they are part of a
-    checkpoint.
+    A hook names the `sites` that it reads; a pair without one of them is refused before the first
+    step. Its networks, buffers and random generator belong to it: the pair's optimiser never moves
+    them, and they are part of a checkpoint.
 
     Attributes:
         name: Name of its part of the loss in metrics and reports; the class name unless set.
         sites: Names of the sites that it reads.
-        moves: Which parameters its penalty moves: None for all of the pair's, or `"model"` or `"guide"`.
-        generator: The hook's own random generator, on the CPU; None for hooks without noise of their own.
+        moves: Which parameters its penalty moves: None for all of the pair's, or `"model"` or
+            `"guide"`.
+        generator: The hook's own random generator, on the CPU; None for hooks without noise of
+            their own.
     """
 
     name: str = ""
@@ -39,7 +41,7 @@ class Hook(nn.Module):
         return None
 
     def critic_loss(self, terms: Terms, batch: Batch) -> Tensor | None:
-        """Return the critic's own loss on detached terms, a scalar, or None for hooks without a critic."""
+        """Return the critic's own loss on detached terms, a scalar; None without a critic."""
         return None
 
     def critic_parameters(self) -> Iterable[nn.Parameter]:
@@ -54,7 +56,7 @@ class Hook(nn.Module):
         """Change the pair's gradients (gradient surgery) before its optimiser steps."""
 
     def after_critic_step(self) -> None:
-        """Change the critic's parameters (clipping, projection) after its optimiser has stepped."""
+        """Change the critic's parameters (clipping, projection) after its optimiser steps."""
 
     def advance(self) -> None:
         """Go on to the next step of the hook's schedules."""

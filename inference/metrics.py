@@ -13,7 +13,7 @@ Row = dict[str, Any]
 
 
 class StepLog:
-    """Scalars of the last steps, kept on the device, so that logging reads the host once per window.
+    """Scalars of the last steps, kept on the device: the host reads once per window.
 
     Args:
         window: Number of steps between two readings.
@@ -45,8 +45,8 @@ class StepLog:
         """Return the means over the noted steps and how many of them went well before a bad one.
 
         Returns:
-            The mean of each scalar, and the number of good steps before the first bad one, None where all were good.
-            Noted steps are then forgotten.
+            The mean of each scalar, and the number of good steps before the first bad one, None
+            where all were good. Noted steps are then forgotten.
         """
         rows = self._rows[: self._count].double().cpu()
         self._count = 0
@@ -60,7 +60,8 @@ class MetricsFile:
 
     Args:
         path: The file; None keeps the rows in memory only.
-        resume_at: Rows of later steps are dropped, so that a resumed run leaves no gap and no double.
+        resume_at: Rows of later steps are dropped, so that a resumed run leaves no gap and no
+            double.
     """
 
     def __init__(self, path: Path | None, resume_at: int) -> None:
@@ -93,5 +94,7 @@ def read_metrics(path: Path) -> list[Row]:
 
 
 def _line(row: Row) -> str:
-    finite = {k: v if not isinstance(v, float) or math.isfinite(v) else None for k, v in row.items()}
+    finite = {
+        k: v if not isinstance(v, float) or math.isfinite(v) else None for k, v in row.items()
+    }
     return json.dumps(finite, allow_nan=False) + "\n"

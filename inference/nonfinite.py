@@ -46,7 +46,7 @@ def find_nonfinite(
     batch: Mapping[str, Any],
     keys: tuple[str, ...],
 ) -> str:
-    """Run a step without its update and name what is not finite: an input, a site, a hook, or a gradient.
+    """Run a step without its update and name the input, site, hook or gradient that is bad.
 
     Args:
         objective: The loss.

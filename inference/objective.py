@@ -1,4 +1,4 @@
-"""The objective: the negative evidence lower bound, with a weight on every term and loss hooks beside it."""
+"""The objective: the negative evidence lower bound with weighted terms and loss hooks."""
 
 import weakref
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,11 @@ class Loss(NamedTuple):
     """The objective of one batch.
 
     Args:
-        total: What the optimiser minimises, penalties with a parameter group of their own left out; nats per datum.
+        total: What the optimiser minimises, penalties with a parameter group of their own left
+            out; nats per datum.
         routed: Penalties that move one side only, each with `"model"` or `"guide"`.
-        parts: Detached nats per datum: `loss`, `elbo` (at unit weights), each site's cost, each hook's penalty.
+        parts: Detached nats per datum: `loss`, `elbo` (at unit weights), each site's cost, each
+            hook's penalty.
         terms: The terms of the pass.
     """
 
@@ -36,12 +38,14 @@ class Loss(NamedTuple):
 class Objective(ELBO):
     """Negative evidence lower bound with weights and hooks, as a `pyro.infer.ELBO`.
 
-    With unit weights and no hook, on the same noise, it equals `TraceMeanField_ELBO`, or `Trace_ELBO` with
-    `analytic_kl=False`, or `TraceEnum_ELBO` where sites are enumerated. The pair itself stays pure: weights and hooks
-    are here alone, so a likelihood computed from the pair never contains them.
+    With unit weights and no hook, on the same noise, it equals `TraceMeanField_ELBO`, or
+    `Trace_ELBO` with `analytic_kl=False`, or `TraceEnum_ELBO` where sites are enumerated. The pair
+    itself stays pure: weights and hooks are here alone, so a likelihood computed from the pair
+    never contains them.
 
     Args:
-        weights: Number or `Weight` by site name; `"kl"` stands for every latent site without an entry of its own.
+        weights: Number or `Weight` by site name; `"kl"` stands for every latent site without an
+            entry of its own.
         hooks: Loss hooks, in the order in which their penalties are added.
         particles: Number of samples of the guide per datum, at least 1.
         analytic_kl: Whether divergences are analytic where torch has a closed form.
@@ -60,8 +64,8 @@ class Objective(ELBO):
         if not isinstance(particles, int) or particles < 1:
             raise ValueError(f"particles is {particles}; expected an integer of at least 1")
         super().__init__(num_particles=particles, vectorize_particles=True)
-        self.weights = nn.ModuleDict({k: as_weight(w) for k, w in (weights or {}).items()})
-        self.hooks = nn.ModuleList(hooks)
+        self.weights = {name: as_weight(weight) for name, weight in (weights or {}).items()}
+        self.hooks = tuple(hooks)
         self.analytic_kl = analytic_kl
         self._checked: dict[tuple[int, int], tuple[Any, Any, PairFacts]] = {}
         names = [hook.name for hook in hooks]
@@ -72,7 +76,7 @@ class Objective(ELBO):
                 )
 
     def facts(self, model: Program, guide: Program, args: tuple[Any, ...]) -> PairFacts:
-        """Check a pair at its first use, as `check_pair` does, and the names that weights and hooks ask for."""
+        """Check a pair at its first use, and the names that weights and hooks ask for."""
         owners = (owner(model), owner(guide))
         key = (id(owners[0]), id(owners[1]))
         seen = self._checked.get(key)
@@ -80,6 +84,8 @@ class Objective(ELBO):
             return seen[2]
         facts = check_pair(model, guide, *args)
         self._check_names(facts)
+        for parameter in facts.parameters[:1]:
+            self.as_module().to(parameter.device)
         self._checked[key] = (weakref.ref(owners[0]), weakref.ref(owners[1]), facts)
         return facts
 
@@ -89,7 +95,8 @@ class Objective(ELBO):
         for name in self.weights:
             if name not in (*sites, ALL_LATENTS):
                 raise ValueError(
-                    f"a weight is given for {name!r}; expected a site of the pair ({listed}) or 'kl'"
+                    f"a weight is given for {name!r}; expected a site of the pair ({listed}) "
+                    "or 'kl'. Rename it"
                 )
         for hook in self.hooks:
             missing = [name for name in hook.sites if name not in sites]
@@ -138,7 +145,7 @@ class Objective(ELBO):
         return Loss(total, routed, {"loss": loss.detach(), **parts}, terms)
 
     def _costs(self, terms: Terms) -> dict[str, Tensor]:
-        """Mean cost per datum of each site, scalar: -log p(x|z) of observed sites, KL of latent ones."""
+        """Mean cost per datum by site: -log p(x|z) of observed sites, KL of latent ones."""
         count = terms.size * self.num_particles
         if terms.runner.enumerate:
             sums: dict[str, Tensor] = {}
@@ -163,8 +170,14 @@ class Objective(ELBO):
             per_dimension = per_dimension / (terms.size * self.num_particles)
         return weight(cost, per_dimension)
 
-    def _get_trace(self, *args: Any) -> None:
+    def _get_trace(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Any:
         raise NotImplementedError("the objective runs a pair without traces; use terms()")
+
+    def as_module(self) -> nn.ModuleDict:
+        """Weights and hooks as one module, for devices and checkpoints."""
+        return nn.ModuleDict(
+            {"weights": nn.ModuleDict(self.weights), "hooks": nn.ModuleList(self.hooks)}
+        )
 
     def advance(self) -> None:
         """Go on to the next step of every schedule."""
@@ -185,10 +198,11 @@ class Objective(ELBO):
         return float(loss.parts["loss"]) * loss.terms.size
 
     def loss_and_grads(self, model: Program, guide: Program, *args: Any) -> float:
-        """Return the loss summed over the batch and add its gradients to `.grad`; Pyro's convention."""
+        """Return the loss summed over the batch, nats; add its gradients to `.grad`, as Pyro."""
         loss = self.mean_loss(model, guide, args)
         parameters = self.facts(model, guide, args).parameters
-        for parameter, gradient in zip(parameters, gradients(loss, model, guide, parameters)):
+        found = gradients(loss, model, guide, parameters)
+        for parameter, gradient in zip(parameters, found, strict=True):
             if gradient is not None:
                 gradient = gradient * loss.terms.size
                 parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
@@ -210,7 +224,9 @@ def gradients(
         One gradient per parameter, None where the loss does not depend on it.
     """
     keep = bool(loss.routed)
-    found = list(torch.autograd.grad(loss.total, parameters, retain_graph=keep, allow_unused=True))
+    found: list[Tensor | None] = list(
+        torch.autograd.grad(loss.total, parameters, retain_graph=keep, allow_unused=True)
+    )
     for i, (penalty, side) in enumerate(loss.routed):
         chosen = {id(p) for p in pair_parameters(model if side == "model" else guide, _nothing)}
         places = [j for j, p in enumerate(parameters) if id(p) in chosen]
@@ -220,9 +236,10 @@ def gradients(
             retain_graph=i + 1 < len(loss.routed),
             allow_unused=True,
         )
-        for j, gradient in zip(places, more):
+        for j, gradient in zip(places, more, strict=True):
+            before = found[j]
             if gradient is not None:
-                found[j] = gradient if found[j] is None else found[j] + gradient
+                found[j] = gradient if before is None else before + gradient
     return found
 
 
@@ -231,8 +248,8 @@ def _nothing() -> None:
 
 
 def _cost(term: Term) -> Tensor:
-    """Cost of a site summed over the batch: -log p of observed sites, KL of latent ones; scaled."""
-    if term.observed:
+    """Cost of a site, scaled, summed over the batch: -log p of data, KL of latent sites."""
+    if term.guide_site is None:
         return -term.log_p_total()
     scale = term.guide_site.scale
     divergence = term.kl.sum()

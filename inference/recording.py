@@ -1,9 +1,10 @@
 """Turn a function that runs a Pyro pair into a straight line of tensor operations.
 
-`record` runs the function once under `make_fx`, its backward pass included; what comes back is a graph of ATen calls in
-which Pyro, torch's distributions and autograd no longer run. Shapes, dtypes, devices, train flags and Python numbers are
-baked in; parameters and inputs are arguments, and tensors that the function closes over, such as a schedule's step, are
-read where they lie, so changing them in place is seen.
+`record` runs the function once under `make_fx`, its backward pass included; what comes back is a
+graph of ATen calls in which Pyro, torch's distributions and autograd no longer run. Shapes,
+dtypes, devices, train flags and Python numbers are baked in; parameters and inputs are arguments,
+and tensors that the function closes over, such as a schedule's step, are read where they lie, so
+changing them in place is seen.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +23,7 @@ class NotStaticError(RuntimeError):
 
 
 class ParameterSlots:
-    """The places in modules where given parameters lie, so that other tensors can stand there for a while.
+    """The places in modules where given parameters lie, so that other tensors can stand there.
 
     Args:
         roots: The modules to search.
@@ -58,7 +59,8 @@ def record(
     """Record `function(parameters, inputs)` as a graph of ATen calls.
 
     Args:
-        function: Maps tensors to (nested lists of) tensors; gradients taken inside it become part of the graph.
+        function: Maps tensors to (nested lists of) tensors; gradients taken inside it become part
+            of the graph.
         parameters: Example parameters, detached.
         inputs: Example inputs.
 

@@ -1,7 +1,8 @@
 """Run a guide and a model once and keep what their sites hold.
 
-Two small messengers take the place of Pyro's traces: they record each site's distribution and value, give the model the
-guide's values, and expand enumerated sites. Nothing is read back to the host.
+Two small messengers take the place of Pyro's traces: they record each site's distribution and
+value, give the model the guide's values, and expand enumerated sites. Nothing is read back to the
+host.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +11,6 @@ from typing import Any, NamedTuple
 import pyro
 import torch
 from pyro.poutine.messenger import Messenger, unwrap
-from pyro.poutine.runtime import Message
 from pyro.poutine.subsample_messenger import _Subsample
 from torch import Tensor
 from torch.distributions import Distribution
@@ -20,7 +20,7 @@ Program = Callable[..., Any]
 
 
 def owner(program: Program) -> Any:
-    """The module (or function) behind a program that may be a bound method or wrapped by poutine handlers."""
+    """The module (or function) behind a bound method or a program with poutine handlers."""
     inner = unwrap(program)
     return getattr(inner, "__self__", inner)
 
@@ -44,7 +44,8 @@ class Site(NamedTuple):
         scale: Factor of the log density, from `poutine.scale` or a subsampling plate.
         mask: Mask of the log density, or None.
         plates: The vectorised plates around it.
-        enum_dim: Batch dim, counted from the right, along which its support is laid out; None for a sampled site.
+        enum_dim: Batch dim, counted from the right, along which its support is laid out; None for
+            a sampled site.
     """
 
     name: str
@@ -57,7 +58,7 @@ class Site(NamedTuple):
     enum_dim: int | None = None
 
     def log_prob(self) -> Tensor:
-        """Log density of the value under the site's distribution, masked, not scaled, batch shape, nats."""
+        """Log density of the value, batch shape, nats; masked, not scaled."""
         return apply_mask(self.fn.log_prob(self.value), self.mask)
 
 
@@ -83,7 +84,7 @@ def _all_indices(size: int, device: torch.device) -> Tensor:
 
 
 class _Recorder(Messenger):
-    """Record the sites of a program, laying the support of enumerated ones out along dims of their own.
+    """Record the sites of a program; the support of enumerated ones gets a dim of its own.
 
     Args:
         values: Values to give to latent sites, by name.
@@ -105,7 +106,8 @@ class _Recorder(Messenger):
         self.enum_dims: dict[str, int] = {}
         self.sites: dict[str, Site] = {}
 
-    def _pyro_sample(self, msg: Message) -> None:
+    # Messages are Any: Pyro's own type leaves every key of them optional.
+    def _pyro_sample(self, msg: Any) -> None:
         name, fn = msg["name"], msg["fn"]
         if type(fn) is _Subsample:
             self._choose_indices(msg, fn)
@@ -114,9 +116,10 @@ class _Recorder(Messenger):
         elif name in self.values:
             msg["value"], msg["done"] = self.values[name], True
         elif self.next_enum_dim is not None and (msg["infer"] or {}).get("enumerate"):
-            msg["value"], msg["done"] = self._lay_out_support(name, fn), True
+            support = self._lay_out_support(name, fn, self.next_enum_dim)
+            msg["value"], msg["done"] = support, True
 
-    def _choose_indices(self, msg: Message, plate: _Subsample) -> None:
+    def _choose_indices(self, msg: Any, plate: _Subsample) -> None:
         if msg["name"] in self.given_subsamples:
             msg["value"], msg["done"] = self.given_subsamples[msg["name"]], True
         elif msg["value"] is None and (
@@ -125,15 +128,14 @@ class _Recorder(Messenger):
             device = torch.device(plate.device)
             msg["value"], msg["done"] = _all_indices(plate.size, device), True
 
-    def _lay_out_support(self, name: str, fn: Distribution) -> Tensor:
-        dim = self.next_enum_dim
+    def _lay_out_support(self, name: str, fn: Distribution, dim: int) -> Tensor:
         support = fn.enumerate_support(expand=False)
         ones = (1,) * (-1 - dim)
         self.enum_dims[name] = dim
         self.next_enum_dim = dim - 1
         return support.reshape(support.shape[:1] + ones + tuple(fn.event_shape))
 
-    def _pyro_post_sample(self, msg: Message) -> None:
+    def _pyro_post_sample(self, msg: Any) -> None:
         name, fn = msg["name"], msg["fn"]
         if type(fn) is _Subsample:
             self.subsamples[name] = msg["value"]
@@ -153,7 +155,7 @@ class _Recorder(Messenger):
 
 
 class Runner(NamedTuple):
-    """How a pair is run: with how many particles, and where their dim and the enumeration dims lie.
+    """How a pair is run: how many particles, and where their dim and those of enumeration lie.
 
     Args:
         nesting: Number of dims that the pair's own plates take.
@@ -192,7 +194,7 @@ class Runner(NamedTuple):
     def run_pair(
         self, model: Program, guide: Program, args: tuple[Any, ...]
     ) -> tuple[dict[str, Site], dict[str, Site]]:
-        """Run the guide, then the model with the guide's values; return the sites of the model and of the guide."""
+        """Run the guide, then the model with its values; return the sites of model and guide."""
         q = self.run(guide, args)
         values = {name: site.value for name, site in q.sites.items() if not site.observed}
         p = self.run(model, args, values, q.subsamples, enumerated=len(q.enum_dims))

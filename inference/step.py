@@ -1,4 +1,4 @@
-"""One step of stochastic variational inference: loss, gradients, update; eager, recorded, compiled or fused."""
+"""One step of stochastic variational inference: loss, gradients, update, in four modes."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils import _pytree as pytree
 
-from .check import pair_parameters
 from .fused import AdamState, FusedAdam
 from .hooks import Batch, Hook, has_critic
 from .objective import Objective, gradients
@@ -26,19 +25,22 @@ LossAndGradients = Callable[[list[Tensor], list[Tensor]], tuple[list[Tensor], li
 class Step:
     """Moves a pair's parameters by one optimiser step per call.
 
-    Nothing is read on the host. `size` is the number of data in the last batch. With `guard`, a step whose loss or gradient is not finite changes nothing, nor does any
-    later one, until `bad` is read and the cause is dealt with.
+    Nothing is read on the host. `size` is the number of data in the last batch. With `guard`, a
+    step whose loss or gradient is not finite changes nothing, nor does any later one, until `bad`
+    is read and the cause is dealt with.
 
     Args:
         model: The generative program.
         guide: The inference program.
         objective: The loss, with its weights and hooks.
         optimizer: A torch optimiser of the pair's parameters.
-        mode: `"eager"` runs Pyro at every step; `"record"` runs it once per shape and replays its tensor operations;
-            `"compile"` compiles the recording; `"fused"` compiles it together with the (Adam or AdamW) update.
+        mode: `"eager"` runs Pyro at every step; `"record"` runs it once per shape and replays its
+            tensor operations; `"compile"` compiles the recording; `"fused"` compiles it together
+            with the (Adam or AdamW) update.
         clip_norm: Largest norm of the gradient, or None.
         precision: `"bfloat16"` runs the nets under autocast; densities stay in float32.
-        summed: Whether gradients are those of the loss summed over the batch, as Pyro's, not of the mean per datum.
+        summed: Whether gradients are those of the loss summed over the batch, as Pyro's, not of
+            the mean per datum.
         guard: Whether steps with a non-finite loss or gradient are held back.
 
     Raises:
@@ -61,7 +63,9 @@ class Step:
         _one_of("mode", mode, get_args(Mode))
         _one_of("precision", precision, get_args(Precision))
         if clip_norm is not None and not 0 < clip_norm < float("inf"):
-            raise ValueError(f"clip_norm is {clip_norm}; expected a finite number above 0, or None")
+            raise ValueError(
+                f"clip_norm is {clip_norm}; expected a finite number above 0, or None"
+            )
         self.model, self.guide, self.objective, self.optimizer = model, guide, objective, optimizer
         self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self.clip_norm, self.precision, self.summed = clip_norm, precision, summed
@@ -76,7 +80,9 @@ class Step:
 
     def _possible_mode(self, mode: Mode) -> Mode:
         if mode != "eager" and any(has_critic(hook) for hook in self.objective.hooks):
-            logger.info("mode %s: hooks with critics need the terms of each step; using eager", mode)
+            logger.info(
+                "mode %s: hooks with critics need the terms of each step; using eager", mode
+            )
             return "eager"
         if mode == "fused" and (self.clip_norm is not None or not FusedAdam.fits(self.optimizer)):
             logger.warning("mode fused needs plain Adam or AdamW without clipping; using compile")
@@ -85,7 +91,7 @@ class Step:
 
     @property
     def bad(self) -> Tensor:
-        """Whether a loss or gradient was not finite since `guard` was set: one float, 0 or 1, on the device."""
+        """1 once a loss or gradient was not finite, else 0: a scalar float on the device."""
         if self.guard is None:
             raise RuntimeError("this step has no guard; expected Step(..., guard=True)")
         return self.guard.bad
@@ -163,7 +169,7 @@ class Step:
         tensors: list[Tensor],
         rebuild: Callable[[list[Tensor]], tuple[tuple[Any, ...], Batch | None]],
     ) -> LossAndGradients | FusedAdam | None:
-        """Record the step for one set of shapes; None where it is not static and must run eagerly."""
+        """Record the step for one set of shapes; None where it must run eagerly."""
         names: list[str] = []
 
         def loss_and_gradients(
@@ -195,7 +201,7 @@ class Step:
 
 
 class _Guard:
-    """Holds updates back once a loss or gradient was not finite; on the device where the optimiser can."""
+    """Holds updates back once a loss or gradient was not finite; on the device if possible."""
 
     def __init__(self, parameters: Sequence[Tensor], optimizer: Optimizer) -> None:
         device = parameters[0].device
@@ -208,10 +214,12 @@ class _Guard:
             optimizer.grad_scale = None  # pyright: ignore[reportAttributeAccessIssue]
 
     def allows(self, loss: Tensor) -> bool:
-        """Note whether loss and gradients are finite; False only where the optimiser cannot skip by itself."""
+        """Note whether all is finite; False only where the optimiser cannot skip by itself."""
         found = [p.grad for p in self.parameters if p.grad is not None]
         with torch.no_grad():
-            torch._amp_foreach_non_finite_check_and_unscale_(found, self.bad, self._one)
+            torch._amp_foreach_non_finite_check_and_unscale_(  # pyright: ignore[reportPrivateImportUsage]
+                found, self.bad, self._one
+            )
             torch.maximum(self.bad, (~torch.isfinite(loss)).to(self.bad.dtype), out=self.bad)
         return self.on_device or not bool(self.bad)
 
@@ -262,7 +270,7 @@ def _flatten(
 ) -> tuple[
     list[Tensor], Any, Callable[[list[Tensor]], tuple[tuple[Any, ...], Mapping[str, Any] | None]]
 ]:
-    """Split the arguments into tensors, a key of everything else, and a function that puts them together."""
+    """Split arguments into tensors, a key of all else, and a function that joins them again."""
     leaves, spec = pytree.tree_flatten((args, None if batch is None else dict(batch)))
     places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
     tensors = [leaves[i] for i in places]
@@ -284,12 +292,13 @@ def _fork_rng(parameters: Sequence[Tensor]) -> Any:
 
 
 def _compare(graph: Any, function: Any, parameters: list[Tensor], inputs: list[Tensor]) -> None:
-    """Refuse a recording that gives another loss than an eager run on other noise than it was recorded with."""
+    """Refuse a recording whose loss differs from an eager run's on fresh noise."""
     losses = []
     for run in (function, graph):
         torch.manual_seed(20_001)
         losses.append(run(parameters, inputs)[0][0].detach())
     if not torch.allclose(losses[0], losses[1], rtol=1e-4, atol=1e-6, equal_nan=True):
         raise NotStaticError(
-            f"the recording gives a loss of {losses[1]:.6g} where an eager run gives {losses[0]:.6g}"
+            f"the recording gives a loss of {losses[1]:.6g} where an eager run gives "
+            f"{losses[0]:.6g}"
         )

@@ -25,8 +25,8 @@ class SVI:
     Args:
         model: The generative program, its parameters in plain modules.
         guide: The inference program, called with the same arguments.
-        optim: A torch optimiser of the pair's parameters, or a function that makes one of them; Adam with
-            learning rate 1e-3 unless given.
+        optim: A torch optimiser of the pair's parameters, or a function that makes one of them;
+            Adam with learning rate 1e-3 unless given.
         loss: The objective; unit weights and no hooks unless given.
         mode: How a step runs: `"eager"`, `"record"`, `"compile"` or `"fused"`; see `Step`.
         clip_norm: Largest norm of the gradient, or None.
@@ -63,7 +63,7 @@ class SVI:
         self._step: Step | None = None
 
     def step(self, *args: Any) -> Tensor:
-        """Take one step; return the loss before it, summed over the batch, nats, as a tensor on the device."""
+        """Take one step; return the loss before it, summed over the batch, nats, on the device."""
         if self._step is None:
             facts = self.loss.facts(self.model, self.guide, args)
             if not isinstance(self.optim, Optimizer):

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from .sites import Program, Runner, Site, apply_mask
 
 
 class Term:
-    """One site's part of the bound: its value, its distribution under the model and under the guide.
+    """One site's part of the bound: its value, and its distributions in model and guide.
 
     Attributes:
         name: Name of the site.
@@ -74,15 +74,17 @@ class Term:
 
         Analytic where torch knows a closed form, else `log_q - log_p` at the value.
         """
-        divergence = _analytic_kl(_require_guide(self).fn, self.p) if self._analytic else None
+        site = _require_guide(self)
+        divergence = _analytic_kl(site.fn, self.p) if self._analytic else None
         if divergence is None:
             return self.log_q - self.log_p
-        return apply_mask(divergence, self._q.mask)
+        return apply_mask(divergence, site.mask)
 
     @cached_property
     def kl_per_dimension(self) -> Tensor | None:
-        """The divergence split over the last event dim, `(batch, K)`; None where q or p does not factorise."""
-        q = _require_guide(self).fn
+        """The divergence by latent dimension, `(batch, K)`; None where q or p is joint."""
+        site = _require_guide(self)
+        q = site.fn
         if not (isinstance(q, Independent) and isinstance(self.p, Independent)):
             return None
         if q.reinterpreted_batch_ndims != 1 or self.p.reinterpreted_batch_ndims != 1:
@@ -90,13 +92,13 @@ class Term:
         divergence = _analytic_kl(q.base_dist, self.p.base_dist)
         if divergence is None:
             return None
-        mask = self._q.mask
+        mask = site.mask
         return apply_mask(divergence, mask.unsqueeze(-1) if isinstance(mask, Tensor) else mask)
 
     def log_p_total(self) -> Tensor:
-        """Sum of `log_p` over the batch, scaled, as a scalar; without the batch-shaped intermediate where it can."""
+        """Sum of `log_p` over the batch, scaled, a scalar; in one kernel for Bernoulli pixels."""
         fn, value, mask, scale = self.p, self.value, self._p.mask, self._p.scale
-        base = fn.base_dist if type(fn) is Independent or hasattr(fn, "base_dist") else fn
+        base = fn.base_dist if isinstance(fn, Independent) else fn
         if mask is None and isinstance(scale, float | int) and _is_logits_bernoulli(base, value):
             total = -binary_cross_entropy_with_logits(base.logits, value, reduction="sum")
             return total if scale == 1 else total * scale
@@ -116,9 +118,10 @@ def _scaled(value: Tensor, scale: float | Tensor) -> Tensor:
     return value if isinstance(scale, float | int) and scale == 1 else value * scale
 
 
-def _is_logits_bernoulli(base: Distribution, value: Tensor) -> bool:
+def _is_logits_bernoulli(base: Distribution, value: Tensor) -> TypeGuard[Bernoulli]:
     return (
         isinstance(base, Bernoulli)
+        and type(base).log_prob is Bernoulli.log_prob
         and "logits" in base.__dict__
         and value.shape == base.logits.shape
     )
@@ -202,7 +205,7 @@ class Terms(Mapping[str, Term]):
 
     @cached_property
     def _data_plate(self) -> tuple[int, int]:
-        """Dim and size of the plate of data: the one named `data`, else the leftmost of the first observed site."""
+        """Dim and size of the plate of data: the one named `data`, else the leftmost."""
         plates = [
             plate
             for name in (*self.observed, *self.latents)
@@ -219,8 +222,9 @@ class Terms(Mapping[str, Term]):
         return self._data_plate[1]
 
     def per_datum(self, value: Tensor) -> Tensor:
-        """Reduce a batch-shaped tensor to `(B,)`: sum over plates inside the data plate, mean over particles.
+        """Reduce a batch-shaped tensor to one number per datum, `(B,)`.
 
+        Plates inside the data plate are summed over, particles averaged.
         A term outside the data plate, such as a global latent's, is shared out equally.
         """
         dim, size = self._data_plate
@@ -234,7 +238,7 @@ class Terms(Mapping[str, Term]):
 
     @cached_property
     def factors(self) -> list[Factor]:
-        """The summands of the bound at unit weights, batch-shaped, with discrete sites summed out."""
+        """The summands of the bound at unit weights, batch-shaped, discrete sites summed out."""
         hidden = [t.model_site for t in self.values() if t.model_site.enum_dim is not None]
         summed = {n: s for n, s in self._guide_sites.items() if s.enum_dim is not None}
         if not hidden:
@@ -256,7 +260,7 @@ class Terms(Mapping[str, Term]):
 
     @property
     def elbo(self) -> Tensor:
-        """The evidence lower bound of each datum, `(B,)`, nats; mean over particles, at unit weights."""
+        """The bound of each datum, `(B,)`, nats; mean over particles, at unit weights."""
         parts = [self.per_datum(_scaled(f.value, f.scale)) for f in self.factors]
         return torch.stack(parts).sum(0)
 
@@ -311,7 +315,7 @@ def _detached(site: Site) -> Site:
 
 
 def _detached_distribution(fn: Distribution) -> Distribution:
-    """A shallow copy of a distribution whose tensors, also those of nested distributions, are detached."""
+    """A shallow copy of a distribution with its tensors, also nested ones, detached."""
     result = copy.copy(fn)
     for key, value in vars(fn).items():
         if isinstance(value, Tensor):

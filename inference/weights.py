@@ -1,7 +1,7 @@
-"""Weights of the terms of the bound: numbers, schedules, and functions of the divergence per dimension.
+"""Weights of the terms of the bound: numbers, schedules, functions of each dimension.
 
-A weight maps a site's divergence (mean per datum, nats) to its share of the loss. Schedules count steps in a device
-tensor, so that a recorded or compiled step sees them change.
+A weight maps a site's divergence (mean per datum, nats) to its share of the loss. Schedules count
+steps in a device tensor, so that a recorded or compiled step sees them change.
 """
 
 from abc import ABC, abstractmethod
@@ -21,7 +21,8 @@ class Weight(nn.Module, ABC):
 
         Args:
             cost: Mean per datum of the divergence (or of `-log p(x|z)`), scalar, nats.
-            per_dimension: The same by latent dimension, `(K,)`, or None where the site does not factorise.
+            per_dimension: The same by latent dimension, `(K,)`, or None where the site does not
+                factorise.
 
         Returns:
             The share of the loss, scalar, nats per datum.
@@ -69,7 +70,9 @@ class _Schedule(Weight):
 
 
 class LinearWarmup(_Schedule):
-    """A factor that rises linearly, so that the divergence joins the loss gradually (Bowman et al. 2016).
+    """A factor that rises linearly, so that the divergence joins the loss gradually.
+
+    Source: Bowman et al. (2016), section 3.1, https://arxiv.org/abs/1511.06349.
 
     Args:
         steps: Steps until `end` is reached, at least 1.
@@ -103,7 +106,9 @@ class Capacity(_Schedule):
 
 
 class FreeBits(Weight):
-    """`sum_k max(KL_k, nats)`: no pressure below a floor per dimension (Kingma et al. 2016, eq. 15).
+    """`sum_k max(KL_k, nats)`: no pressure below a floor per dimension.
+
+    Source: Kingma et al. (2016), eq. 15, https://arxiv.org/abs/1606.04934.
 
     Args:
         nats: Divergence per latent dimension that costs nothing more, at least 0.
