@@ -114,9 +114,8 @@ class Batches:
 
     def _gather(self, index: Tensor) -> Tensor:
         images = self.dataset.images
-        if isinstance(images, PackedBits):
-            return images.unpack(index).float()
-        pixels = self._select("images", images, index)
+        packed = isinstance(images, PackedBits)
+        pixels = images.unpack(index) if packed else self._select("images", images, index)
         x = self._buffer("x", pixels.shape, torch.float32)
         return torch.div(pixels, self._white, out=x)
 

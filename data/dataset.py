@@ -83,7 +83,7 @@ class Dataset:
     def pixels(self, indices: Tensor) -> Tensor:
         """Return the images at `indices`, int64 `(B,)`, as uint8 `(B, ...)`."""
         if isinstance(self.images, PackedBits):
-            return self.images.unpack(indices).to(torch.uint8).mul_(255)
+            return self.images.unpack(indices)
         return self.images.index_select(0, indices)
 
     def take(self, indices: Tensor) -> "Dataset":

@@ -155,6 +155,12 @@ def test_freezing_without_transforms_changes_nothing():
     assert torch.equal(freeze(data, (), 0).images, data.images)
 
 
+def test_freezing_rounds_to_the_nearest_byte():
+    data = Dataset(torch.randint(256, (23, 1, 5, 7), dtype=torch.uint8))
+    frozen = freeze(data, (lambda x, generator: x / 3,), 0)
+    assert torch.equal(frozen.images, data.images.double().div(3).round().to(torch.uint8))
+
+
 def test_frozen_dynamic_data_stay_as_they_were_drawn():
     data = Dataset(torch.full((9, 1, 5, 7), 100, dtype=torch.uint8), dynamic=True)
     frozen = freeze(data, (), 0)

@@ -144,6 +144,13 @@ def test_bad_arrays_are_named(write, arrays, message):
         read_npz(write(**arrays))
 
 
+def test_a_bad_row_is_named_however_far_down_it_is(write):
+    images = np.zeros((700, 64, 65), np.float16)
+    images[650, 1, 2] = np.inf
+    with pytest.raises(DataError, match=r"images\[650\] in .* has 1 NaN or infinite of 4160"):
+        read_npz(write(images=images))
+
+
 def test_objects_are_refused_unread(write):
     arrays = {"images": np.array([GREY, "text"], dtype=object)}
     with pytest.raises(DataError, match=r"dtype of images in .* is object; .* pickle.* refused"):

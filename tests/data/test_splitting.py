@@ -46,6 +46,12 @@ def test_groups_stay_whole(groups, seed):
     assert sum(map(len, found)) == len(set(groups))
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_every_part_has_a_group_where_one_group_is_nearly_all(seed):
+    data = numbered(52, groups=torch.tensor([0] * 50 + [1, 2]))
+    assert all(parts(split(data, seed)))
+
+
 def test_groups_of_one_size_are_shared_out_by_tens():
     data = numbered(200, groups=torch.arange(200) // 5)
     assert [len(part) for part in parts(split(data, 3))] == [160, 20, 20]
