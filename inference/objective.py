@@ -125,12 +125,14 @@ class Objective(ELBO):
             batch: What hooks are given as batch; `{"x": args[0]}` unless given.
         """
         terms = self.terms(model, guide, args)
-        costs = self._costs(terms)
-        weighted = [self._weigh(terms, name, cost) for name, cost in costs.items()]
-        total = _sum(weighted)
+        sums = self._cost_sums(terms)
+        count = terms.size * self.num_particles
+        total = _sum(list(sums.values())) / count
+        parts = {"elbo": -total.detach()}
+        parts.update({name: cost.detach() / count for name, cost in sums.items()})
+        if len(self.weights):
+            total = _sum([self._weigh(terms, name, cost / count) for name, cost in sums.items()])
         routed: list[tuple[Tensor, str]] = []
-        parts = {"elbo": -_sum(list(costs.values())).detach()}
-        parts.update({name: cost.detach() for name, cost in costs.items()})
         loss = total
         for hook in self.hooks:
             penalty = hook.penalty(terms, {"x": args[0]} if batch is None else batch)
@@ -144,16 +146,15 @@ class Objective(ELBO):
                 routed.append((penalty, hook.moves))
         return Loss(total, routed, {"loss": loss.detach(), **parts}, terms)
 
-    def _costs(self, terms: Terms) -> dict[str, Tensor]:
-        """Mean cost per datum by site: -log p(x|z) of observed sites, KL of latent ones."""
-        count = terms.size * self.num_particles
-        if terms.runner.enumerate:
-            sums: dict[str, Tensor] = {}
-            for factor in terms.factors:
-                share = -(factor.value * factor.scale).sum() / count
-                sums[factor.name] = sums[factor.name] + share if factor.name in sums else share
-            return sums
-        return {name: _cost(term) / count for name, term in terms.items()}
+    def _cost_sums(self, terms: Terms) -> dict[str, Tensor]:
+        """Cost by site, over data and particles: -log p(x|z) of observed sites, KL of latent ones."""
+        if not terms.runner.enumerate:
+            return {name: _cost(term) for name, term in terms.items()}
+        sums: dict[str, Tensor] = {}
+        for factor in terms.factors:
+            share = -(factor.value * factor.scale).sum()
+            sums[factor.name] = sums[factor.name] + share if factor.name in sums else share
+        return sums
 
     def _weigh(self, terms: Terms, name: str, cost: Tensor) -> Tensor:
         term = terms[name]

@@ -4,16 +4,20 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
+import pyro
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils import _pytree as pytree
 
+from .critics import Critics
 from .fused import AdamState, FusedAdam
-from .hooks import Batch, Hook, has_critic
+from .guard import Guard
+from .hooks import Batch, has_critic, rewrites_gradients
 from .objective import Objective, gradients
 from .recording import NotStaticError, ParameterSlots, record
-from .sites import Program, owner
+from .sites import Program, modules_of
+from .untouched import untouched
 
 logger = logging.getLogger("unbraid")
 
@@ -70,11 +74,13 @@ class Step:
         self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self.clip_norm, self.precision, self.summed = clip_norm, precision, summed
         self.mode: Mode = self._possible_mode(mode)
-        self.guard = _Guard(self.parameters, optimizer) if guard else None
-        self.critics = _Critics([hook for hook in objective.hooks if has_critic(hook)])
-        self._slots = ParameterSlots(_modules(model, guide), self.parameters)
+        self.guard = Guard(self.parameters[0].device) if guard else None
+        if self.guard is not None:
+            self.guard.watch(optimizer)
+        self.critics = Critics([h for h in objective.hooks if has_critic(h)], self.guard)
+        self._modules = modules_of(model, guide)
+        self._slots = ParameterSlots(self._modules, self.parameters)
         self._compiled: dict[Any, Any] = {}
-        self._names: list[str] = []
         self._adam: AdamState | None = None
         self.size = 0
 
@@ -84,8 +90,12 @@ class Step:
                 "mode %s: hooks with critics need the terms of each step; using eager", mode
             )
             return "eager"
-        if mode == "fused" and (self.clip_norm is not None or not FusedAdam.fits(self.optimizer)):
-            logger.warning("mode fused needs plain Adam or AdamW without clipping; using compile")
+        apart = self.clip_norm is not None or any(map(rewrites_gradients, self.objective.hooks))
+        if mode == "fused" and (apart or not FusedAdam.fits(self.optimizer)):
+            logger.warning(
+                "mode fused needs plain Adam or AdamW, and no clipping or hook that changes "
+                "gradients; using compile"
+            )
             return "compile"
         return mode
 
@@ -109,29 +119,26 @@ class Step:
         if self.mode == "eager":
             return self._eager_step(args, batch)
         tensors, key, rebuild = _flatten(args, batch)
-        key = (key, tuple(module.training for module in _modules(self.model, self.guide)))
+        key = (key, tuple(module.training for module in self._modules))
         if key not in self._compiled:
-            run = self._build(args, batch, tensors, rebuild)
-            self._compiled[key] = (run, self.size)
-        run, self.size = self._compiled[key]
+            run, names = self._build(args, batch, tensors, rebuild)
+            self._compiled[key] = (run, names, self.size)
+        run, names, self.size = self._compiled[key]
         if run is None:
             return self._eager_step(args, batch)
         with torch.no_grad():
             if isinstance(run, FusedAdam):
-                return self._named(run(tensors))
+                return dict(zip(names, run(tensors), strict=True))
             parts, found = run([p.detach() for p in self.parameters], tensors)
         for parameter, gradient in zip(self.parameters, found, strict=True):
             parameter.grad = gradient
         self._update(parts[0])
-        return self._named(parts)
-
-    def _named(self, parts: Sequence[Tensor]) -> dict[str, Tensor]:
-        return dict(zip(self._names, parts, strict=True))
+        return dict(zip(names, parts, strict=True))
 
     def _loss_and_gradients(
         self, args: tuple[Any, ...], batch: Batch | None, parameters: Sequence[Tensor]
     ) -> tuple[dict[str, Tensor], list[Tensor | None], Any]:
-        with self._autocast():
+        with self._autocast(), pyro.validation_enabled(False):
             loss = self.objective.mean_loss(self.model, self.guide, args, batch)
         self.size = size = loss.terms.size
         if self.summed:
@@ -151,7 +158,8 @@ class Step:
             parameter.grad = gradient
         self._update(parts["loss"])
         if self.critics.hooks:
-            parts.update(self.critics.step(terms.detach(), batch or {"x": args[0]}, self.guard))
+            given = {"x": args[0]} if batch is None else batch
+            parts.update(self.critics.step(terms.detach(), given))
         return parts
 
     def _update(self, loss: Tensor) -> None:
@@ -159,8 +167,10 @@ class Step:
             hook.after_backward()
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
-        if self.guard is None or self.guard.allows(loss):
+        if self.guard is None:
             self.optimizer.step()
+        else:
+            self.guard.step(self.optimizer, self.parameters, loss)
 
     def _build(
         self,
@@ -168,8 +178,12 @@ class Step:
         batch: Batch | None,
         tensors: list[Tensor],
         rebuild: Callable[[list[Tensor]], tuple[tuple[Any, ...], Batch | None]],
-    ) -> LossAndGradients | FusedAdam | None:
-        """Record the step for one set of shapes; None where it must run eagerly."""
+    ) -> tuple[LossAndGradients | FusedAdam | None, list[str]]:
+        """Record the step for one set of shapes; None where it must run eagerly.
+
+        Returns:
+            The recorded step and the names of the parts that it returns.
+        """
         names: list[str] = []
 
         def loss_and_gradients(
@@ -183,81 +197,23 @@ class Step:
 
         self.objective.facts(self.model, self.guide, args)
         detached = [p.detach() for p in self.parameters]
+        hooks = self.objective.hooks
+        generators = [hook.generator for hook in hooks if hook.generator is not None]
         try:
-            with _fork_rng(self.parameters):
+            with untouched([*self._modules, *hooks], self.parameters, generators):
                 graph = record(loss_and_gradients, detached, tensors)
-                self._names = list(names)
                 _compare(graph, loss_and_gradients, detached, tensors)
         except NotStaticError as error:
             logger.warning("%s; every step runs Pyro instead (mode eager)", error)
-            return None
+            return None, names
         if self.mode == "record":
-            return graph
+            return graph, names
         if self.mode == "compile":
-            return torch.compile(graph, fullgraph=True, dynamic=False)
+            return torch.compile(graph, fullgraph=True, dynamic=False), names
         if self._adam is None:
             self._adam = AdamState(self.optimizer)
-        return FusedAdam(graph, self._adam, None if self.guard is None else self.guard.bad)
-
-
-class _Guard:
-    """Holds updates back once a loss or gradient was not finite; on the device if possible."""
-
-    def __init__(self, parameters: Sequence[Tensor], optimizer: Optimizer) -> None:
-        device = parameters[0].device
-        self.parameters = parameters
-        self.bad = torch.zeros((), device=device)
-        self._one = torch.ones((), device=device)
-        self.on_device = bool(getattr(optimizer, "_step_supports_amp_scaling", False))
-        if self.on_device:
-            optimizer.found_inf = self.bad  # pyright: ignore[reportAttributeAccessIssue]
-            optimizer.grad_scale = None  # pyright: ignore[reportAttributeAccessIssue]
-
-    def allows(self, loss: Tensor) -> bool:
-        """Note whether all is finite; False only where the optimiser cannot skip by itself."""
-        found = [p.grad for p in self.parameters if p.grad is not None]
-        with torch.no_grad():
-            torch._amp_foreach_non_finite_check_and_unscale_(  # pyright: ignore[reportPrivateImportUsage]
-                found, self.bad, self._one
-            )
-            torch.maximum(self.bad, (~torch.isfinite(loss)).to(self.bad.dtype), out=self.bad)
-        return self.on_device or not bool(self.bad)
-
-
-class _Critics:
-    """The hooks with a critic and their optimisers."""
-
-    def __init__(self, hooks: Sequence[Hook]) -> None:
-        self.hooks = hooks
-        self.parameters = [list(hook.critic_parameters()) for hook in hooks]
-        self.optimizers = {
-            hook.name: hook.make_optimizer(parameters)
-            for hook, parameters in zip(hooks, self.parameters, strict=True)
-        }
-
-    def step(self, terms: Any, batch: Batch, guard: _Guard | None) -> dict[str, Tensor]:
-        """Move every critic once on detached terms; return their losses."""
-        losses: dict[str, Tensor] = {}
-        for hook, parameters in zip(self.hooks, self.parameters, strict=True):
-            loss = hook.critic_loss(terms, batch)
-            if loss is None:
-                continue
-            found = torch.autograd.grad(loss, parameters, allow_unused=True)
-            for parameter, gradient in zip(parameters, found, strict=True):
-                parameter.grad = gradient
-            losses[f"{hook.name}_critic"] = loss.detach()
-            if guard is not None:
-                torch.maximum(guard.bad, (~torch.isfinite(loss.detach())).float(), out=guard.bad)
-                if bool(guard.bad):
-                    continue
-            self.optimizers[hook.name].step()
-            hook.after_critic_step()
-        return losses
-
-
-def _modules(*programs: Program) -> list[nn.Module]:
-    owners = [owner(program) for program in programs]
-    return [module for module in owners if isinstance(module, nn.Module)]
+        bad = None if self.guard is None else self.guard.bad
+        return FusedAdam(graph, self._adam, bad), names
 
 
 def _one_of(name: str, value: str, accepted: Sequence[str]) -> None:
@@ -284,11 +240,6 @@ def _flatten(
         return pytree.tree_unflatten(filled, spec)
 
     return tensors, key, rebuild
-
-
-def _fork_rng(parameters: Sequence[Tensor]) -> Any:
-    devices = {p.device for p in parameters if p.is_cuda}
-    return torch.random.fork_rng(devices=list(devices))
 
 
 def _compare(graph: Any, function: Any, parameters: list[Tensor], inputs: list[Tensor]) -> None:
