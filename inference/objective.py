@@ -147,7 +147,7 @@ class Objective(ELBO):
         return Loss(total, routed, {"loss": loss.detach(), **parts}, terms)
 
     def _cost_sums(self, terms: Terms) -> dict[str, Tensor]:
-        """Cost by site, over data and particles: -log p(x|z) of observed sites, KL of latent ones."""
+        """Cost by site, summed: -log p(x|z) of observed sites, KL of latent ones."""
         if not terms.runner.enumerate:
             return {name: _cost(term) for name, term in terms.items()}
         sums: dict[str, Tensor] = {}
