@@ -5,7 +5,7 @@ import copy
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from .sites import Program, owner
+from .sites import Program, modules_of
 
 
 class AveragedPair:
@@ -43,5 +43,4 @@ class AveragedPair:
 
 
 def _parameters(program: Program) -> list[nn.Parameter]:
-    module = owner(program)
-    return list(module.parameters()) if isinstance(module, nn.Module) else []
+    return [parameter for module in modules_of(program) for parameter in module.parameters()]

@@ -10,7 +10,8 @@ from pyro import poutine
 from pyro.poutine.trace_struct import Trace
 from torch import Tensor, nn
 
-from .sites import Program, owner
+from .sites import Program, modules_of
+from .untouched import untouched
 
 RECIPE = (
     "Keep parameters in plain nn.Modules (self.net = ...) and pass the modules as model and "
@@ -71,8 +72,8 @@ def check_pair(model: Program, guide: Program, *args: Any) -> PairFacts:
             observed, a guide site can be neither differentiated nor enumerated, or parameters live
             outside of the modules.
     """
-    forked = torch.random.fork_rng(devices=_cuda_devices(args))
-    with forked, torch.no_grad(), pyro.validation_enabled(True):
+    trial = untouched(modules_of(model, guide), [a for a in args if isinstance(a, Tensor)])
+    with trial, torch.no_grad(), pyro.validation_enabled(True):
         guide_trace = _traced("guide", poutine.trace(guide), args)
         replayed = poutine.replay(model, trace=guide_trace)
         model_trace = _traced("model", poutine.trace(replayed), args)
@@ -109,15 +110,9 @@ def pair_parameters(
 ) -> tuple[nn.Parameter, ...]:
     """Trainable parameters of the modules, each once however often it is shared."""
     found: dict[int, nn.Parameter] = {}
-    for program in (model, guide, *others):
-        module = owner(program)
-        if isinstance(module, nn.Module):
-            found.update({id(p): p for p in module.parameters() if p.requires_grad})
+    for module in modules_of(model, guide, *others):
+        found.update({id(p): p for p in module.parameters() if p.requires_grad})
     return tuple(found.values())
-
-
-def _cuda_devices(args: tuple[Any, ...]) -> list[torch.device]:
-    return list({a.device for a in args if isinstance(a, Tensor) and a.is_cuda})
 
 
 def _traced(role: str, program: Any, args: tuple[Any, ...]) -> Trace:
@@ -167,10 +162,10 @@ def _compare_names(p: dict[str, Any], q: dict[str, Any]) -> None:
                 f"site {name!r} is sampled in the guide but observed in the model. "
                 "Drop one of them"
             )
-        if name not in p and not site["infer"].get("is_auxiliary"):
+        if name not in p:
             raise PairError(
                 f"site {name!r} is in the guide but not in the model, which has {_listed(p)}. "
-                "Rename it, or mark it infer={'is_auxiliary': True}"
+                "Rename it, or sample it in the model too"
             )
 
 

@@ -23,12 +23,14 @@ class Factor(NamedTuple):
         value: Batch-shaped tensor, enumeration dims on the left.
         plates: Dims of the plates that it lies in.
         scale: Factor that multiplies it once all sums are done.
+        sites: All sites whose densities were summed out together to make it; empty for one alone.
     """
 
     name: str
     value: Tensor
     plates: frozenset[int]
     scale: float | Tensor = 1.0
+    sites: tuple[str, ...] = ()
 
 
 def plate_dims(site: Site) -> frozenset[int]:
@@ -65,7 +67,8 @@ def marginalise(factors: list[Factor], enumerated: list[Site]) -> list[Factor]:
         joint = sum((_sum_out_plates(f, plates) for f in linked), start=torch.zeros(()))
         summed = torch.logsumexp(joint, dim=dim, keepdim=True)
         rest = [f for f in factors if all(f is not other for other in linked)]
-        factors = [*rest, Factor(site.name, summed, plates, linked[0].scale)]
+        sites = tuple(name for f in linked for name in f.sites or (f.name,))
+        factors = [*rest, Factor(site.name, summed, plates, linked[0].scale, sites)]
     return factors
 
 

@@ -1,39 +1,22 @@
 """The training loop: steps, logs, validation, checkpoints, and a way back from any stop."""
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import pyro
-import torch
-from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
-from .atomic import write_json_atomically
 from .average import AveragedPair
-from .checkpoint import Checkpoints, TrainingState
-from .device import seed_noise
 from .interrupts import Interrupts
-from .metrics import MetricsFile, Row, StepLog
-from .nonfinite import NonFiniteError, find_nonfinite
+from .metrics import Row, StepLog
 from .objective import Objective
-from .sites import Program, owner
+from .sites import Program
 from .step import Mode, Precision, Step
 from .svi import MakeOptimizer, fused_adam
-from .validation import validation_bound
-
-
-class BatchSource(Protocol):
-    """Batches as a pure function of the step."""
-
-    def batch(self, step: int) -> Mapping[str, Any]:
-        """Return the batch of a step."""
-        ...
+from .trainer import BatchSource, Trainer, training
 
 
 @dataclass(frozen=True)
@@ -57,28 +40,6 @@ class FitResult:
     best_step: int | None
     best_bound: float | None
     averaged: AveragedPair | None
-
-
-@dataclass
-class _Progress:
-    """What early stopping and the clock remember; part of a checkpoint."""
-
-    best_bound: float | None = None
-    best_step: int | None = None
-    without_gain: int = 0
-    seconds_before: float = 0.0
-
-    def note(self, bound: float, step: int) -> bool:
-        """Note a validation bound; True where it is the best so far."""
-        if self.best_bound is None or bound > self.best_bound:
-            self.best_bound, self.best_step, self.without_gain = bound, step, 0
-            return True
-        self.without_gain += 1
-        return False
-
-    def as_dict(self, seconds: float) -> dict[str, Any]:
-        """The record for a checkpoint, with the seconds trained so far."""
-        return {**asdict(self), "seconds_before": seconds}
 
 
 def fit(
@@ -149,13 +110,21 @@ def fit(
     _check_numbers(
         steps=steps, log_every=log_every, patience=patience, validate_every=validate_every
     )
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed is {seed}; expected 0 to 2**32 - 1")
+    if not checkpoint_every >= 0:
+        raise ValueError(f"checkpoint_every is {checkpoint_every}; expected seconds, at least 0")
+    if patience is not None and validation is None:
+        raise ValueError("patience is given without validation; expected both. Pass validation")
+    if resume and folder is None:
+        raise ValueError("resume is True without a folder; expected the folder of the run")
     objective = Objective() if objective is None else objective
     first = batches.batch(0)
     facts = objective.facts(model, guide, tuple(first[key] for key in keys))
     parameters = facts.require_parameters()
     device = parameters[0].device
     chosen = optimizer(parameters)
-    trainer = _Trainer(
+    trainer = Trainer(
         model=model,
         guide=guide,
         batches=batches,
@@ -177,7 +146,7 @@ def fit(
         seed=seed,
         device=device,
         folder=None if folder is None else Path(folder),
-        log=StepLog(log_every, device),
+        log=StepLog(log_every),
         on_log=on_log or _ignore,
     )
     trainer.start(resume)
@@ -185,11 +154,14 @@ def fit(
         total=steps, initial=trainer.done, disable=not progress, unit="step", mininterval=0.5
     )
     every = max(1, steps // 10) if validate_every is None else validate_every
-    with Interrupts() as interrupts, bar, _training(model, guide):
+    with Interrupts() as interrupts, bar, training(model, guide):
         stopped = "done"
         while trainer.done < steps:
             if interrupts.requested is not None:
                 stopped = "signal"
+                break
+            if patience is not None and trainer.progress.without_gain >= patience:
+                stopped = "early"
                 break
             trainer.take()
             bar.update()
@@ -197,9 +169,6 @@ def fit(
                 bar.set_postfix(trainer.flush(), refresh=False)
             if validation is not None and (trainer.done % every == 0 or trainer.done == steps):
                 trainer.validate(validation)
-                if patience is not None and trainer.progress.without_gain >= patience:
-                    stopped = "early"
-                    break
             if trainer.seconds_unsaved > checkpoint_every:
                 trainer.save()
         trainer.flush()
@@ -215,136 +184,6 @@ def fit(
     )
 
 
-@dataclass
-class _Trainer:
-    """The state of a run and what can be done with it between two steps."""
-
-    model: Program
-    guide: Program
-    batches: BatchSource
-    keys: tuple[str, ...]
-    objective: Objective
-    optimizer: Optimizer
-    schedule: LRScheduler | None
-    averaged: AveragedPair | None
-    step: Step
-    seed: int
-    device: torch.device
-    folder: Path | None
-    log: StepLog
-    on_log: Callable[[Row], None]
-    progress: _Progress = field(default_factory=_Progress)
-    done: int = 0
-
-    def start(self, resume: bool) -> None:
-        """Open the folder's files and, on a resume, go back to the last checkpoint."""
-        self.store = None if self.folder is None else Checkpoints(self.folder / "checkpoints")
-        if resume and self.store is not None and self.store.steps():
-            state = self._state()
-            self.done = self.store.load(state)
-            self.progress = _Progress(**state.extra["progress"])
-        path = None if self.folder is None else self.folder / "metrics.jsonl"
-        self.metrics = MetricsFile(path, self.done)
-        self._flushed = self.done
-        self._saved = self.done if self.done else None
-        self._started = self._saved_at = time.monotonic()
-
-    def take(self) -> None:
-        """Take the next step."""
-        batch = self.batches.batch(self.done)
-        seed_noise(self.seed, self.done, self.device)
-        parts = self.step(tuple(batch[key] for key in self.keys), batch)
-        self.log.add(parts, self.step.bad)
-        self.objective.advance()
-        if self.schedule is not None:
-            self.schedule.step()
-        self.done += 1
-        if self.averaged is not None:
-            self.averaged.update(self.done)
-
-    def flush(self) -> dict[str, str]:
-        """Write the means of the last steps out; raise if one of them was held back.
-
-        Returns:
-            What the progress bar shows.
-
-        Raises:
-            NonFiniteError: If a loss or gradient was not finite.
-        """
-        means, good = self.log.read()
-        if good is not None:
-            self._raise_nonfinite(self._flushed + good)
-        self._flushed = self.done
-        if not means:
-            return {}
-        self._write({**means, "learning_rate": self.optimizer.param_groups[0]["lr"]})
-        return {name: f"{means[name]:.2f}" for name in ("loss", "elbo")}
-
-    def _write(self, row: Row) -> None:
-        row = {"step": self.done, "seconds": round(self._seconds(), 3), **row}
-        self.metrics.add(row)
-        self.on_log(row)
-
-    def _seconds(self) -> float:
-        return self.progress.seconds_before + time.monotonic() - self._started
-
-    def validate(self, batches: Iterable[Mapping[str, Any]]) -> None:
-        """Compute the validation bound, with averaged weights if there are any; keep the best."""
-        self.flush()
-        pair = self.averaged or self
-        with _evaluating(pair.model, pair.guide):
-            bound = validation_bound(pair.model, pair.guide, batches, self.keys, self.seed)
-        best = self.progress.note(bound, self.done)
-        self._write({"validation_elbo": bound})
-        if best:
-            self.save(best=True)
-
-    @property
-    def seconds_unsaved(self) -> float:
-        """Seconds since the last checkpoint; none where nothing is saved."""
-        return 0.0 if self.store is None else time.monotonic() - self._saved_at
-
-    def save(self, best: bool = False) -> None:
-        """Save a checkpoint of this step, unless there is one."""
-        if self.store is None or (self._saved == self.done and not best):
-            return
-        self.flush()
-        self.store.save(self._state(), best=best)
-        self._saved, self._saved_at = self.done, time.monotonic()
-
-    def _state(self) -> TrainingState:
-        programs = {"model": self.model, "guide": self.guide}
-        if self.averaged is not None:
-            programs["averaged_model"] = self.averaged.model
-            programs["averaged_guide"] = self.averaged.guide
-        owners = {name: owner(program) for name, program in programs.items()}
-        modules = {name: o for name, o in owners.items() if isinstance(o, nn.Module)}
-        modules["objective"] = self.objective.as_module()
-        critics = {f"critic_{k}": v for k, v in self.step.critics.optimizers.items()}
-        return TrainingState(
-            step=self.done,
-            modules=modules,
-            optimizers={"pair": self.optimizer, **critics},
-            schedulers={} if self.schedule is None else {"pair": self.schedule},
-            generators={
-                hook.name: hook.generator
-                for hook in self.objective.hooks
-                if hook.generator is not None
-            },
-            extra={"progress": self.progress.as_dict(self._seconds() if self.done else 0.0)},
-        )
-
-    def _raise_nonfinite(self, step: int) -> None:
-        """Run the bad step again, with the same noise, to say which site it was."""
-        batch = self.batches.batch(step)
-        seed_noise(self.seed, step, self.device)
-        report = find_nonfinite(self.objective, self.model, self.guide, batch, self.keys)
-        error = NonFiniteError(step, report, batch, self.seed)
-        if self.folder is not None:
-            write_json_atomically(self.folder / "crash.json", error.as_dict())
-        raise error
-
-
 def _ignore(row: Row) -> None:
     """Do nothing with a row."""
 
@@ -353,29 +192,3 @@ def _check_numbers(**numbers: int | None) -> None:
     for name, value in numbers.items():
         if value is not None and (not isinstance(value, int) or value < 1):
             raise ValueError(f"{name} is {value}; expected an integer of at least 1")
-
-
-@contextmanager
-def _training(model: Program, guide: Program) -> Iterator[None]:
-    """Modules in train mode, per-call checks off: the first pass was checked."""
-    with pyro.validation_enabled(False), _train_flag(True, model, guide):
-        yield
-
-
-@contextmanager
-def _evaluating(model: Program, guide: Program) -> Iterator[None]:
-    with _train_flag(False, model, guide):
-        yield
-
-
-@contextmanager
-def _train_flag(flag: bool, *programs: Program) -> Iterator[None]:
-    modules = [m for m in map(owner, programs) if isinstance(m, nn.Module)]
-    kept = [module.training for module in modules]
-    for module in modules:
-        module.train(flag)
-    try:
-        yield
-    finally:
-        for module, flag_before in zip(modules, kept, strict=True):
-            module.train(flag_before)

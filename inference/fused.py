@@ -19,7 +19,8 @@ class AdamState:
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.group = optimizer.param_groups[0]
-        self.decoupled = isinstance(optimizer, AdamW)
+        self.decoupled = self.group["decoupled_weight_decay"]
+        self._betas = self.group["betas"]
         self.parameters = [p.detach() for p in self.group["params"]]
         device = self.parameters[0].device
         # One element rather than 0-dim: torch 2.13 compiles mutated 0-dim float64 inputs wrongly.
@@ -38,7 +39,16 @@ class AdamState:
         self.squares = [entry["exp_avg_sq"] for entry in entries]
 
     def rate(self) -> Tensor:
-        """The learning rate that the optimiser has now, `(1,)`."""
+        """The learning rate that the optimiser has now, `(1,)`.
+
+        Raises:
+            ValueError: If a schedule has changed the betas, which are compiled in.
+        """
+        if self.group["betas"] != self._betas:
+            raise ValueError(
+                f"betas are {self.group['betas']}; expected {self._betas} as at the first step. "
+                "Use mode 'compile' for schedules of the momentum"
+            )
         rate: float = self.group["lr"]
         if rate != self._rate_value:
             self._rate_value = rate

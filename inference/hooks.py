@@ -50,7 +50,7 @@ class Hook(nn.Module):
 
     def make_optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         """Make the critic's optimiser."""
-        return torch.optim.Adam(parameters, lr=1e-4, betas=(0.5, 0.9))
+        return torch.optim.Adam(parameters, lr=1e-4, betas=(0.5, 0.9), fused=True)
 
     def after_backward(self) -> None:
         """Change the pair's gradients (gradient surgery) before its optimiser steps."""

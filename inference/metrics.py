@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .atomic import write_atomically
+
 Row = dict[str, Any]
 
 
@@ -17,42 +19,42 @@ class StepLog:
 
     Args:
         window: Number of steps between two readings.
-        device: Where the scalars are.
     """
 
-    def __init__(self, window: int, device: torch.device) -> None:
-        self._window, self._device = window, device
-        self._names: list[str] = []
-        self._rows = torch.empty(0)
-        self._count = 0
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._rows: list[Mapping[str, Tensor]] = []
+        self._bad: list[Tensor] = []
 
     def add(self, parts: Mapping[str, Tensor], bad: Tensor) -> None:
         """Note one step's scalars and whether the step was held back."""
-        if self._names != list(parts):
-            self._names = list(parts)
-            self._rows = torch.zeros(self._window, len(parts) + 1, device=self._device)
-            self._count = 0
-        values = [value.float() for value in parts.values()]
-        torch.stack([*values, bad], out=self._rows[self._count])
-        self._count += 1
+        self._rows.append(parts)
+        self._bad.append(bad.clone())
 
     @property
     def full(self) -> bool:
         """Whether a window of steps has been noted."""
-        return self._count >= self._window
+        return len(self._rows) >= self._window
 
     def read(self) -> tuple[Row, int | None]:
         """Return the means over the noted steps and how many of them went well before a bad one.
 
         Returns:
-            The mean of each scalar, and the number of good steps before the first bad one, None
-            where all were good. Noted steps are then forgotten.
+            The mean of each scalar over the steps that have it, and the number of good steps
+            before the first bad one, None where all were good. Noted steps are then forgotten.
         """
-        rows = self._rows[: self._count].double().cpu()
-        self._count = 0
-        bad = rows[:, -1].nonzero() if len(rows) else torch.empty(0)
-        means = rows[:, :-1].mean(0).tolist() if len(rows) else []
-        return dict(zip(self._names, means, strict=False)), int(bad[0]) if len(bad) else None
+        rows, bad = self._rows, self._bad
+        self._rows, self._bad = [], []
+        if not rows:
+            return {}, None
+        scalars = [value for row in rows for value in row.values()]
+        numbers = torch.stack([*scalars, *bad]).tolist()
+        found: dict[str, list[float]] = {}
+        for name, number in zip((name for row in rows for name in row), numbers, strict=False):
+            found.setdefault(name, []).append(number)
+        flags = numbers[len(scalars) :]
+        means = {name: sum(values) / len(values) for name, values in found.items()}
+        return means, flags.index(1.0) if 1.0 in flags else None
 
 
 class MetricsFile:
@@ -72,7 +74,7 @@ class MetricsFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         if resume_at and path.exists():
             self.rows = [row for row in read_metrics(path) if row["step"] <= resume_at]
-        path.write_text("".join(_line(row) for row in self.rows))
+        write_atomically(path, "".join(_line(row) for row in self.rows))
 
     def add(self, row: Row) -> None:
         """Add one row and write it out."""

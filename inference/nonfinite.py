@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .objective import Objective, gradients
-from .sites import Program
+from .sites import Program, modules_of
 
 
 class NonFiniteError(FloatingPointError):
@@ -60,24 +60,37 @@ def find_nonfinite(
         bad = _first_bad_row(value)
         if bad is not None:
             return f"input {key!r} has non-finite values, first in row {bad} of the batch"
-    facts = objective.facts(model, guide, args)
-    terms = objective.terms(model, guide, args)
-    for name, term in terms.items():
+    loss = objective.mean_loss(model, guide, args, batch)
+    for name, term in loss.terms.items():
         for what, value in (("value", term.value), ("log p", term.log_p)):
             bad = _first_bad_row(value)
             if bad is not None:
                 return f"the {what} of site {name!r} is, first in row {bad} of the batch"
         if not term.observed and term.q is not None and _first_bad_row(term.kl) is not None:
             return f"the divergence of site {name!r} is, first in row {_first_bad_row(term.kl)}"
-    loss = objective.mean_loss(model, guide, args, batch)
     for name, part in loss.parts.items():
         if not torch.isfinite(part):
             return f"{name!r} is {float(part)}"
-    found = gradients(loss, model, guide, facts.parameters)
-    for parameter, gradient in zip(facts.parameters, found, strict=True):
+    parameters = objective.facts(model, guide, args).parameters
+    found = gradients(loss, model, guide, parameters)
+    for parameter, gradient in zip(parameters, found, strict=True):
         if gradient is not None and not torch.isfinite(gradient).all():
-            return f"the gradient of a parameter of shape {tuple(parameter.shape)} is"
+            return f"the gradient of {_place(parameter, model, guide)} is"
+    for hook in objective.hooks:
+        critic = hook.critic_loss(loss.terms.detach(), batch)
+        if critic is not None and not torch.isfinite(critic):
+            return f"the critic's loss of hook {hook.name!r} is {float(critic)}"
     return "a value that was finite when the step was run again"
+
+
+def _place(parameter: Tensor, model: Program, guide: Program) -> str:
+    """Where a parameter lies, such as `guide.encoder.0.weight`."""
+    for role, program in (("model", model), ("guide", guide)):
+        for module in modules_of(program):
+            for name, other in module.named_parameters():
+                if other is parameter:
+                    return f"{role}.{name}"
+    return f"a parameter of shape {tuple(parameter.shape)}"
 
 
 def _first_bad_row(value: Any) -> int | None:

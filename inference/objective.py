@@ -152,9 +152,22 @@ class Objective(ELBO):
             return {name: _cost(term) for name, term in terms.items()}
         sums: dict[str, Tensor] = {}
         for factor in terms.factors:
+            self._refuse_weights(terms, factor.sites)
             share = -(factor.value * factor.scale).sum()
             sums[factor.name] = sums[factor.name] + share if factor.name in sums else share
         return sums
+
+    def _refuse_weights(self, terms: Terms, sites: tuple[str, ...]) -> None:
+        """Refuse weights on single densities that were summed out together."""
+        joint = len(sites) > 1
+        named = [name for name in sites if name in self.weights and joint]
+        mixed = joint and ALL_LATENTS in self.weights and any(terms[n].observed for n in sites)
+        if named or mixed:
+            raise ValueError(
+                f"a weight is given for {named[0] if named else ALL_LATENTS!r}, but sites "
+                f"{', '.join(sites)} are summed out together and have no terms of their own. "
+                "Drop it, or enumerate in the guide"
+            )
 
     def _weigh(self, terms: Terms, name: str, cost: Tensor) -> Tensor:
         term = terms[name]

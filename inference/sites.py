@@ -12,7 +12,7 @@ import pyro
 import torch
 from pyro.poutine.messenger import Messenger, unwrap
 from pyro.poutine.subsample_messenger import _Subsample
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 Program = Callable[..., Any]
@@ -23,6 +23,12 @@ def owner(program: Program) -> Any:
     """The module (or function) behind a bound method or a program with poutine handlers."""
     inner = unwrap(program)
     return getattr(inner, "__self__", inner)
+
+
+def modules_of(*programs: Program) -> list[nn.Module]:
+    """The modules behind programs, in order; functions have none."""
+    owners = [owner(program) for program in programs]
+    return [module for module in owners if isinstance(module, nn.Module)]
 
 
 class Plate(NamedTuple):

@@ -234,7 +234,7 @@ class Terms(Mapping[str, Term]):
             value = value.sum(tuple(range(dim + 1, 0)))
         if value.dim() > 1:
             value = value.mean(tuple(range(value.dim() - 1)))
-        return value.expand(size)
+        return value if len(value) == size else (value / size).expand(size)
 
     @cached_property
     def factors(self) -> list[Factor]:

@@ -28,6 +28,9 @@ def validation_bound(
         batches: One pass over the data.
         keys: Keys of a batch that the pair takes, in order.
         seed: 0 to 2**32 - 1.
+
+    Raises:
+        ValueError: If there is no batch.
     """
     objective = Objective()
     total, count = 0.0, 0
@@ -39,4 +42,6 @@ def validation_bound(
             terms = objective.terms(model, guide, args)
         total += float(terms.elbo.double().sum())
         count += terms.size
+    if not count:
+        raise ValueError("validation has 0 batches; expected at least 1, anew at each iteration")
     return total / count
