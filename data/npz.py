@@ -23,7 +23,7 @@ def open_npz(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise DataError(
             f"{path} is cut off or damaged ({error}) at {path.stat().st_size} bytes; "
             "expected a whole .npz archive. Fetch or save it again."
@@ -73,7 +73,7 @@ def open_array(
                 "Reading it needs pickle, which can run code; it is refused."
             )
         declared, present = math.prod(shape) * dtype.itemsize, member.file_size - file.tell()
-        if declared != present:
+        if declared != present or min(shape, default=0) < 0:
             raise DataError(
                 f"size of {where} is {present} bytes; expected {declared} for the shape {shape} "
                 f"of {dtype} in its header. Save it again."

@@ -192,6 +192,12 @@ def test_a_header_that_claims_tebibytes_is_not_believed(tmp_path):
         read_npz(path)
 
 
+def test_negative_sides_are_refused(tmp_path):
+    path = zipped(tmp_path / "odd.npz", header((-2, -3, 4)) + bytes(24))
+    with pytest.raises(DataError, match=r"is 24 bytes; expected 24 for the shape \(-2, -3, 4\)"):
+        read_npz(path)
+
+
 def test_an_archive_that_unpacks_to_more_than_is_allowed_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("UNBRAID_MAX_GIB", "0.001")
     path = zipped(tmp_path / "bomb.npz", header((2000, 32, 32)) + bytes(2000 * 32 * 32))
