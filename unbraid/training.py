@@ -1,6 +1,8 @@
 """Train a method by name into a run folder."""
 
+import os
 import platform
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -20,7 +22,7 @@ from unbraid.inference import (
     resolve_device,
     write_json_atomically,
 )
-from unbraid.methods import Parts, load_method, read_options
+from unbraid.methods import Method, OptionError, Parts, load_method, read_options
 
 from .config import FORMAT, ConfigError, TrainConfig, read_config
 from .preparation import RunData, prepare
@@ -28,6 +30,7 @@ from .run import Run
 
 Say = Callable[[str], None]
 MEBIBYTE = 2**20
+LONGEST_NAME = 255
 
 
 class RunExistsError(ValueError):
@@ -90,7 +93,7 @@ def train_config(
     device = resolve_device(config.device)
     run_data = prepare(config)
     torch.manual_seed(config.seed)
-    parts = chosen.build(options, run_data.spec)
+    parts = _build(chosen, options, run_data, config)
     _check_support(parts, run_data, config)
     record = _record(config, options, run_data, parts, str(out))
     if resume:
@@ -178,7 +181,17 @@ def _count(parts: Parts) -> int:
     return sum(p.numel() for p in modules.parameters())
 
 
+def _build(method: Method, options: Any, run_data: RunData, config: TrainConfig) -> Parts:
+    try:
+        return method.build(options, run_data.spec)
+    except OptionError:
+        raise
+    except ValueError as error:
+        raise DataError(f"data {config.data} do not suit {method.name}: {error}") from error
+
+
 def _check_folder(folder: Path, resume: bool, force: bool) -> None:
+    _check_name(folder)
     if folder.exists() and not folder.is_dir():
         raise OSError(f"out is {folder}, a file; expected a folder. Choose another --out")
     there = (folder / "config.json").exists()
@@ -190,6 +203,23 @@ def _check_folder(folder: Path, resume: bool, force: bool) -> None:
         )
     if resume and not Checkpoints(folder / "checkpoints").steps():
         raise ConfigError(f"{folder} has no checkpoint yet. Add --force to start again")
+
+
+def _check_name(folder: Path) -> None:
+    """Refuse names that break lines or file systems, or that some systems take for another run's."""
+    name = str(folder)
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+        raise OptionError(f"out is {name!r}; expected a path without control characters")
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in folder.parts):
+        raise OptionError(f"out is {name!r}; expected names of at most {LONGEST_NAME} bytes")
+    if folder.exists() or not folder.parent.is_dir():
+        return
+    for other in folder.parent.iterdir():
+        if other.name.casefold() == folder.name.casefold() and (other / "config.json").exists():
+            raise RunExistsError(
+                f"out is {name}; expected another name than {other.name}, which differs by case "
+                "alone. Choose another --out"
+            )
 
 
 def _clear(folder: Path) -> None:

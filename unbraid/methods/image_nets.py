@@ -30,19 +30,27 @@ class NetOptions:
         hidden: Widths of the encoder's hidden layers, comma-separated; the decoder's are the
             same in reverse.
         channels: Channels of the encoder's convolutions, likewise.
-        activation: relu, leaky-relu, tanh, silu or softplus.
+        activation: What follows each hidden layer.
     """
 
     likelihood: str = "auto"
     nets: Literal["auto", "mlp", "conv"] = "auto"
     hidden: tuple[int, ...] = (512, 256)
     channels: tuple[int, ...] = (32, 32, 64, 64)
-    activation: str = "relu"
+    activation: Literal["relu", "leaky-relu", "tanh", "silu", "softplus"] = "relu"
 
     def __post_init__(self) -> None:
         for name in ("hidden", "channels"):
             for width in getattr(self, name):
                 in_range(name, width, 1, 65_536)
+
+    def require_images(self, data: DataSpec) -> None:
+        """Raise `ValueError` if the data are sequences."""
+        if data.sequence_length is not None:
+            raise ValueError(
+                f"data are sequences of {data.sequence_length} frames; expected images. "
+                "Save the frames as images, or choose a method for sequences"
+            )
 
     def make_likelihood(self, data: DataSpec) -> Likelihood:
         """Make the likelihood that the options or the data ask for."""

@@ -37,6 +37,7 @@ class Options(NetOptions):
 
 def build(options: Options, data: DataSpec) -> Parts:
     """Build the pair for the given data."""
+    options.require_images(data)
     likelihood = options.make_likelihood(data)
     decoder = options.make_decoder(data, options.latent_dim, likelihood)
     return Parts(
