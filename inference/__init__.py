@@ -6,10 +6,13 @@ from .check import PairError, PairFacts, check_pair, pair_parameters
 from .checkpoint import Checkpoints, CheckpointWarning
 from .checkpoint_folder import CheckpointError
 from .device import resolve_device
+from .eligibility import NoLikelihoodError
 from .fit import FitResult, fit
 from .hooks import Batch, Hook
 from .interrupts import Interrupts
+from .likelihood import log_likelihood
 from .lock import FolderLock, RunInUseError
+from .log_likelihood_result import LogLikelihood
 from .metrics import read_metrics
 from .nonfinite import NonFiniteError
 from .objective import Loss, Objective, gradients
@@ -36,7 +39,9 @@ __all__ = [
     "Hook",
     "Interrupts",
     "LinearWarmup",
+    "LogLikelihood",
     "Loss",
+    "NoLikelihoodError",
     "NonFiniteError",
     "Objective",
     "PairError",
@@ -56,6 +61,7 @@ __all__ = [
     "fit",
     "fused_adam",
     "gradients",
+    "log_likelihood",
     "pair_parameters",
     "read_metrics",
     "resolve_device",

@@ -15,24 +15,25 @@ _EQUAL = 1e-4  # nats; what float32 densities leave of equal weights
 
 
 def tail_length(samples: int) -> int:
-    """Number of the largest weights that make up the tail: a fifth of them, or `3 sqrt(samples)` above 225."""
+    """Number of weights in the tail: a fifth of them, or `3 sqrt(samples)` above 225."""
     return math.floor(3 * math.sqrt(samples)) if samples > 225 else samples // 5
 
 
 def pareto_k(largest: Tensor, samples: int) -> Tensor:
     """Estimate the shape of the generalised Pareto distribution that the largest weights follow.
 
-    Below 0.5 the weights have a finite variance; above 0.7 the estimate of `log p(x)` is unreliable.
-    Source: Vehtari, Simpson, Gelman, Yao & Gabry (2024), https://arxiv.org/abs/1507.02646; the fit is that of Zhang &
-    Stephens (2009).
+    Below 0.5 the weights have a finite variance; above 0.7 the estimate of `log p(x)` is
+    unreliable. Source: Vehtari, Simpson, Gelman, Yao & Gabry (2024),
+    https://arxiv.org/abs/1507.02646; the fit is that of Zhang & Stephens (2009).
 
     Args:
-        largest: The `tail_length(samples) + 1` largest log-weights of each datum, descending, `(M + 1, B)`.
+        largest: The `tail_length(samples) + 1` largest log-weights of each datum, descending, `(M
+            + 1, B)`.
         samples: Number of weights that they were chosen from.
 
     Returns:
-        float64 `(B,)`; NaN where there are too few samples (below 25) or weights of zero or NaN in the tail; 0 where the
-        tail is flat, its log-weights equal to 1e-4.
+        float64 `(B,)`; NaN where there are too few samples (below 25) or weights of zero or NaN in
+        the tail; 0 where the tail is flat, its log-weights equal to 1e-4.
     """
     count = tail_length(samples)
     tails = largest.detach().cpu().double().numpy()[: count + 1]
@@ -54,7 +55,8 @@ def _shape_of_tail(log_weights: np.ndarray) -> float:
 def _fit_generalised_pareto(excess: np.ndarray) -> float:
     """Shape of a generalised Pareto distribution, from ascending excesses over the threshold.
 
-    The mean of the profile posterior over a grid of `b = -k / sigma`, drawn towards 0.5 as if by ten more observations.
+    The mean of the profile posterior over a grid of `b = -k / sigma`, drawn towards 0.5 as if by
+    ten more observations.
     """
     n = len(excess)
     points = 30 + math.floor(math.sqrt(n))

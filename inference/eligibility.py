@@ -1,4 +1,4 @@
-"""Which pairs have a likelihood that importance sampling can give, and how such a pair is laid out."""
+"""Which pairs have a likelihood that importance sampling can give, and how they are laid out."""
 
 import math
 from collections.abc import Mapping
@@ -25,20 +25,28 @@ class Layout:
     Args:
         nesting: Number of dims of the pair's plates; the data plate is the leftmost of them.
         enumerated: Whether a site is marked for enumeration.
-        latents: Latent sites of the model.
-        nested: Those of them in a plate inside the data plate, such as one code per frame.
+        model_order: Sites of the model that count, in the order in which it ran.
+        guide_order: Sites of the guide, likewise.
+        observed: Observed sites of the model that count.
+        nested: Sites of the model in a plate inside the data plate, such as one code per frame.
         dimensions: Number of observed values per datum, or None where a mask hides some of them.
-        observed: Observed sites that count.
-        rows: Times that the model's nets are evaluated for one sample of one datum: frames times discrete values.
+        rows: Times that the model's nets are evaluated for one sample of one datum: frames times
+            discrete values.
     """
 
     nesting: int
     enumerated: bool
-    latents: tuple[str, ...]
+    model_order: tuple[str, ...]
+    guide_order: tuple[str, ...]
+    observed: tuple[str, ...]
     nested: tuple[str, ...]
     dimensions: int | None
-    observed: tuple[str, ...]
     rows: int
+
+    @property
+    def latents(self) -> tuple[str, ...]:
+        """Latent sites of the model."""
+        return tuple(name for name in self.model_order if name not in self.observed)
 
     @property
     def particle_dim(self) -> int:
@@ -46,9 +54,7 @@ class Layout:
         return -1 - self.nesting
 
 
-def require_likelihood(
-    model: Program, guide: Program, args: tuple[Any, ...], size: int
-) -> Layout:
+def require_likelihood(model: Program, guide: Program, args: tuple[Any, ...], size: int) -> Layout:
     """Run a pair with checks and refuse it where `log p(x)` is not defined per datum.
 
     Args:
@@ -58,8 +64,8 @@ def require_likelihood(
         size: Number of data in `args`.
 
     Raises:
-        NoLikelihoodError: If the guide has point latents, a prior is masked, a site is scaled, nothing is observed, or a
-            site lies outside the plate of data.
+        NoLikelihoodError: If the guide has point latents, a prior is masked, a site is scaled,
+            nothing is observed, or a site lies outside the plate of data.
         PairError: If the pair is malformed, as `check_pair` says.
     """
 
@@ -85,18 +91,42 @@ def require_likelihood(
     return Layout(
         nesting=facts.nesting,
         enumerated=facts.enumerated,
-        latents=tuple(name for name, site in counted.items() if not site.observed),
-        nested=tuple(
-            name for name, s in counted.items() if not s.observed and _inside(s, facts.nesting)
-        ),
-        dimensions=None if hidden else sum(site.value.numel() for site in observed) // size,
+        model_order=tuple(counted),
+        guide_order=tuple(guide_sites),
         observed=tuple(site.name for site in observed),
+        nested=tuple(name for name, site in counted.items() if _inside(site, facts.nesting)),
+        dimensions=None if hidden else sum(site.value.numel() for site in observed) // size,
         rows=_rows(counted, guide_sites, facts.nesting),
     )
 
 
+def require_nested(layout: Layout, inner_samples: int) -> None:
+    """Make sure that nested sites can be sampled several times per sample of the others.
+
+    Raises:
+        ValueError: If there are none, or a site outside their plates comes after one, and may
+            depend on it.
+    """
+    if inner_samples == 1:
+        return
+    if not set(layout.nested) & set(layout.latents):
+        raise ValueError(
+            f"inner_samples is {inner_samples}, but no latent site lies in a plate inside the "
+            "data's; expected 1. Raise samples instead"
+        )
+    for role, order in (("model", layout.model_order), ("guide", layout.guide_order)):
+        first = next(i for i, name in enumerate(order) if name in layout.nested)
+        late = [name for name in order[first:] if name not in layout.nested]
+        if late:
+            raise ValueError(
+                f"inner_samples is {inner_samples}, but site {late[0]!r} comes after "
+                f"{order[first]!r} in the {role} and may depend on it; expected nested sites "
+                "last. Reorder the sites, or use inner_samples=1"
+            )
+
+
 def is_silent(site: Site) -> bool:
-    """Whether a model's site adds nothing to its density: `pyro.deterministic`, or an observed site masked out."""
+    """Whether a model's site is masked out of its density, as `pyro.deterministic` is."""
     return site.observed and _mask(site) is False
 
 
@@ -127,9 +157,9 @@ def _refuse_without_density(p: Mapping[str, Site], q: Mapping[str, Site]) -> Non
         for name, site in sites.items():
             if not bool(torch.as_tensor(site.scale == 1).all()):
                 raise NoLikelihoodError(
-                    f"site {name!r} is scaled by {site.scale}; expected 1, since a scale would get into the "
-                    "importance weights. Take poutine.scale and subsampling out of the pair, weights belong in "
-                    "the objective"
+                    f"site {name!r} is scaled by {site.scale}; expected 1, since a scale "
+                    "would get into the importance weights. Take poutine.scale and "
+                    "subsampling out of the pair; weights belong in the objective"
                 )
     if not any(site.observed and not is_silent(site) for site in p.values()):
         raise NoLikelihoodError(
@@ -142,8 +172,8 @@ def _refuse_masks(name: str, p: Site, q: Site | None) -> None:
     masks = [_mask(site) for site in (p, q) if site is not None]
     if any(mask is False for mask in masks):
         raise NoLikelihoodError(
-            f"latent site {name!r} is masked out, so that it has no prior; the model is no density. "
-            "Give it a prior without .mask(False), or report reconstructions"
+            f"latent site {name!r} is masked out, so that it has no prior; the model is no "
+            "density. Give it a prior without .mask(False), or report reconstructions"
         )
     if q is not None and not _same_mask(*masks):
         raise NoLikelihoodError(
@@ -158,8 +188,9 @@ def _refuse_outside_data(p: Mapping[str, Site], nesting: int, size: int) -> None
             continue
         if not any(plate.dim == -nesting and plate.size == size for plate in site.plates):
             raise NoLikelihoodError(
-                f"site {name!r} lies outside the plate of the {size} data, so that the data are not independent and "
-                "have no likelihood each. Put the site in pyro.plate('data', size), leftmost of the pair's plates"
+                f"site {name!r} lies outside the plate of the {size} data, so that the data are "
+                "not independent and have no likelihood each. Put the site in "
+                "pyro.plate('data', size), leftmost of the pair's plates"
             )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from .diagnostics import pareto_k, tail_length
 
 _MERGE_ROWS = 1024
+"""Log-weights of a datum that are gathered before the largest are picked out."""
 
 
 class WeightStatistics(NamedTuple):
@@ -79,21 +80,21 @@ class WeightStream:
         """The statistics of all samples taken."""
         self._merge_tail()
         log_mean = self._largest + self._sum.log() - math.log(self._samples)
-        # Equal weights: rounding must not lift the mean of the logarithms above the logarithm of the mean.
+        # Rounding may lift the mean logarithm of equal weights above the logarithm of their mean.
         mean_log = torch.minimum(self._sum_of_logs / self._samples, log_mean)
         bounds = [group.mean() for group in self._groups]
         return WeightStatistics(
             log_mean,
             mean_log,
             self._sum.square() / self._sum_of_squares,
-            1 / self._sum,
+            torch.where(self._sum > 0, 1 / self._sum, torch.nan),
             pareto_k(self._tail[0], self._samples),
             torch.stack(bounds) if bounds else log_mean.new_empty(0, len(log_mean)),
         )
 
 
 class _Group:
-    """Mean of `log mean w` over disjoint groups of `size` samples; passes the sums of ten groups on."""
+    """Mean of `log mean w` over disjoint groups of `size` samples, in order."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -102,7 +103,7 @@ class _Group:
         self._pending: Tensor | None = None
 
     def add(self, log_sums: Tensor) -> Tensor:
-        """Take log-sums of weights, `(groups, B)`, in order; return those of ten groups each, as far as complete."""
+        """Take log-sums of groups, `(groups, B)`; return those of ten groups each."""
         self._total = self._total + (log_sums - math.log(self._size)).sum(0)
         self._count += len(log_sums)
         rows = log_sums if self._pending is None else torch.cat([self._pending, log_sums])

@@ -1,4 +1,4 @@
-"""Log importance weights `log p(x, z) - log q(z | x)` of samples of the guide, discrete sites summed out."""
+"""Log importance weights `log p(x, z) - log q(z | x)`, with discrete sites summed out."""
 
 import math
 from collections.abc import Sequence
@@ -20,22 +20,23 @@ def log_weights(
 ) -> Tensor:
     """Evaluate the model at samples of the guide.
 
-    A discrete site that the guide or the model enumerates is summed out of each weight: the mean over samples of
-    `sum_y p(x, y, z_y) / q(z_y | x, y)` is unbiased for `p(x)`, whether or not `z` is drawn for each `y` apart.
+    A discrete site that the guide or the model enumerates is summed out of each weight: the mean
+    over samples of `sum_y p(x, y, z_y) / q(z_y | x, y)` is unbiased for `p(x)`, whether or not `z`
+    is drawn for each `y` apart.
 
     Args:
         model: The generative program.
         args: Its arguments, of `B` data.
         draws: `k * inner` samples of the guide.
         layout: How the pair is laid out.
-        inner: Samples of the nested sites per sample of the others. With more than one, each frame's weights are averaged
-            over them before the frames' logarithms are summed.
+        inner: Samples of the nested sites per sample of the others. With more than one, each
+            frame's weights are averaged over them before the frames' logarithms are summed.
 
     Returns:
         float64 `(k, B)`, nats.
     """
     enumerated = [draw.site for draw in draws if draw.site.enum_dim is not None]
-    # The samples' dim counts as one of the model's own: their plate would only expand what broadcasts.
+    # The samples' dim counts as the model's own: their plate would only expand what broadcasts.
     runner = Runner(layout.nesting + 1, 1, layout.enumerated)
     values = {draw.site.name: draw.value for draw in draws}
     sites = runner.run(model, args, values, enumerated=len(enumerated)).sites
@@ -75,16 +76,14 @@ def _aligned(value: Tensor, dims: int) -> Tensor:
 
 
 def _log_density(site: Site) -> Tensor:
-    """`site.log_prob()`, with one large intermediate instead of four for the logits of binary pixels."""
-    fn, dims = site.fn, 0
-    if type(fn).__name__ == "Independent" and isinstance(fn, Independent):
-        fn, dims = fn.base_dist, fn.reinterpreted_batch_ndims
-    plain = getattr(type(fn), "log_prob", None) is Bernoulli.log_prob and "logits" in vars(fn)
-    if not (plain and dims):
+    """`site.log_prob()`, with one large intermediate instead of four for the logits of pixels."""
+    dims, fn = 0, site.fn
+    if isinstance(fn, Independent):
+        dims, fn = fn.reinterpreted_batch_ndims, fn.base_dist
+    if not (dims and isinstance(fn, Bernoulli) and type(fn).log_prob is Bernoulli.log_prob):
         return site.log_prob()
-    assert isinstance(fn, Bernoulli)
-    loss = softplus(fn.logits)
-    if site.value.dim() > loss.dim():
+    logits = vars(fn).get("logits")
+    if logits is None or torch.broadcast_shapes(logits.shape, site.value.shape) != logits.shape:
         return site.log_prob()
-    loss = loss.addcmul(site.value, fn.logits, value=-1)
+    loss = softplus(logits).addcmul_(site.value, logits, value=-1)
     return apply_mask(-loss.sum(tuple(range(-dims, 0))), site.mask)

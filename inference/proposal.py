@@ -1,14 +1,15 @@
 """Samples of the guide in units of fixed size, whose noise depends on the seed and the unit alone.
 
-However the work on the samples is cut into chunks, they are the same; and the first samples of many are those of few.
+However the work on the samples is cut into chunks, they are the same; and the first samples of
+many are those of few.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from .blocks import padded
 from .device import mix
 from .eligibility import Layout
 from .sites import Program, Runner, Site
@@ -21,9 +22,11 @@ class Draw(NamedTuple):
     """Samples of one latent site.
 
     Args:
-        site: The guide's site: its plates, and its `enum_dim` if its support is laid out instead of sampled.
+        site: The guide's site: its plates, and its `enum_dim` if its support is laid out instead
+            of sampled.
         value: The samples, `(batch, event)`.
-        log_q: Their log density under the guide, batch shape, nats; None where it is no part of the weight.
+        log_q: Their log density under the guide, batch shape, nats; None where it is no part of
+            the weight.
     """
 
     site: Site
@@ -32,7 +35,7 @@ class Draw(NamedTuple):
 
     def narrow(self, dim: int, start: int, length: int) -> "Draw":
         """Keep a range along a batch dim, counted from the right."""
-        value = _narrow(self.value, dim - self.site.fn.event_dim, start, length)
+        value = _narrow(self.value, dim - len(self.site.fn.event_shape), start, length)
         log_q = None if self.log_q is None else _narrow(self.log_q, dim, start, length)
         return self._replace(value=value, log_q=log_q)
 
@@ -43,32 +46,25 @@ def _narrow(tensor: Tensor, dim: int, start: int, length: int) -> Tensor:
     return tensor.narrow(dim, start, length)
 
 
-def concatenate(units: Sequence[list[Draw]], dim: int) -> list[Draw]:
-    """Join the samples of several units along the batch dim of the samples."""
-    if len(units) == 1:
-        return units[0]
-    return [_join(draws, dim) for draws in zip(*units, strict=True)]
-
-
 def _join(draws: tuple[Draw, ...], dim: int) -> Draw:
     first = draws[0]
-    if first.site.enum_dim is not None:
+    if len(draws) == 1 or first.site.enum_dim is not None:
         return first
-    value = torch.cat([draw.value for draw in draws], dim - first.site.fn.event_dim)
-    log_q = None if first.log_q is None else torch.cat([d.log_q for d in draws], dim)
-    return first._replace(value=value, log_q=log_q)
+    value = torch.cat([draw.value for draw in draws], dim - len(first.site.fn.event_shape))
+    densities = [draw.log_q for draw in draws if draw.log_q is not None]
+    return first._replace(value=value, log_q=torch.cat(densities, dim) if densities else None)
 
 
 class Proposal:
     """The guide as the proposal for one block of data.
 
-    Where the guide's distributions do not depend on what it sampled, it runs twice, to find that out, and its
-    distributions are sampled from then on. Otherwise it runs for every unit.
+    Where the guide's distributions do not depend on what it sampled, it runs twice, to find that
+    out, and its distributions are sampled from then on. Otherwise it runs for every unit.
 
     Args:
         guide: The inference program.
-        args: Its arguments, padded to the fixed size of a block.
-        count: Number of data in the block without the padding.
+        block: Its arguments: at most 32 data. It runs on exactly as many, the last one repeated,
+            because noise for fewer would be other noise.
         layout: How the pair is laid out.
         inner: Samples of the nested sites per sample of the others.
         seed: Seeds of the noise: the user's and the block's.
@@ -77,20 +73,24 @@ class Proposal:
     def __init__(
         self,
         guide: Program,
-        args: tuple[Any, ...],
-        count: int,
+        block: tuple[Tensor, ...],
         layout: Layout,
         inner: int,
         seed: tuple[int, int],
     ) -> None:
-        self._guide, self._args, self._count = guide, args, count
+        self._guide, self._args, self._count = guide, padded(block), len(block[0])
         self._layout, self._inner, self._seed = layout, inner, seed
         self.unit_size = max(2, UNIT // inner)
         self._first: dict[str, Site] = {}
         self._independent = False
 
-    def unit(self, index: int) -> list[Draw]:
-        """Draw a unit: `unit_size` samples, each with `inner` of the nested sites side by side."""
+    def units(self, first: int, count: int) -> list[Draw]:
+        """Draw consecutive units; each sample's `inner` of the nested sites lie side by side."""
+        units = [self._unit(index) for index in range(first, first + count)]
+        dim = self._layout.particle_dim
+        return [_join(draws, dim) for draws in zip(*units, strict=True)]
+
+    def _unit(self, index: int) -> list[Draw]:
         torch.manual_seed(mix(*self._seed, index))
         if self._independent and index > 1:
             draws = [self._draw(site, _sample(site)) for site in self._first.values()]
@@ -110,7 +110,7 @@ class Proposal:
             return sites
         repeated = {
             name: site.value.repeat_interleave(
-                self._inner, self._layout.particle_dim - site.fn.event_dim
+                self._inner, self._layout.particle_dim - len(site.fn.event_shape)
             )
             for name, site in sites.items()
             if site.enum_dim is None and name not in self._layout.nested
@@ -129,7 +129,7 @@ def _sample(site: Site) -> Tensor:
 
 
 def _same_distributions(first: dict[str, Site], second: dict[str, Site]) -> bool:
-    """Whether two runs met the same distributions, though their noise differs: equal densities at the same points."""
+    """Whether two runs of other noise met the same distributions: equal densities at points."""
     return all(
         torch.equal(site.fn.log_prob(site.value), second[name].fn.log_prob(site.value))
         for name, site in first.items()

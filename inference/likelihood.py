@@ -1,0 +1,223 @@
+"""Importance-sampled log-likelihoods of any pair, with the guide as the proposal.
+
+The estimate of a datum is `log mean_k w_k` with `w_k = p(x, z_k) / q(z_k | x)`, `z_k ~ q(z | x)`:
+a lower bound of `log p(x)` in expectation that rises to it with the number of samples. Objective
+weights and loss hooks have no part in it.
+
+Source: Burda, Grosse & Salakhutdinov (2016), https://arxiv.org/abs/1509.00519, eq. 8.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+
+import pyro
+import torch
+from torch import Tensor, nn
+
+from unbraid.nets import Likelihood
+
+from .blocks import BLOCK, Data, blocks, padded
+from .chunks import ChunkEvaluator
+from .eligibility import Layout, require_likelihood, require_nested
+from .importance import WeightStatistics, WeightStream, group_sizes
+from .log_likelihood_result import LogLikelihood
+from .partial_results import PartialResults, fingerprint
+from .proposal import UNIT, Proposal
+from .sites import Program, owner
+
+
+def log_likelihood(
+    model: Program,
+    guide: Program,
+    data: Data,
+    *,
+    keys: Sequence[str] = ("x",),
+    samples: int = 5000,
+    inner_samples: int = 1,
+    seed: int = 0,
+    rows: int = 2000,
+    device: str | torch.device | None = None,
+    compile: bool = False,
+    likelihood: Likelihood | None = None,
+    resume: str | Path | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> LogLikelihood:
+    """Estimate log-likelihoods by importance sampling with the guide as the proposal.
+
+    The numbers depend on the pair, the data and their order, `samples`, `inner_samples` and
+    `seed`; neither the batches that the data come in nor `rows` change more than rounding. The
+    first data of many get the numbers that they get alone, and fewer samples are the first ones of
+    more. Memory does not grow with `samples`, and with the data by their results alone.
+
+    Discrete sites that model or guide enumerate are summed out exactly; what is left is sampled.
+    Modules are put in evaluation mode for the while.
+
+    Args:
+        model: The generative program.
+        guide: The inference program, called with the same arguments.
+        data: An iterable of batches (mappings of tensors), one such mapping, or a tensor of
+            images.
+        keys: The entries of a batch that the pair is called with, in order.
+        samples: Number `K` of samples per datum, at least 1.
+        inner_samples: Samples of the sites in a plate inside the data's, such as one code per
+            frame, for each sample of the others, at least 1. With more than one, each frame's
+            weights are averaged before the frames are multiplied: many frames then need far fewer
+            samples. The frames must be independent given the other sites.
+        seed: Seed of the noise, at least 0. The global random state is left as it was.
+        rows: Images that the model decodes at a time; halved, with a warning, when memory runs
+            out.
+        device: Where the data are moved to; where the pair's parameters are, unless given.
+        compile: Whether the model's density is compiled: some 20 s more at the start, less time
+            for each sample.
+        likelihood: Checks the data and says whether they are discrete; the model's own, unless
+            given.
+        resume: File for partial results. One that is there is gone on with; it stays, complete, at
+            the end.
+        progress: Called with the number of data done after each block.
+
+    Returns:
+        The log-likelihoods, float64 in nats, with diagnostics.
+
+    Raises:
+        NoLikelihoodError: If the pair has no likelihood per datum; says why, and what can be had
+            instead.
+        PairError: If model and guide do not fit each other.
+        ValueError: If a number is out of range or the data are not what the likelihood is of.
+        CheckpointError: If the file at `resume` is of something else.
+    """
+    for name, number, least in (
+        ("samples", samples, 1),
+        ("inner_samples", inner_samples, 1),
+        ("rows", rows, 1),
+        ("seed", seed, 0),
+    ):
+        _check_integer(name, number, least)
+    modules = _modules(model, guide)
+    place = torch.device(device) if device is not None else _device(modules)
+    likelihoods = [likelihood] if likelihood is not None else _likelihoods(model)
+    settings = {
+        "keys": list(keys),
+        "samples": [samples, inner_samples, seed, UNIT, BLOCK],
+        "device": place.type,
+        "pair": [type(owner(program)).__qualname__ for program in (model, guide)],
+        "weights": fingerprint(modules) if resume is not None else "",
+    }
+    results = PartialResults(resume, settings)
+    done = 0
+    with torch.no_grad(), _in_evaluation_mode(modules), results.saved_at_exit():
+        stream = _checked(blocks(data, keys), place, likelihoods)
+        first = next(stream)
+        with _own_noise(place):
+            layout = require_likelihood(model, guide, padded(first), BLOCK)
+        require_nested(layout, inner_samples)
+        evaluator = ChunkEvaluator(model, layout, inner_samples, rows, compile)
+        for index, block in enumerate(chain([first], stream)):
+            if not results.has(block):
+                proposal = Proposal(guide, block, layout, inner_samples, (seed, index))
+                with _own_noise(place), pyro.validation_enabled(False):
+                    found = _evaluate(evaluator, proposal, block, samples)
+                results.add(torch.cat([torch.stack(found[:-1]), found.bounds]))
+            done += len(block[0])
+            if progress is not None:
+                progress(done)
+    return _result(results.finish(), layout, likelihoods, samples, inner_samples, seed)
+
+
+def _evaluate(
+    evaluator: ChunkEvaluator, proposal: Proposal, block: tuple[Tensor, ...], samples: int
+) -> WeightStatistics:
+    size = len(block[0])
+    stream = WeightStream(samples, size, block[0].device)
+    done = index = 0
+    while done < samples:
+        units = max(1, evaluator.samples_at_a_time(size) // proposal.unit_size)
+        units = min(units, math.ceil((samples - done) / proposal.unit_size))
+        draws = proposal.units(index, units)
+        count = min(units * proposal.unit_size, samples - done)
+        for weights in evaluator.log_weights(block, draws, count):
+            stream.add(weights)
+        done, index = done + count, index + units
+    return stream.result()
+
+
+def _result(
+    columns: Tensor,
+    layout: Layout,
+    likelihoods: list[Likelihood],
+    samples: int,
+    inner_samples: int,
+    seed: int,
+) -> LogLikelihood:
+    found = WeightStatistics(*columns[:5].unbind(), bounds=columns[5:])
+    sizes = group_sizes(samples)
+    means = [float(bound.mean()) for bound in found.bounds]
+    one = likelihoods[0] if len(likelihoods) == len(layout.observed) == 1 else None
+    return LogLikelihood(
+        log_likelihood=found.log_mean,
+        elbo=found.mean_log,
+        by_samples={
+            **dict(zip(sizes, means, strict=True)),
+            samples: float(found.log_mean.mean()),
+        },
+        effective_sample_size=found.effective_sample_size,
+        pareto_k=found.pareto_k,
+        max_weight=found.max_weight,
+        samples=samples,
+        inner_samples=inner_samples,
+        seed=seed,
+        discrete_levels=None if one is None else one.discrete_levels,
+        dimensions=layout.dimensions,
+        is_likelihood=all(each.is_likelihood for each in likelihoods),
+    )
+
+
+def _checked(
+    stream: Iterator[tuple[Tensor, ...]], place: torch.device, likelihoods: Sequence[Likelihood]
+) -> Iterator[tuple[Tensor, ...]]:
+    for block in stream:
+        block = tuple(entry.to(place) for entry in block)
+        for likelihood in likelihoods:
+            likelihood.check(block[0])
+        yield block
+
+
+def _check_integer(name: str, number: int, least: int) -> None:
+    if not isinstance(number, int) or isinstance(number, bool) or number < least:
+        raise ValueError(f"{name} is {number!r}; expected an integer of at least {least}")
+
+
+def _modules(*programs: Program) -> list[nn.Module]:
+    found = [owner(program) for program in programs]
+    return [module for module in found if isinstance(module, nn.Module)]
+
+
+def _likelihoods(model: Program) -> list[Likelihood]:
+    return [m for module in _modules(model) for m in module.modules() if isinstance(m, Likelihood)]
+
+
+def _device(modules: Sequence[nn.Module]) -> torch.device:
+    tensors = chain.from_iterable(chain(m.parameters(), m.buffers()) for m in modules)
+    return next((tensor.device for tensor in tensors), torch.device("cpu"))
+
+
+@contextmanager
+def _in_evaluation_mode(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Put modules in evaluation mode and each of their parts back in its own."""
+    modes = [(part, part.training) for module in modules for part in module.modules()]
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+@contextmanager
+def _own_noise(place: torch.device) -> Iterator[None]:
+    """Leave the global random state as it was."""
+    with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
+        yield
