@@ -1,0 +1,62 @@
+# Every target makes its own virtual environment when there is none: only Python 3.11 or newer and make are needed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+WORKERS ?= 2
+BENCHMARKS ?= svi_step batches likelihood
+
+DEMO_STEPS ?= 3000
+DEMO_TRAINING := --data mnist-small --binarise dynamic --steps $(DEMO_STEPS) --seed 0 --force
+DEMO_JUDGEMENT := --samples 500 --limit 500
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint format types bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' Makefile
+
+setup: $(READY) ## make .venv with the tested versions of everything
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "python is $(PYTHON), $$($(PYTHON) --version 2>&1); expected Python 3.11 or newer." \
+			"Name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "installing into $(VENV), once; this takes some minutes"
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(READY) ## train a VAE and a beta-VAE on real digits, judge them, write their reports
+	$(BIN)/unbraid train vae $(DEMO_TRAINING) --out runs/demo-vae
+	$(BIN)/unbraid train beta-vae $(DEMO_TRAINING) --set beta=4 --out runs/demo-beta-vae
+	$(BIN)/unbraid evaluate runs/demo-vae $(DEMO_JUDGEMENT)
+	$(BIN)/unbraid evaluate runs/demo-beta-vae $(DEMO_JUDGEMENT)
+	$(BIN)/unbraid report runs/demo-vae
+	$(BIN)/unbraid report runs/demo-beta-vae
+
+test: $(READY) ## run the tests, without those that take minutes
+	$(BIN)/pytest -n $(WORKERS) -m "not slow"
+
+test-slow: $(READY) ## run the tests that take minutes
+	$(BIN)/pytest -m slow
+
+lint: $(READY) ## check style and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(READY) ## mend style and format where that can be done by itself
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: $(READY) ## check types
+	$(BIN)/pyright
+
+bench: $(READY) ## measure side by side, some minutes each
+	@for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+clean: ## remove .venv, caches and built files; runs/ stays
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
