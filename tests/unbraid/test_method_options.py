@@ -1,0 +1,96 @@
+"""The options of every method: read from text, refused out of range, none without effect."""
+
+import dataclasses
+from typing import Any, get_args, get_type_hints
+
+import pytest
+import torch
+
+from unbraid.inference import Objective
+from unbraid.methods import METHODS, DataSpec, OptionError, load_method, read_options
+
+DATA = DataSpec((1, 9, 14), "binary", 120)
+SMALL = {"latent_dim": 5, "hidden": (13, 11), "channels": (4, 7)}
+OTHER = {"likelihood": "normal", "nets": "conv", "activation": "tanh"}  # of options that are words
+NEEDS = {  # options that only have an effect beside another one
+    "channels": {"nets": "conv"},
+    "capacity_steps": {"capacity": 3.0},
+    "gamma": {"capacity": 3.0},
+}
+OPTIONS = [
+    (name, field.name)
+    for name in METHODS
+    for field in dataclasses.fields(load_method(name).options)
+    if (name, field.name) != ("beta-vae", "warmup")  # inherited; anything but 0 is refused
+]
+every_option = pytest.mark.parametrize("name, option", OPTIONS)
+
+
+def another(option: str, value: Any) -> Any:
+    """Return a value that is not the given one."""
+    if isinstance(value, str):
+        return OTHER[option]
+    if isinstance(value, tuple):
+        return tuple(width + 2 for width in value)
+    return 3.5 if value is None else 2 * value + 1
+
+
+def text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
+
+
+@every_option
+def test_it_is_read_from_text(name, option):
+    kind = load_method(name).options
+    default = getattr(kind(), option)
+    value = another(option, default)
+    options = read_options(kind, {option: text(value)})
+    assert getattr(options, option) == value
+    assert type(getattr(options, option)) is type(value)
+    assert read_options(kind, {option: text(default)}) == kind()
+
+
+@every_option
+def test_it_changes_what_is_built(name, option):
+    """The parameters' shapes, or the loss on the same noise at some step of its schedules."""
+    kind = load_method(name).options
+    options = read_options(kind, {**SMALL, **NEEDS.get(option, {})})
+    value = another(option, getattr(options, option))
+    assert outcome(name, options) != outcome(name, dataclasses.replace(options, **{option: value}))
+
+
+@every_option
+def test_the_same_options_build_the_same(name, option):
+    options = read_options(load_method(name).options, {**SMALL, **NEEDS.get(option, {})})
+    assert outcome(name, options) == outcome(name, options)
+
+
+def outcome(name: str, options: Any) -> tuple[list[torch.Size], list[float]]:
+    torch.manual_seed(1)
+    parts = load_method(name).build(options, DATA)
+    x = torch.randint(0, 2, (4, *DATA.shape)).float()
+    objective = Objective(parts.weights, parts.hooks)
+    losses = []
+    for _ in range(3):
+        torch.manual_seed(2)
+        losses.append(objective.loss(parts.model, parts.guide, x))
+        objective.advance()
+    modules = torch.nn.ModuleList([parts.model, parts.guide])
+    return [parameter.shape for parameter in modules.parameters()], losses
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_an_unknown_option_suggests_the_nearest(name):
+    with pytest.raises(OptionError, match=r"option is 'latent_dims'; .* Did you mean latent_dim"):
+        read_options(load_method(name).options, {"latent_dims": "5"})
+
+
+@every_option
+@pytest.mark.parametrize("wrong", ["many", "-1", "nan", "inf", ""])
+def test_a_wrong_number_is_refused_by_name(name, option, wrong):
+    kind = load_method(name).options
+    hint = get_type_hints(kind)[option]
+    if not {int, float} & {hint, *get_args(hint)}:
+        pytest.skip("not a number")
+    with pytest.raises(OptionError, match=option):
+        read_options(kind, {option: wrong})
