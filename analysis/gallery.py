@@ -44,11 +44,12 @@ def gallery(
         terms = run(model, guide, first_datum(args))
         dims = {name: terms[name].p.event_shape[0] for name in traversed_sites(terms)}
     shown = first_data(args, PAIRS)
-    drawn = first_data(args, SAMPLES)
+    conditions = first_data(args, SAMPLES)[1:]
+    drawn = min(len(args[0]), SAMPLES) if conditions else SAMPLES
     common = {"site": site, "seed": seed}
     figures = {"kl": kl_chart(kl, active)} if kl else {}
     figures["reconstructions"] = reconstructions(model, guide, *shown, **common)
-    figures["samples"] = prior_samples(model, len(drawn[0]), *drawn[1:], **common)
+    figures["samples"] = prior_samples(model, drawn, *conditions, **common)
     for name, count in dims.items():
         chosen = {"latent": name, "kl": kl.get(name), **common}
         figures[f"traversals-{name}"] = traversals(model, guide, *args, **chosen)

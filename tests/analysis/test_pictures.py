@@ -180,11 +180,12 @@ def test_conditions_reach_every_picture():
     assert_shows(reconstructions(*args, columns=4), stack_pairs(x, images, 4), columns=4)
     assert_shows(prior_samples(conditional_model, 4, label), images, columns=4)
     assert_shows(traversals(*args, steps=3), images[:1].expand(6, -1, -1, -1), columns=3)
+    assert_shows(gallery(*args, kl={})["samples"], images, columns=4)
     assert_shows(manifold(*args, side=2), images[:1].expand(4, -1, -1, -1), columns=2, gap=0)
 
 
 def test_gallery_has_every_picture_of_every_site(pair):
-    kl = kl_per_dimension(pair.model, pair.guide, [pair.x])
+    kl = {"appearance": torch.tensor([1.0, 2.0, 4.0, 3.0]), "perspective": torch.tensor([1.0, 2])}
     figures = gallery(pair.model, pair.guide, pair.x, kl=kl)
     assert list(figures) == [
         "kl",
@@ -198,6 +199,9 @@ def test_gallery_has_every_picture_of_every_site(pair):
     args = (pair.model, pair.guide, pair.x)
     alone = manifold(*args, latent="appearance", kl=kl["appearance"])
     assert torch.equal(shown(figures["manifold-appearance"]), shown(alone))
+    height, width = pair.x.shape[-2:]
+    assert shown(figures["samples"]).shape[:2] == (8 * height + 14, 8 * width + 14)
+    assert shown(figures["reconstructions"]).shape[0] == 2 * height + 2
 
 
 def test_gallery_passes_over_what_cannot_be_traversed():
