@@ -1,7 +1,9 @@
+# pyright: reportMissingImports=false
 """Whatever a user gives the command line, it answers in one line that says what to do next."""
 
 import errno
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -20,14 +22,17 @@ import pooch
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
+from unbraid.data import Batches
 from unbraid.inference import FolderLock
+from unbraid.inference.checkpoint_folder import seal
 
 RNG = np.random.default_rng(1)
 GREY = RNG.integers(0, 256, (30, 8, 9), np.uint8)
 UNIT = GREY / 255
 BINARY = (GREY > 127).astype(np.uint8) * 255
-DATA, USAGE, MISMATCH, ENVIRONMENT = 3, 2, 4, 6
+USAGE, DATA, MISMATCH, NON_FINITE, ENVIRONMENT = 2, 3, 4, 5, 6
 
 
 def changed(array, index, value):
@@ -74,7 +79,7 @@ def folder(*pictures, suffix="png", **others):
     return make
 
 
-def idx(array=GREY, labels=None, pack=bytes, suffix=""):
+def idx(array=GREY, labels=None, pack: Callable = bytes, suffix=""):
     """Make idx files of images, cut or packed by `pack`, and return their prefix."""
 
     def encode(values):
@@ -660,6 +665,45 @@ def test_row_84_configuration_of_a_newer_version(unbraid, trained):
 def test_row_84_damaged_configuration(content, unbraid, trained):
     (trained / "config.json").write_text(content)
     check_refused(unbraid("evaluate", "run"), MISMATCH, r"config.json is damaged")
+
+
+class Hostile:
+    def __reduce__(self):
+        return os.mkdir, ("owned",)
+
+
+def test_row_84_a_checkpoint_that_holds_code_is_refused(unbraid, train_words, trained):
+    for checkpoint in (trained / "checkpoints").iterdir():
+        torch.save({"anything": Hostile()}, checkpoint / "train.pt")
+        content = (checkpoint / "train.pt").read_bytes()
+        record = json.loads((checkpoint / "meta.json").read_text())
+        digest = hashlib.sha256(content).hexdigest()
+        record["files"]["train.pt"] = {"sha256": digest, "size": len(content)}
+        del record["sha256"]
+        (checkpoint / "meta.json").write_bytes(seal(record))
+    outcome = unbraid(*train_words("--resume", steps=8))
+    check_refused(outcome, MISMATCH, r"train.pt is not of our making; expected .* Refused")
+    assert not Path("owned").exists()
+
+
+def test_a_loss_that_is_not_finite_keeps_the_last_good_weights(
+    unbraid, train_words, trained, monkeypatch
+):
+    clean = Batches.batch
+
+    def poisoned(self, step):
+        batch = clean(self, step)
+        return {**batch, "x": batch["x"] * torch.nan} if self.shuffle and step == 5 else batch
+
+    monkeypatch.setattr(Batches, "batch", poisoned)
+    outcome = unbraid(*train_words("--resume", steps=8))
+    check_refused(
+        outcome, NON_FINITE, r"step 5 is not finite: input 'x' .*Lower the learning rate"
+    )
+    assert json.loads((trained / "crash.json").read_text())["step"] == 5
+    newest = max((trained / "checkpoints").glob("ckpt-*"))
+    assert newest.name == "ckpt-000005"
+    assert all(w.isfinite().all() for w in load_file(newest / "weights.safetensors").values())
 
 
 @pytest.mark.parametrize("command", ["evaluate", "report", "sample"])
