@@ -17,6 +17,10 @@ FEWEST_PLACES = 8
 NOT_A_LIKELIHOOD = "not a likelihood"
 Curves = dict[str, tuple[list[float], list[float]]]
 """Steps and values, by `training` and `validation`."""
+LINES: dict[str, dict[str, Any]] = {
+    "training": {"color": BLUE, "linestyle": "-", "marker": "."},
+    "validation": {"color": ORANGE, "linestyle": "--", "marker": "o"},
+}
 
 
 def training_curves(history: Sequence[Mapping[str, Any]], *, is_likelihood: bool = True) -> Figure:
@@ -43,13 +47,7 @@ def training_curves(history: Sequence[Mapping[str, Any]], *, is_likelihood: bool
     figure, axes = chart(rows=len(panels))
     for axis, (name, curves) in zip(axes, panels, strict=True):
         for curve, (steps, values) in curves.items():
-            style = {"training": (BLUE, "-", ""), "validation": (ORANGE, "--", "o")}[curve]
-            colour, dash, marker = style
-            if len(steps) == 1:
-                marker = "o"
-            axis.plot(
-                steps, values, color=colour, linestyle=dash, marker=marker, ms=3, label=curve
-            )
+            axis.plot(steps, values, label=curve, markersize=3, **LINES[curve])
         axis.set_ylim(*_limits(curves))
         axis.legend(fontsize=8, frameon=False)
         label(axis, title=name, x="step", y=unit)
@@ -134,7 +132,7 @@ def _curves(history: Sequence[Mapping[str, Any]], name: str) -> Curves:
 
 def _mirrors(loss: Curves, bound: Curves) -> bool:
     """Whether the loss is the negative bound, up to rounding."""
-    return loss.keys() == bound.keys() and all(
+    return loss.keys() <= bound.keys() and all(
         steps == bound[curve][0] and np.allclose(values, np.negative(bound[curve][1]), rtol=1e-4)
         for curve, (steps, values) in loss.items()
     )
@@ -172,4 +170,5 @@ def _kl_title(name: str, nats: Tensor, active: Tensor | None) -> str:
     title = f"{name}: {nats.sum():.2f} nats"
     if active is None:
         return title
-    return f"{title}, {int(active.sum())} of {len(active)} active (inactive hatched)"
+    title = f"{title}, {int(active.sum())} of {len(active)} active"
+    return title if bool(active.all()) else f"{title} (inactive hatched)"

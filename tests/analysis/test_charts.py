@@ -36,6 +36,7 @@ def test_curves_go_through_the_finite_values():
 
 def test_a_loss_that_is_the_negative_bound_has_no_chart_of_its_own():
     history = [{"step": i, "loss": 90.0 - i, "elbo": i - 90.0} for i in range(4)]
+    history.append({"step": 4, "validation_elbo": -80.0})
     assert len(training_curves(history).axes) == 1
     history[2]["loss"] += 1.0
     assert len(training_curves(history).axes) == 2
