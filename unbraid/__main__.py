@@ -20,11 +20,12 @@ def main(words: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    words = list(sys.argv[1:] if words is None else words)
-    debug = "--debug" in words or os.environ.get("UNBRAID_DEBUG") == "1"
+    given = list(sys.argv[1:] if words is None else words)
+    debug = "--debug" in given or os.environ.get("UNBRAID_DEBUG") == "1"
+    words = [word for word in given if word != "--debug"]
     try:
         with plain_warnings():
-            code = _run([word for word in words if word != "--debug"])
+            code = _run(words)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
@@ -37,10 +38,9 @@ def main(words: Sequence[str] | None = None) -> int:
         if debug:
             traceback.print_exc()
         text, code = describe(error), exit_code(error)
-        has_next_step = ". " in text
-        complain(
-            text if code != USAGE or has_next_step else f"{text}. See unbraid {words[0]} --help"
-        )
+        if code == USAGE and ". " not in text:
+            text += f". See unbraid {words[0]} --help"
+        complain(text)
         return code
 
 

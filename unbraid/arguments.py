@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stderr
 from difflib import get_close_matches
 from io import StringIO
-from itertools import takewhile
+from itertools import dropwhile, takewhile
 from typing import Any, Literal, Union, get_args, get_origin
 
 import tyro
@@ -44,6 +44,7 @@ _REWORDED = (
     (r"^Missing value for argument '(\S+)'.*", r"\1 is empty; expected a value"),
     (r"^Unrecognized options: (.*)", r"surplus word is \1; expected no more words"),
 )
+_PLAIN = str.maketrans("│─╰╯", " ---")  # boxes are drawn like this where there is no UTF-8
 _registry = ConstructorRegistry()
 
 
@@ -106,15 +107,20 @@ def _flags(command: type) -> list[str]:
 
 
 def _one_line(box: str) -> str:
-    """What tyro says in a box, up to the first rule across it, in our own form."""
-    said = list(takewhile(lambda row: not row.startswith("│ ─"), box.splitlines()[1:-1]))
-    missing = [row.strip("│ ") for row in said if re.match(r"│ {5}\S", row)]
+    """What tyro says in a box, between its title and the first rule across it, in our own form."""
+    rows = box.translate(_PLAIN).splitlines()[1:]
+    said = list(takewhile(lambda row: not _is_rule(row), dropwhile(_is_rule, rows)))
+    missing = [row.strip() for row in said if re.match(r" {6}\S", row)]
     if missing:
         return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not given"
-    text = " ".join(row.strip("│ ") for row in said).rstrip(".")
+    text = " ".join(row.strip() for row in said).rstrip(".")
     for pattern, words in _REWORDED:
         text = re.sub(pattern, words, text)
     return text
+
+
+def _is_rule(row: str) -> bool:
+    return not row.strip(" -")
 
 
 @_registry.primitive_rule

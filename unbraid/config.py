@@ -1,4 +1,4 @@
-"""The configuration of a run: everything that, with the versions, reproduces it. Imports no torch."""
+"""The configuration of a run: all that, with the versions, reproduces it. Imports no torch."""
 
 import json
 import shlex
@@ -14,7 +14,7 @@ DEFAULT_EPOCHS = 20
 
 
 class ConfigError(ValueError):
-    """A run folder's configuration is missing, damaged, newer than this version, or another run's."""
+    """A run folder's configuration is missing, damaged, of a newer version, or another run's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +149,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is damaged ({error}); expected JSON of a run") from error
     if version != FORMAT:
         raise ConfigError(
-            f"{path} has format {version}; expected {FORMAT}. Use the version of unbraid that wrote it"
+            f"{path} has format {version}; expected {FORMAT}. "
+            "Use the version of unbraid that wrote it"
         )
     return config

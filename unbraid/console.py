@@ -20,7 +20,7 @@ def complain(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print a value as one JSON document on standard output."""
-    print(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
+    print(json.dumps(value, indent=2, allow_nan=False))
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:

@@ -80,13 +80,13 @@ class Run:
             self._data = prepare(config)
             if self._data.fingerprint != self.config["fingerprint"]:
                 raise ConfigError(
-                    f"data {config.data} have fingerprint {self._data.fingerprint}; the run was trained on "
-                    f"{self.config['fingerprint']}. Bring back the data of that time"
+                    f"data {config.data} have fingerprint {self._data.fingerprint}; the run was "
+                    f"trained on {self.config['fingerprint']}. Bring back the data of that time"
                 )
         return self._data
 
     def load_weights(self) -> None:
-        """Load the weights to judge: of the best validation bound, averaged ones where there are any.
+        """Load the weights to judge: of the best validation bound, averaged where that was asked.
 
         Raises:
             CheckpointError: If no checkpoint is usable.
@@ -172,7 +172,8 @@ class Run:
             progress: Whether to show progress and the remaining time.
 
         Returns:
-            `elbo`, `log_likelihood`, `log_likelihood_se`, `samples`, `n`, `seed` and the diagnostics; nats per datum.
+            `elbo`, `log_likelihood`, `log_likelihood_se`, `samples`, `n`, `seed` and the
+            diagnostics; nats per datum.
         """
         seed = self.config["seed"] if seed is None else seed
         settings = f"{self.step}-{split}-{limit or 'all'}-{samples}-{seed}"

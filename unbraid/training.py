@@ -34,7 +34,7 @@ LONGEST_NAME = 255
 
 
 class RunExistsError(ValueError):
-    """The output folder already holds a run, and neither to resume nor to replace it was asked for."""
+    """The output folder already holds a run, and was not to be resumed or replaced."""
 
 
 def train(
@@ -167,7 +167,7 @@ def _batches(
 def _cosine(
     steps: int,
 ) -> Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler]:
-    """Learning rate from its start down to a hundredth of it along half a cosine (Loshchilov & Hutter 2017)."""
+    """Let the learning rate fall to a hundredth along half a cosine (Loshchilov & Hutter 2017)."""
 
     def make(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
         lowest = optimizer.param_groups[0]["lr"] / 100
@@ -199,14 +199,15 @@ def _check_folder(folder: Path, resume: bool, force: bool) -> None:
         raise ConfigError(f"{folder} holds no run to resume. Drop --resume to start one")
     if there and not (resume or force):
         raise RunExistsError(
-            f"{folder} already holds a run. Add --resume to go on with it, or --force to replace it"
+            f"{folder} already holds a run. "
+            "Add --resume to go on with it, or --force to replace it"
         )
     if resume and not Checkpoints(folder / "checkpoints").steps():
         raise ConfigError(f"{folder} has no checkpoint yet. Add --force to start again")
 
 
 def _check_name(folder: Path) -> None:
-    """Refuse names that break lines or file systems, or that some systems take for another run's."""
+    """Refuse names that break lines or file systems, or that some take for another run's."""
     name = str(folder)
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
         raise OptionError(f"out is {name!r}; expected a path without control characters")

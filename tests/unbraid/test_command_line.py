@@ -25,6 +25,7 @@ LONG = 100_000  # steps that no test waits for
 def start(*words, **settings):
     """Start the command line in a process of its own."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment.pop("PYTHONUNBUFFERED", None)  # it would hide what the last flush meets
     command = [sys.executable, "-m", "unbraid", *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, env=environment, **(pipes | settings))
@@ -66,6 +67,32 @@ def test_answers_without_torch(words):
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code, *words.split()]).returncode == 0
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("train vae", "--data NAME|PATH and --out DIR are not given. See unbraid train --help"),
+        (
+            "train vae --data a --out b --steps 2.5",
+            "--steps is 2.5; expected an integer. See unbraid train --help",
+        ),
+        (
+            "train vae c --data a --out b",
+            "surplus word is c; expected no more words. See unbraid train --help",
+        ),
+        (
+            "evaluate a --samples",
+            "--samples is empty; expected a value. See unbraid evaluate --help",
+        ),
+    ],
+)
+def test_mistakes_are_said_in_one_line_in_every_encoding(words, said, encoding, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    process = start(*words.split())
+    assert process.communicate(timeout=300) == ("", f"unbraid: {said}\n")
+    assert process.returncode == 2
 
 
 @pytest.mark.parametrize("command", COMMANDS)
