@@ -5,8 +5,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from unbraid import __version__
-
+from . import __version__
 from .console import complain, plain_warnings
 from .exit_codes import CLOSED_OUTPUT, DONE, INTERRUPTED, USAGE, describe, exit_code
 

@@ -1,5 +1,6 @@
 """Fixtures of the command line: an empty place to work in, tiny data, and one tiny trained run."""
 
+import re
 import shutil
 import warnings
 from typing import NamedTuple
@@ -19,6 +20,16 @@ class Outcome(NamedTuple):
     code: int
     out: str
     err: str
+
+    def check_refused(self, code, message):
+        """One line on standard error, nothing on standard output, and the exit code."""
+        assert self.code == code, self
+        assert self.out == ""
+        assert "Traceback" not in self.err
+        lines = self.err.splitlines()
+        assert lines[-1].startswith("unbraid: ")
+        assert re.search(message, lines[-1]), lines[-1]
+        assert sum(line.startswith("unbraid: ") and "warning" not in line for line in lines) == 1
 
 
 @pytest.fixture
