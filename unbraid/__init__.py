@@ -1,6 +1,7 @@
 """Pull the factors of variation in images and videos apart.
 
-The names below are imported when they are first used, so that `import unbraid` and the command line's help need no torch.
+The names below are imported when they are first used, so that `import unbraid` and the command
+line's help need no torch.
 """
 
 from importlib import import_module

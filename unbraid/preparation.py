@@ -22,8 +22,8 @@ class RunData:
         transforms: Applied to every training batch.
         spec: What the method is told of the data.
         description: One line for people.
-        fingerprint: Hash of the training, validation and test pixels, so that a resumed or evaluated run notices
-            other data.
+        fingerprint: Hash of the training, validation and test pixels, so that a resumed or
+            evaluated run notices other data.
     """
 
     train: Dataset
@@ -79,6 +79,6 @@ def prepare(config: TrainConfig) -> RunData:
 
 
 def _sample_bytes(part: Dataset) -> bytes:
-    """Size and up to 1000 evenly spaced images of a part, enough to tell other data from the same."""
+    """Size and up to 1000 evenly spaced images of a part, enough to tell other data apart."""
     rows = torch.linspace(0, len(part) - 1, min(1000, len(part))).long()
     return len(part).to_bytes(8, "little") + part.pixels(rows).cpu().numpy().tobytes()

@@ -25,6 +25,7 @@ from unbraid.inference import (
 from unbraid.methods import Method, OptionError, Parts, load_method, read_options
 
 from .config import FORMAT, ConfigError, TrainConfig, read_config
+from .event_log import tensorboard_writer
 from .preparation import RunData, prepare
 from .run import Run
 
@@ -144,6 +145,7 @@ def _fit(
         resume=resume,
         seed=config.seed,
         progress=progress,
+        on_log=tensorboard_writer(folder),
     )
 
 
@@ -227,7 +229,7 @@ def _clear(folder: Path) -> None:
     """Remove what an earlier run left in the folder; nothing else in it is touched."""
     import shutil
 
-    for name in ("checkpoints", "figures"):
+    for name in ("checkpoints", "figures", "tensorboard"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in ("metrics.jsonl", "evaluation.json", "report.html", "crash.json"):
         (folder / name).unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from .options import OptionError
 
 
 class Entry(NamedTuple):
-    """A method of the list: the module of its `Options` and `build`, and what it is in one line."""
+    """A method of the list: the module of its `Options` and `build`, and one line on it."""
 
     module: str
     summary: str
