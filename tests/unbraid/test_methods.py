@@ -112,6 +112,15 @@ def test_gradient_reaches_every_parameter(name, options):
 
 
 @variants
+def test_the_images_teach_the_guide(name, options):
+    """The gradient of log p(x|z) alone reaches the guide, through its samples."""
+    parts = build(name, **options)
+    terms = Objective().terms(parts.model, parts.guide, (batch(BINARY).float(),))
+    gradients = torch.autograd.grad(terms["x"].log_p.sum(), [*parts.guide.parameters()])
+    assert all((gradient != 0).any() for gradient in gradients)
+
+
+@variants
 @pytest.mark.parametrize("data", [BINARY, GREY, COLOUR], ids=lambda data: data.kind)
 def test_single_precision_is_enough(name, options, data):
     """The bound of the same codes in float32 is within 1e-5 of that in float64."""
