@@ -1,0 +1,10 @@
+"""All mutants: bugs of kinds that have shipped elsewhere, seeded into the estimators.
+
+They were written from the sources alone, before their author had read a test.
+"""
+
+from .mutants_of_bound import BOUND
+from .mutants_of_densities import DENSITIES
+from .mutants_of_evidence import EVIDENCE
+
+MUTANTS = (*BOUND, *EVIDENCE, *DENSITIES)
