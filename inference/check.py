@@ -1,12 +1,15 @@
 """One validated pass of a pair: what is wrong with it is said by site before anything trains."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pyro
 import torch
 from pyro import poutine
+from pyro.poutine.messenger import Messenger
+from pyro.poutine.subsample_messenger import _Subsample
 from pyro.poutine.trace_struct import Trace
 from torch import Tensor, nn
 
@@ -74,15 +77,18 @@ def check_pair(model: Program, guide: Program, *args: Any) -> PairFacts:
     """
     trial = untouched(modules_of(model, guide), [a for a in args if isinstance(a, Tensor)])
     with trial, torch.no_grad(), pyro.validation_enabled(True):
-        guide_trace = _traced("guide", poutine.trace(guide), args)
-        replayed = poutine.replay(model, trace=guide_trace)
-        model_trace = _traced("model", poutine.trace(replayed), args)
-    p, q = dict(_sample_sites(model_trace)), dict(_sample_sites(guide_trace))
-    _refuse_parameters(model_trace, guide_trace)
-    _compare_names(p, q)
-    for name in q:
-        if name in p:
+        with _told_of("guide", args):
+            guide_trace = poutine.trace(guide).get_trace(*args)
+        with _told_of("model", args), _FittingValues(guide_trace):
+            model_trace = poutine.trace(model).get_trace(*args)
+        p, q = dict(_sample_sites(model_trace)), dict(_sample_sites(guide_trace))
+        _refuse_parameters(model_trace, guide_trace)
+        _compare_names(p, q)
+        for name in q:
             _compare_site(name, p[name], q[name])
+        for role, trace in (("guide", guide_trace), ("model", model_trace)):
+            with _told_of(role, args):
+                trace.compute_log_prob()
     for role, sites in (("model", p), ("guide", q)):
         for name, site in sites.items():
             _check_shapes(role, name, site)
@@ -115,18 +121,39 @@ def pair_parameters(
     return tuple(found.values())
 
 
-def _traced(role: str, program: Any, args: tuple[Any, ...]) -> Trace:
+@contextmanager
+def _told_of(role: str, args: tuple[Any, ...]) -> Iterator[None]:
+    """Say which program an error came from; Pyro's table of shapes is left out."""
     try:
-        trace = program.get_trace(*args)
-        trace.compute_log_prob()
-    except PairError:
-        raise
-    except (ValueError, RuntimeError, IndexError, TypeError, NotImplementedError) as error:
+        yield
+    except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
         shapes = ", ".join(str(tuple(a.shape)) for a in args if isinstance(a, Tensor))
+        reason = " ".join(str(error).partition("Trace Shapes:")[0].split())
         raise PairError(
-            f"the {role} failed on arguments of shape {shapes or 'none'}: {error}"
+            f"the {role} failed on arguments of shape {shapes or 'none'}: {reason}"
         ) from error
-    return trace
+
+
+class _FittingValues(Messenger):
+    """Give a model the guide's values where they fit; where not, sites are compared later."""
+
+    def __init__(self, guide_trace: Trace) -> None:
+        super().__init__()
+        self._given = dict(_nodes(guide_trace))
+
+    def _pyro_sample(self, msg: Any) -> None:
+        given = self._given.get(msg["name"])
+        if given is None or msg["is_observed"] or given["type"] != "sample":
+            return
+        if _draws(msg["fn"]) == _draws(given["fn"]):
+            msg["value"], msg["done"] = given["value"], True
+
+
+def _draws(fn: Any) -> tuple[Any, ...]:
+    """What two distributions, or two plates, must have in common to stand for each other."""
+    if type(fn) is _Subsample:
+        return fn.size, fn.subsample_size
+    return tuple(fn.batch_shape), tuple(fn.event_shape)
 
 
 def _nodes(trace: Trace) -> Iterable[tuple[str, Any]]:
@@ -135,7 +162,7 @@ def _nodes(trace: Trace) -> Iterable[tuple[str, Any]]:
 
 def _sample_sites(trace: Trace) -> Iterator[tuple[str, Any]]:
     for name, site in _nodes(trace):
-        if site["type"] == "sample" and type(site["fn"]).__name__ != "_Subsample":
+        if site["type"] == "sample" and type(site["fn"]) is not _Subsample:
             yield name, site
 
 

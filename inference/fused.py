@@ -22,6 +22,8 @@ class AdamState:
         self.decoupled = self.group["decoupled_weight_decay"]
         self._betas = self.group["betas"]
         self.parameters = [p.detach() for p in self.group["params"]]
+        # What torch's schedules look at to warn of a step that was left out.
+        optimizer._opt_called = True  # pyright: ignore[reportAttributeAccessIssue]
         device = self.parameters[0].device
         # One element rather than 0-dim: torch 2.13 compiles mutated 0-dim float64 inputs wrongly.
         self.count = torch.zeros(1, dtype=torch.float32, device=device)
