@@ -5,9 +5,20 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from unbraid.methods import OptionError, in_range
+
+Schedule = Literal["constant", "cosine"]
+Binarisation = Literal["dynamic", "threshold"]
+Precision = Literal["float32", "bfloat16"]
+Mode = Literal["record", "eager", "compile", "fused"]
+CHOICES: dict[str, tuple[str | None, ...]] = {
+    "schedule": get_args(Schedule),
+    "binarise": (None, *get_args(Binarisation)),
+    "precision": get_args(Precision),
+    "mode": get_args(Mode),
+}
 
 FORMAT = 1
 DEFAULT_EPOCHS = 20
@@ -46,18 +57,18 @@ class Settings:
     steps: int | None = None
     batch_size: int = 100
     learning_rate: float = 1e-3
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: Schedule = "cosine"
     clip_norm: float | None = None
     ema: float | None = None
-    binarise: Literal["dynamic", "threshold"] | None = None
+    binarise: Binarisation | None = None
     rotate: float = 0.0
     translate: float = 0.0
     patience: int | None = None
     validate_every: int | None = None
     seed: int = 0
     device: str = "auto"
-    precision: Literal["float32", "bfloat16"] = "float32"
-    mode: Literal["record", "eager", "compile", "fused"] = "record"
+    precision: Precision = "float32"
+    mode: Mode = "record"
 
 
 @dataclass(frozen=True)
@@ -78,6 +89,11 @@ class TrainConfig(Settings):
     def __post_init__(self) -> None:
         if self.epochs is not None and self.steps is not None:
             raise OptionError("epochs and steps are both given; expected one of them. Drop one")
+        for name, choices in CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices:
+                accepted = ", ".join(str(choice) for choice in choices)
+                raise OptionError(f"{name} is {value!r}; expected one of {accepted}")
         for name, low, high in (
             ("steps", 1, None),
             ("batch_size", 1, None),

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from unbraid.data import Batches, DataError
+from unbraid.data import SOURCES, Batches, DataError
 from unbraid.inference import (
     Checkpoints,
     FitResult,
@@ -88,6 +88,7 @@ def train_config(
 ) -> Run:
     """Train as `train` does, from a configuration."""
     folder = Path(out)
+    config = replace(config, data=_absolute(config.data))
     chosen = load_method(config.method)
     options = read_options(chosen.options, config.options)
     _check_folder(folder, resume, force)
@@ -223,6 +224,11 @@ def _check_name(folder: Path) -> None:
                 f"out is {name}; expected another name than {other.name}, which differs by case "
                 "alone. Choose another --out"
             )
+
+
+def _absolute(data: str) -> str:
+    """Name data of the user's own by the whole path, so that the run finds them from anywhere."""
+    return data if data in SOURCES or not Path(data).exists() else str(Path(data).resolve())
 
 
 def _clear(folder: Path) -> None:
