@@ -68,22 +68,16 @@ def require_likelihood(model: Program, guide: Program, args: tuple[Any, ...], si
             nothing is observed, or a site lies outside the plate of data.
         PairError: If the pair is malformed, as `check_pair` says.
     """
-
-    # Functions: parameters may be frozen, or absent, when nothing is trained.
-    def p(*inputs: Any) -> None:
-        model(*inputs)
-
-    def q(*inputs: Any) -> None:
-        guide(*inputs)
-
     try:
-        model_sites, guide_sites = Runner().run_pair(p, q, args)
+        model_sites, guide_sites = Runner().run_pair(model, guide, args)
     except Exception:
-        check_pair(p, q, *args)
+        check_pair(model, guide, *args)
         raise
     _refuse_without_density(model_sites, guide_sites)
-    facts = check_pair(p, q, *args)
-    model_sites, guide_sites = Runner(facts.nesting, 1, facts.enumerated).run_pair(p, q, args)
+    facts = check_pair(model, guide, *args)
+    model_sites, guide_sites = Runner(facts.nesting, 1, facts.enumerated).run_pair(
+        model, guide, args
+    )
     _refuse_outside_data(model_sites, facts.nesting, size)
     counted = {name: site for name, site in model_sites.items() if not is_silent(site)}
     observed = [site for site in counted.values() if site.observed]

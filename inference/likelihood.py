@@ -26,7 +26,7 @@ from .importance import WeightStatistics, WeightStream, group_sizes
 from .log_likelihood_result import LogLikelihood
 from .partial_results import PartialResults, fingerprint
 from .proposal import UNIT, Proposal
-from .sites import Program, owner
+from .sites import Program, modules_of, owner
 
 
 def log_likelihood(
@@ -38,7 +38,7 @@ def log_likelihood(
     samples: int = 5000,
     inner_samples: int = 1,
     seed: int = 0,
-    rows: int = 2000,
+    rows: int = 2048,
     device: str | torch.device | None = None,
     compile: bool = False,
     likelihood: Likelihood | None = None,
@@ -95,7 +95,7 @@ def log_likelihood(
         ("seed", seed, 0),
     ):
         _check_integer(name, number, least)
-    modules = _modules(model, guide)
+    modules = modules_of(model, guide)
     place = torch.device(device) if device is not None else _device(modules)
     likelihoods = [likelihood] if likelihood is not None else _likelihoods(model)
     settings = {
@@ -189,13 +189,10 @@ def _check_integer(name: str, number: int, least: int) -> None:
         raise ValueError(f"{name} is {number!r}; expected an integer of at least {least}")
 
 
-def _modules(*programs: Program) -> list[nn.Module]:
-    found = [owner(program) for program in programs]
-    return [module for module in found if isinstance(module, nn.Module)]
-
-
 def _likelihoods(model: Program) -> list[Likelihood]:
-    return [m for module in _modules(model) for m in module.modules() if isinstance(m, Likelihood)]
+    return [
+        m for module in modules_of(model) for m in module.modules() if isinstance(m, Likelihood)
+    ]
 
 
 def _device(modules: Sequence[nn.Module]) -> torch.device:

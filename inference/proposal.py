@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .blocks import padded
-from .device import mix
+from .device import mix, seed_noise
 from .eligibility import Layout
 from .sites import Program, Runner, Site
 
@@ -91,7 +91,7 @@ class Proposal:
         return [_join(draws, dim) for draws in zip(*units, strict=True)]
 
     def _unit(self, index: int) -> list[Draw]:
-        torch.manual_seed(mix(*self._seed, index))
+        seed_noise(mix(*self._seed), index, self._args[0].device)
         if self._independent and index > 1:
             draws = [self._draw(site, _sample(site)) for site in self._first.values()]
         else:

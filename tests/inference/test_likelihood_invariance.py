@@ -214,21 +214,19 @@ class Stop(Exception):
     pass
 
 
-def stop_after(data: int):
-    def progress(done: int) -> None:
-        if done >= data:
-            raise Stop
-
-    return progress
-
-
 @pytest.mark.parametrize("name", ["pca", "structured", "sequences"])
 def test_an_interrupted_evaluation_goes_on_to_the_same_bits(name, tmp_path):
     oracle, path = ORACLES[name](101), tmp_path / "partial.safetensors"
     whole = run(oracle, samples=20)
+    done, calls = [], []
+
+    def stopping(*args):
+        if done and done[-1] >= 64:
+            raise Stop
+        oracle.model(*args)
+
     with pytest.raises(Stop):
-        run(oracle, samples=20, resume=path, progress=stop_after(64))
-    calls = []
+        run(oracle._replace(model=stopping), samples=20, resume=path, progress=done.append)
 
     def model(*args):
         calls.append(len(args[0]))
