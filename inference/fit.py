@@ -146,7 +146,7 @@ def fit(
         seed=seed,
         device=device,
         folder=None if folder is None else Path(folder),
-        log=StepLog(log_every),
+        log=StepLog(),
         on_log=on_log or _ignore,
     )
     trainer.start(resume)
@@ -165,7 +165,7 @@ def fit(
                 break
             trainer.take()
             bar.update()
-            if trainer.log.full:
+            if trainer.done % log_every == 0:
                 bar.set_postfix(trainer.flush(), refresh=False)
             if validation is not None and (trainer.done % every == 0 or trainer.done == steps):
                 trainer.validate(validation)

@@ -15,14 +15,9 @@ Row = dict[str, Any]
 
 
 class StepLog:
-    """Scalars of the last steps, kept on the device: the host reads once per window.
+    """Scalars of the last steps, kept on the device: the host reads once per window."""
 
-    Args:
-        window: Number of steps between two readings.
-    """
-
-    def __init__(self, window: int) -> None:
-        self._window = window
+    def __init__(self) -> None:
         self._rows: list[Mapping[str, Tensor]] = []
         self._bad: list[Tensor] = []
 
@@ -30,11 +25,6 @@ class StepLog:
         """Note one step's scalars and whether the step was held back."""
         self._rows.append(parts)
         self._bad.append(bad.clone())
-
-    @property
-    def full(self) -> bool:
-        """Whether a window of steps has been noted."""
-        return len(self._rows) >= self._window
 
     def read(self) -> tuple[Row, int | None]:
         """Return the means over the noted steps and how many of them went well before a bad one.

@@ -68,9 +68,10 @@ def find_nonfinite(
                 return f"the {what} of site {name!r} is, first in row {bad} of the batch"
         if not term.observed and term.q is not None and _first_bad_row(term.kl) is not None:
             return f"the divergence of site {name!r} is, first in row {_first_bad_row(term.kl)}"
-    for name, part in loss.parts.items():
+    # Hooks and sites come after the loss that they make up.
+    for name, part in reversed(loss.parts.items()):
         if not torch.isfinite(part):
-            return f"{name!r} is {float(part)}"
+            return f"the part {name!r} of the loss is {part.item()}"
     parameters = objective.facts(model, guide, args).parameters
     found = gradients(loss, model, guide, parameters)
     for parameter, gradient in zip(parameters, found, strict=True):
@@ -79,7 +80,7 @@ def find_nonfinite(
     for hook in objective.hooks:
         critic = hook.critic_loss(loss.terms.detach(), batch)
         if critic is not None and not torch.isfinite(critic):
-            return f"the critic's loss of hook {hook.name!r} is {float(critic)}"
+            return f"the critic's loss of hook {hook.name!r} is {critic.item()}"
     return "a value that was finite when the step was run again"
 
 

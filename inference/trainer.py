@@ -119,6 +119,11 @@ class Trainer:
         self._write({**means, "learning_rate": self.optimizer.param_groups[0]["lr"]})
         return {name: f"{means[name]:.2f}" for name in ("loss", "elbo")}
 
+    def _stop_if_bad(self) -> None:
+        """Raise if a step was held back, without ending the window of the log."""
+        if bool(self.step.bad):
+            self.flush()
+
     def _write(self, row: Row) -> None:
         row = {"step": self.done, "seconds": round(self._seconds(), 3), **row}
         self.metrics.add(row)
@@ -129,7 +134,7 @@ class Trainer:
 
     def validate(self, batches: Iterable[Mapping[str, Any]]) -> None:
         """Compute the validation bound, with averaged weights if there are any; keep the best."""
-        self.flush()
+        self._stop_if_bad()
         pair = self.averaged or self
         with _evaluating(pair.model, pair.guide):
             bound = validation_bound(pair.model, pair.guide, batches, self.keys, self.seed)
@@ -147,7 +152,7 @@ class Trainer:
         """Save a checkpoint of this step, unless there is one."""
         if self.store is None or (self._saved == self.done and not best):
             return
-        self.flush()
+        self._stop_if_bad()
         self.store.save(self._state(), best=best)
         self._saved, self._saved_at = self.done, time.monotonic()
 
