@@ -88,7 +88,6 @@ def train_config(
 ) -> Run:
     """Train as `train` does, from a configuration."""
     folder = Path(out)
-    config = replace(config, data=_absolute(config.data))
     chosen = load_method(config.method)
     options = read_options(chosen.options, config.options)
     _check_folder(folder, resume, force)
@@ -97,7 +96,9 @@ def train_config(
     torch.manual_seed(config.seed)
     parts = _build(chosen, options, run_data, config)
     _check_support(parts, run_data, config)
-    record = _record(config, options, run_data, parts, str(out))
+    record = _record(
+        replace(config, data=_absolute(config.data)), options, run_data, parts, str(out)
+    )
     if resume:
         _check_same(record, read_config(folder))
     say(run_data.description)
@@ -273,7 +274,11 @@ def _record(
     }
 
 
+# Of the data, the fingerprint is compared; they may have moved.
 _MAY_CHANGE = (
+    "data",
+    "options",
+    "spec",
     "epochs",
     "steps",
     "device",
@@ -287,18 +292,18 @@ _MAY_CHANGE = (
 
 def _check_same(asked: dict[str, Any], stored: dict[str, Any]) -> None:
     """Refuse to resume with other settings than those that the run was started with."""
-    asked = {**asked, **{f"option {k}": v for k, v in asked["options"].items()}}
-    stored = {**stored, **{f"option {k}": v for k, v in stored["options"].items()}}
-    for name, value in asked.items():
-        plain = list(value) if isinstance(value, tuple) else value
-        before = stored.get(name)
-        if name in (*_MAY_CHANGE, "options", "spec") or _plain(before) == _plain(plain):
+    asked, stored = _flat(asked), _flat(stored)
+    for name in asked:
+        if name in _MAY_CHANGE or asked[name] == stored.get(name):
             continue
         raise ConfigError(
-            f"{name} is {_plain(plain)}, but the run was started with {_plain(before)}. "
+            f"{name} is {asked[name]}, but the run was started with {stored.get(name)}. "
             "Resume with its own settings, or train into another --out"
         )
 
 
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+def _flat(record: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a record by name, options and fingerprint among them."""
+    settings = {**record, **{f"option {k}": v for k, v in record["options"].items()}}
+    settings["fingerprint of the data"] = settings.pop("fingerprint", None)
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}

@@ -1,5 +1,6 @@
 """Fixtures of the command line: an empty place to work in, tiny data, and one tiny trained run."""
 
+import json
 import re
 import shutil
 import warnings
@@ -72,6 +73,9 @@ def trained_once(tmp_path_factory):
 def trained(place, trained_once):
     """A run of four steps on `digits.npz`, in the folder `run`, with checkpoints 2 and 4."""
     shutil.copytree(trained_once, "run")
+    config = json.loads((place / "run" / "config.json").read_text())
+    config["data"] = str(place / "digits.npz")
+    (place / "run" / "config.json").write_text(json.dumps(config))
     return place / "run"
 
 
