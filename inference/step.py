@@ -31,7 +31,8 @@ class Step:
 
     Nothing is read on the host. `size` is the number of data in the last batch. With `guard`, a
     step whose loss or gradient is not finite changes nothing, nor does any later one, until `bad`
-    is read and the cause is dealt with.
+    is read and the cause is dealt with. Critics step after the pair: where only a critic's loss is
+    not finite, the pair has taken that one step, and neither takes another.
 
     Args:
         model: The generative program.
@@ -81,6 +82,7 @@ class Step:
         self._modules = modules_of(model, guide)
         self._slots = ParameterSlots(self._modules, self.parameters)
         self._compiled: dict[Any, Any] = {}
+        self._detached: list[Tensor] = []
         self._adam: AdamState | None = None
         self.size = 0
 
@@ -129,7 +131,7 @@ class Step:
         with torch.no_grad():
             if isinstance(run, FusedAdam):
                 return dict(zip(names, run(tensors), strict=True))
-            parts, found = run([p.detach() for p in self.parameters], tensors)
+            parts, found = run(self._detached, tensors)
         for parameter, gradient in zip(self.parameters, found, strict=True):
             parameter.grad = gradient
         self._update(parts[0])
@@ -196,7 +198,7 @@ class Step:
             return list(parts.values()), found
 
         self.objective.facts(self.model, self.guide, args)
-        detached = [p.detach() for p in self.parameters]
+        self._detached = detached = [p.detach() for p in self.parameters]
         hooks = self.objective.hooks
         generators = [hook.generator for hook in hooks if hook.generator is not None]
         try:
@@ -227,11 +229,13 @@ def _flatten(
     list[Tensor], Any, Callable[[list[Tensor]], tuple[tuple[Any, ...], Mapping[str, Any] | None]]
 ]:
     """Split arguments into tensors, a key of all else, and a function that joins them again."""
+    if batch is None and all(isinstance(arg, Tensor) for arg in args):
+        return list(args), tuple(map(_layout, args)), lambda new: (tuple(new), None)
     leaves, spec = pytree.tree_flatten((args, None if batch is None else dict(batch)))
     places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
     tensors = [leaves[i] for i in places]
     fixed = tuple(leaf for leaf in leaves if not isinstance(leaf, Tensor))
-    key = (spec, fixed, tuple((t.shape, t.dtype, t.device) for t in tensors))
+    key = (spec, fixed, tuple(map(_layout, tensors)))
 
     def rebuild(new: list[Tensor]) -> tuple[tuple[Any, ...], Mapping[str, Any] | None]:
         filled = list(leaves)
@@ -240,6 +244,10 @@ def _flatten(
         return pytree.tree_unflatten(filled, spec)
 
     return tensors, key, rebuild
+
+
+def _layout(tensor: Tensor) -> tuple[Any, ...]:
+    return tensor.shape, tensor.dtype, tensor.device
 
 
 def _compare(graph: Any, function: Any, parameters: list[Tensor], inputs: list[Tensor]) -> None:

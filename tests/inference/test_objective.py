@@ -1,15 +1,16 @@
 """The objective against Pyro's estimators, on the same noise, in float64."""
 
+from typing import Any
+
 import pyro
 import pyro.distributions as dist
 import pytest
 import torch
 from pyro.infer import Trace_ELBO, TraceEnum_ELBO, TraceMeanField_ELBO
-from torch import nn
 
 from unbraid.inference import Hook, LinearWarmup, Objective
 
-from .pairs import make_pair
+from .pairs import B, D, Guide, K, Model, Pair, make_pair, standard
 
 SAMPLED = [
     "plain",
@@ -94,32 +95,40 @@ def test_the_bound_of_a_datum_is_made_of_its_own_terms(name):
     torch.testing.assert_close(terms.elbo, total, rtol=1e-12, atol=1e-12)
 
 
-def test_a_masked_bernoulli_keeps_its_mask():
+def masked_pixels(logits):
+    return dist.Bernoulli(logits=logits).mask(torch.tensor([True, False, True, True])).to_event(1)
+
+
+def masked_images(logits):
+    return dist.Bernoulli(logits=logits).to_event(1).mask(torch.arange(len(logits)) < 2)
+
+
+def masked_numbers(logits):
+    """One binary number per datum, without event dims."""
+    return dist.Bernoulli(logits=logits[:, 0]).mask(torch.arange(len(logits)) < 2)
+
+
+@pytest.mark.parametrize("likelihood", [masked_pixels, masked_images, masked_numbers])
+def test_a_masked_bernoulli_keeps_its_mask(likelihood):
     """The kernel that sums Bernoulli pixels at once must see masks of every kind."""
-    pair = make_pair("plain")
-    x = (pair.args[0] > 0).double()
-    seen = torch.tensor([True, False, True, True])
 
-    class Masked(nn.Module):
-        def __init__(self, per_pixel):
-            super().__init__()
-            self.net, self.per_pixel = pair.model.decoder.loc, per_pixel
-
-        def forward(self, x):
+    class Masked(Model):
+        def forward(self, x: Any = None):
             with pyro.plate("data", len(x)):
-                zeros = torch.zeros(3, dtype=torch.float64)
-                z = pyro.sample("z", dist.Normal(zeros, 1.0).to_event(1))
-                pixels = dist.Bernoulli(logits=self.net(z))
-                if self.per_pixel:
-                    pixels = pixels.mask(seen).to_event(1)
-                else:
-                    pixels = pixels.to_event(1).mask(torch.arange(len(x)) < 2)
-                pyro.sample("x", pixels, obs=x)
+                z = pyro.sample("z", standard(K))
+                pyro.sample("x", likelihood(self.decoder.loc(z)), obs=x)
 
-    for per_pixel in (True, False):
-        masked = pair._replace(model=Masked(per_pixel), args=(x,))
-        theirs = reference(TraceMeanField_ELBO, masked, 1)
-        assert_same(value_and_gradients(Objective(), masked), value_and_gradients(theirs, masked))
+    torch.manual_seed(7)
+    images = (torch.randn(B, D, dtype=torch.float64) > 0).double()
+    seen = images[:, 0] if likelihood is masked_numbers else images
+
+    class Clear(Guide):
+        def forward(self, x):
+            return super().forward(images)
+
+    pair = Pair(Masked().double(), Clear().double(), (seen,))
+    theirs = reference(TraceMeanField_ELBO, pair, 1)
+    assert_same(value_and_gradients(Objective(), pair), value_and_gradients(theirs, pair))
 
 
 def test_pyros_conventions():
