@@ -58,7 +58,7 @@ class DensityRatio(Hook):
         permuted = torch.stack(
             [column[torch.randperm(len(z), generator=self.generator)] for column in z.T], -1
         )
-        self.calls.append("critic_loss")
+        self.calls.append("critic_loss on a graph" if z.requires_grad else "critic_loss")
         return softplus(-self.net(z)).mean() + softplus(self.net(permuted)).mean()
 
     def make_optimizer(self, parameters) -> Any:
