@@ -77,17 +77,29 @@ def momentum(parameters):
     return torch.optim.SGD(parameters, lr=1e-2, momentum=0.9)
 
 
+def falling(optimizer):
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + step))
+
+
 def full(**options) -> dict[str, Any]:
     """Settings with everything that a checkpoint must hold."""
     return {
         "objective": Objective({"kl": LinearWarmup(9)}),
         "optimizer": momentum,
-        "schedule": lambda o: torch.optim.lr_scheduler.ExponentialLR(o, 0.9),
+        "schedule": falling,
         "clip_norm": 5.0,
         "ema": 0.9,
         "validation": held_out(),
         "validate_every": 5,
     } | options
+
+
+@pytest.fixture(autouse=True)
+def heard_interrupts():
+    """SIGINT is heard also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def stop_after(steps):
@@ -169,6 +181,12 @@ def test_metrics_are_the_means_of_their_steps(tmp_path):
         assert row["learning_rate"] == 1e-3
     seconds = [row["seconds"] for row in rows]
     assert seconds == sorted(seconds)
+
+
+def test_a_schedule_moves_once_a_step():
+    rows = quiet(new_pair(), optimizer=momentum, schedule=falling).history
+    rates = [row["learning_rate"] for row in rows]
+    assert rates == pytest.approx([1e-2 / 5, 1e-2 / 9, 1e-2 / 13])
 
 
 def test_resuming_from_an_older_checkpoint_drops_the_rows_after_it(tmp_path):
