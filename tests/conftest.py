@@ -1,5 +1,7 @@
 """Fixtures for every test: fixed seeds, one thread, and no traces left behind."""
 
+import signal
+
 import pyro
 import pytest
 import torch
@@ -7,6 +9,16 @@ import torch
 SEED = 0
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def heard_signals():
+    """Hear signals also where a shell started the tests in the background and had them ignored."""
+    heard = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in heard.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)
