@@ -2,11 +2,13 @@
 
 import json
 import math
+from typing import Any
 
 import pyro
 import pyro.distributions as dist
 import pytest
 import torch
+from pyro import poutine
 
 from unbraid import guides, models
 from unbraid.inference import LogLikelihood, log_likelihood
@@ -173,11 +175,43 @@ def test_the_density_of_binary_images_is_that_of_the_distribution():
     )
 
 
+def test_masked_binary_frames_do_not_count():
+    # The code says nothing about the frames, and the guide is the prior: log p is a plain sum.
+    logits, lengths = torch.linspace(-1, 2, 3).double(), torch.tensor([4, 1, 3, 2, 4])
+    x = (torch.rand(5, 4, 3, generator=oracles.generator(0)) < 0.6).double()
+
+    def guide(x, length):
+        with pyro.plate("data", len(x), dim=-2):
+            pyro.sample("z", dist.Normal(x.new_zeros(2), 1.0).to_event(1))
+
+    def model(x, length):
+        seen: Any = torch.arange(4) < length.unsqueeze(-1)
+        with pyro.plate("data", len(x), dim=-2):
+            z = pyro.sample("z", dist.Normal(x.new_zeros(2), 1.0).to_event(1))
+            frame = dist.Bernoulli(logits=logits + 0 * z.sum(-1, keepdim=True))
+            with pyro.plate("frames", 4, dim=-1), poutine.mask(mask=seen):
+                pyro.sample("x", frame.to_event(1), obs=x)
+
+    data = {"x": x, "length": lengths}
+    result = log_likelihood(model, guide, data, keys=("x", "length"), samples=3)
+    every = dist.Bernoulli(logits=logits).log_prob(x).sum(-1)
+    expected = torch.stack([each[:n].sum() for each, n in zip(every, lengths, strict=True)])
+    torch.testing.assert_close(result.log_likelihood, expected, rtol=0, atol=1e-9)
+    assert result.dimensions is None
+
+
 def test_grey_images_under_a_cross_entropy_are_marked():
     model, guide = make_vae("bernoulli-grey")
     result = log_likelihood(model, guide, binary(3) * 0.5, samples=5)
     assert result.bits_per_dimension is None
     assert result.summary()["note"] == "not a likelihood"
+
+
+def test_one_cross_entropy_among_likelihoods_is_enough_for_the_mark():
+    model, guide = make_vae("bernoulli-grey")
+    model.caption = make_likelihood("bernoulli", 1)
+    assert not log_likelihood(model, guide, binary(3), samples=5).is_likelihood
+    assert run(oracles.pca(), samples=5).is_likelihood
 
 
 def test_densities_have_no_bits_per_dimension():

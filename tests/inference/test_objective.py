@@ -10,7 +10,7 @@ from pyro.infer import Trace_ELBO, TraceEnum_ELBO, TraceMeanField_ELBO
 
 from unbraid.inference import Hook, LinearWarmup, Objective
 
-from .pairs import B, D, Guide, K, Model, Pair, make_pair, standard
+from .pairs import B, D, Guide, K, Model, Pair, Scaled, make_pair, standard
 
 SAMPLED = [
     "plain",
@@ -127,6 +127,20 @@ def test_a_masked_bernoulli_keeps_its_mask(likelihood):
             return super().forward(images)
 
     pair = Pair(Masked().double(), Clear().double(), (seen,))
+    theirs = reference(TraceMeanField_ELBO, pair, 1)
+    assert_same(value_and_gradients(Objective(), pair), value_and_gradients(theirs, pair))
+
+
+def test_scaled_bernoulli_pixels_are_scaled_once():
+    class Binary(Model):
+        def forward(self, x: Any = None):
+            with pyro.plate("data", len(x)):
+                z = pyro.sample("z", standard(K))
+                pyro.sample("x", dist.Bernoulli(logits=self.decoder.loc(z)).to_event(1), obs=x)
+
+    torch.manual_seed(7)
+    images = (torch.randn(B, D, dtype=torch.float64) > 0).double()
+    pair = Pair(Scaled(Binary().double()), Scaled(Guide().double()), (images,))
     theirs = reference(TraceMeanField_ELBO, pair, 1)
     assert_same(value_and_gradients(Objective(), pair), value_and_gradients(theirs, pair))
 

@@ -64,10 +64,10 @@ def test_wrong_numbers_are_refused(make, message):
         make()
 
 
-def seeded_loss(weights, name="structured") -> Any:
+def seeded_loss(weights, name="structured", particles=1) -> Any:
     pair = make_pair(name)
     torch.manual_seed(6)
-    return Objective(weights).mean_loss(pair.model, pair.guide, pair.args)
+    return Objective(weights, particles=particles).mean_loss(pair.model, pair.guide, pair.args)
 
 
 def test_weights_multiply_their_terms():
@@ -84,14 +84,15 @@ def test_unit_weights_change_nothing():
     assert torch.equal(seeded_loss({"kl": 1.0, "x": 1.0}).total, seeded_loss({}).total)
 
 
+@pytest.mark.parametrize("particles", [1, 3])
 @pytest.mark.parametrize("name", ["plain", "frames"])
-def test_free_bits_of_a_site(name):
+def test_free_bits_of_a_site(name, particles):
     site = "z" if name == "plain" else "dynamic"
-    plain = seeded_loss({}, name)
+    plain = seeded_loss({}, name, particles)
     per_dimension = plain.terms[site].kl_per_dimension
-    mean = per_dimension.reshape(-1, per_dimension.shape[-1]).sum(0) / B
+    mean = per_dimension.reshape(-1, per_dimension.shape[-1]).sum(0) / (B * particles)
     floor = float(mean.detach().quantile(0.7))
-    loss = seeded_loss({site: FreeBits(floor)}, name)
+    loss = seeded_loss({site: FreeBits(floor)}, name, particles)
     rest = plain.total - mean.sum()
     expected = rest + mean.clamp(min=floor).sum()
     assert mean.min() < floor < mean.max()

@@ -44,6 +44,15 @@ def test_encoder_shapes(make_encoder, shape, lead, latent_dim):
     assert (encoder.shape, encoder.latent_dim) == (shape, latent_dim)
 
 
+@both_encoders
+def test_the_scale_is_read_from_its_own_half(make_encoder):
+    encoder = make_encoder((3, 9, 14), 5)
+    x = torch.rand(7, 3, 9, 14)
+    raw, posterior = encoder.raw(x), encoder(x)
+    torch.testing.assert_close(posterior.mean, raw[:, :5])
+    torch.testing.assert_close(posterior.stddev, (1 + raw[:, 5:].exp()).log() + 1e-6)
+
+
 @both_decoders
 @settings(max_examples=25, deadline=None)
 @given(
