@@ -280,3 +280,27 @@ def make_pair(name: str) -> Pair:
         }
         pair = made[name]()
     return pair._replace(model=pair.model.double(), guide=pair.guide.double())
+
+
+def data():
+    return torch.randn(B, D, dtype=torch.float64)
+
+
+def bad_data(value):
+    x = data()
+    x[2, 1] = value
+    return (x,)
+
+
+def assert_held_back(step, pair, bad_args):
+    """After a good step a bad one, and every later good one, change nothing at all."""
+    step(pair.args)
+    assert float(step.bad) == 0.0
+    before = [p.detach().clone() for p in pair.parameters]
+    state = {k: str(v) for k, v in step.optimizer.state_dict()["state"].items()}
+    for args in (bad_args, pair.args):
+        step(args)
+        assert float(step.bad) == 1.0
+        for parameter, kept in zip(pair.parameters, before, strict=True):
+            assert torch.equal(parameter, kept)
+    assert {k: str(v) for k, v in step.optimizer.state_dict()["state"].items()} == state
