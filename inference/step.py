@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, get_args
 
 import pyro
@@ -118,6 +119,9 @@ class Step:
         Returns:
             Detached scalars in nats per datum: `loss`, `elbo`, each site's and each hook's part.
         """
+        # Freed first, so that this step's memory is the last step's, still in the cache.
+        for parameter in self.parameters:
+            parameter.grad = None
         if self.mode == "eager":
             return self._eager_step(args, batch)
         tensors, key, rebuild = _flatten(args, batch)
@@ -149,10 +153,10 @@ class Step:
             )
         return loss.parts, gradients(loss, self.model, self.guide, parameters), loss.terms
 
-    def _autocast(self) -> torch.autocast:
-        device = self.parameters[0].device.type
-        enabled = self.precision == "bfloat16"
-        return torch.autocast(device, torch.bfloat16, enabled=enabled, cache_enabled=False)
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.parameters[0].device.type, torch.bfloat16, cache_enabled=False)
 
     def _eager_step(self, args: tuple[Any, ...], batch: Batch | None) -> dict[str, Tensor]:
         parts, found, terms = self._loss_and_gradients(args, batch, self.parameters)
