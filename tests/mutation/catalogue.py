@@ -1,6 +1,7 @@
 """All mutants: bugs of kinds that have shipped elsewhere, seeded into the estimators.
 
-They were written from the sources alone, before their author had read a test.
+They were written from the sources alone, before their author had read a test; all but
+`static-code-in-every-frame`, which took the place of one that changed nothing.
 """
 
 from .mutants_of_bound import BOUND

@@ -109,6 +109,14 @@ EVIDENCE = (
         "total = total + value.flatten(2).mean(-1) if layout.nesting > 1",
     ),
     Mutant(
+        "static-code-in-every-frame",
+        "a global term counted once per frame",
+        LOG_WEIGHTS,
+        "any(dim > -layout.nesting for dim in factor.plates)",
+        "any(dim >= -layout.nesting for dim in factor.plates)",
+        "scverse/scvi-tools PR #1895",
+    ),
+    Mutant(
         "inner-missing-log",
         "missing log K",
         LOG_WEIGHTS,
@@ -194,14 +202,6 @@ EVIDENCE = (
         PROPOSAL,
         "self._independent = _same_distributions(self._first, sites)",
         "self._independent = True",
-        "scverse/scvi-tools #369",
-    ),
-    Mutant(
-        "guide-only-site-weighs",
-        "a term too many in the weight",
-        PROPOSAL,
-        "weighs = site.enum_dim is None and site.name in self._layout.latents",
-        "weighs = site.enum_dim is None",
         "scverse/scvi-tools #369",
     ),
     Mutant(
