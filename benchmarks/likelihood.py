@@ -18,7 +18,7 @@ from unbraid.nets import MLPDecoder, MLPEncoder, make_likelihood
 
 NETS = {"784-512-256": ((512, 256), "relu"), "2x200 tanh": ((200, 200), "tanh")}
 EAGER, COMPILED = {"784-512-256": 0.65, "2x200 tanh": 0.5}, {"784-512-256": 0.75}
-LATENT_DIM, ROWS = 50, 2000
+LATENT_DIM, ROWS = 50, 2048
 
 
 def matrix_products(widths: list[int], rows: int, total: int) -> Callable[[], None]:
