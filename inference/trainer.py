@@ -78,7 +78,8 @@ class Trainer:
     def start(self, resume: bool) -> None:
         """Open the folder's files and, on a resume, go back to the last checkpoint."""
         self.store = None if self.folder is None else Checkpoints(self.folder / "checkpoints")
-        if resume and self.store is not None and self.store.steps():
+        # Damaged ones are no steps, but loading says so, where starting anew would hide it.
+        if resume and self.store is not None and any(self.store.folder.glob("ckpt-*")):
             state = self._state()
             self.done = self.store.load(state)
             self.progress = Progress(**state.extra["progress"])

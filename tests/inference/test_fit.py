@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 from unbraid.inference import (
+    CheckpointError,
+    CheckpointWarning,
     Hook,
     LinearWarmup,
     NonFiniteError,
@@ -409,3 +411,11 @@ def test_programs_may_be_functions_around_modules(tmp_path):
     assert result.step == 12
     for mine, theirs in zip(bound.model.parameters(), pair.model.parameters(), strict=True):
         assert torch.equal(mine, theirs)
+
+
+def test_a_resume_from_damaged_checkpoints_alone_does_not_start_anew(tmp_path):
+    folder = tmp_path / "checkpoints" / "ckpt-000004"
+    folder.mkdir(parents=True)
+    (folder / "meta.json").write_text("{}")
+    with pytest.warns(CheckpointWarning), pytest.raises(CheckpointError):
+        quiet(new_pair(), folder=tmp_path, resume=True)
