@@ -1,0 +1,2 @@
+# transforms/ is installed as unbraid.transforms; this line shows it to type checkers.
+from transforms import *
