@@ -8,6 +8,7 @@ from .checkpoint_folder import CheckpointError
 from .device import resolve_device
 from .eligibility import NoLikelihoodError
 from .fit import FitResult, fit
+from .hold import Hold
 from .hooks import Batch, Hook
 from .interrupts import Interrupts
 from .likelihood import log_likelihood
@@ -36,6 +37,7 @@ __all__ = [
     "FitResult",
     "FolderLock",
     "FreeBits",
+    "Hold",
     "Hook",
     "Interrupts",
     "LinearWarmup",

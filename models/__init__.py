@@ -1,5 +1,6 @@
 """Generative models p, one per file; the guide of `models/NAME.py` is `guides/NAME.py`."""
 
 from .vae import VAE
+from .vitae import VITAE
 
-__all__ = ["VAE"]
+__all__ = ["VAE", "VITAE"]

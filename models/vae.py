@@ -13,6 +13,8 @@ import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor, nn
 
+from .arguments import batch_size
+
 
 class VAE(nn.Module):
     """One standard normal code per image.
@@ -47,12 +49,6 @@ class VAE(nn.Module):
         Raises:
             ValueError: Unless exactly one of `x` and `size` is given.
         """
-        if (x is None) == (size is None):
-            given = "neither" if x is None else "both"
-            raise ValueError(
-                f"{given} of x and size given; expected exactly one. "
-                "Call model(x) to score images or model(size=B) to sample B of them."
-            )
-        with pyro.plate("data", size if x is None else x.shape[0]):
+        with pyro.plate("data", batch_size(x, size)):
             z = pyro.sample("z", dist.Normal(self.prior_loc, self.prior_scale).to_event(1))
             return pyro.sample("x", self.decoder(z), obs=x)

@@ -2,6 +2,8 @@
 
 from .activations import activation
 from .convolutional import ConvDecoder, ConvEncoder
+from .decoder import Decoder
+from .encoder import Encoder
 from .likelihood import Likelihood
 from .likelihoods import LIKELIHOODS, default_likelihood, make_likelihood
 from .mlp import MLPDecoder, MLPEncoder, mlp
@@ -10,6 +12,8 @@ __all__ = [
     "LIKELIHOODS",
     "ConvDecoder",
     "ConvEncoder",
+    "Decoder",
+    "Encoder",
     "Likelihood",
     "MLPDecoder",
     "MLPEncoder",

@@ -42,6 +42,10 @@ class Likelihood(nn.Module):
         """Return the mean images `(..., C, H, W)`, in [0, 1], for outputs `(..., P, H, W)`."""
         raise NotImplementedError
 
+    def location(self, raw: Tensor) -> Tensor:
+        """Return the mean images `(..., C, H, W)` as `from_mean` takes them: not cut to [0, 1]."""
+        return self.mean(raw)
+
     def from_mean(self, mean: Tensor) -> TorchDistributionMixin:
         """Return the distribution, event `(C, H, W)`, whose mean image is `mean`.
 

@@ -26,6 +26,10 @@ class NormalPixels(Likelihood):
         """Return the loc `(..., C, H, W)`, cut to [0, 1]."""
         return raw.clamp(0, 1)
 
+    def location(self, raw: Tensor) -> Tensor:
+        """Return the loc `(..., C, H, W)` as it is: a cut one would have no gradient outside."""
+        return raw
+
     def from_mean(self, mean: Tensor) -> dist.Independent:
         """Return the distribution of loc `mean` `(..., C, H, W)`."""
         return self(mean)

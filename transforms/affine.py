@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .matrix_exponential import affine_exponential
-from .transform import Transform
+from .transform import Transform, pixel_axes
 
 
 class LinearFlow(Transform):
@@ -33,6 +33,21 @@ class LinearFlow(Transform):
         """Return where points `(..., M, 2)` go, `(..., M, 2)`."""
         self.check(gamma)
         return _apply(self.matrix(_wide(gamma)), points)
+
+    def image_points(
+        self, height: int, width: int, gamma: Tensor, inverse: bool = False
+    ) -> Tensor:
+        """Return where the centres of pixels go, `(..., H * W, 2)`, from sums of two axes.
+
+        One addition per pixel and coordinate, backwards too, where the points one by one need two
+        products each.
+        """
+        gamma = _wide(gamma)
+        matrix = self.matrix(-gamma if inverse else gamma).unsqueeze(-2)
+        x, y = pixel_axes(height, width, gamma)
+        rows = (matrix[..., 0] * x + matrix[..., 2]).unsqueeze(-2)
+        columns = (matrix[..., 1] * y).unsqueeze(-1)
+        return (rows + columns).flatten(-2).transpose(-1, -2)
 
 
 class Translation(LinearFlow):

@@ -78,6 +78,23 @@ class Transform(nn.Module):
         """Return where points come from; arguments as of `points`."""
         return self.points(points, -gamma)
 
+    def image_points(
+        self, height: int, width: int, gamma: Tensor, inverse: bool = False
+    ) -> Tensor:
+        """Return where the centres of an image's pixels go, or come from.
+
+        Args:
+            height: Rows `H` of the image.
+            width: Columns `W` of the image.
+            gamma: Parameters `(..., P)`.
+            inverse: Where they come from instead.
+
+        Returns:
+            Points `(..., H * W, 2)`, row by row.
+        """
+        move = self.inverse_points if inverse else self.points
+        return move(pixel_centres(height, width, gamma), gamma)
+
     def forward(self, image: Tensor, gamma: Tensor) -> Tensor:
         """Warp images.
 
@@ -92,14 +109,15 @@ class Transform(nn.Module):
             ValueError: If leading dims do not broadcast, or gamma is not `(..., P)` or not finite.
         """
         self.check(gamma, image)
-        grid = pixel_centres(image.shape[-2], image.shape[-1], gamma)
-        return sample_image(image, self.inverse_points(grid, gamma), self.padding)
+        height, width = image.shape[-2:]
+        source = self.image_points(height, width, gamma, inverse=True)
+        return sample_image(image, source, self.padding)
 
     def inverse(self, image: Tensor, gamma: Tensor) -> Tensor:
         """Undo the warp of images; arguments as of `forward`."""
         self.check(gamma, image)
-        grid = pixel_centres(image.shape[-2], image.shape[-1], gamma)
-        return sample_image(image, self.points(grid, gamma), self.padding)
+        height, width = image.shape[-2:]
+        return sample_image(image, self.image_points(height, width, gamma), self.padding)
 
     def check(self, gamma: Tensor, image: Tensor | None = None) -> None:
         """Raise `ValueError` unless gamma is `(..., P)`, finite, and fits images `(..., C, H, W)`.
@@ -137,13 +155,24 @@ def pixel_centres(height: int, width: int, like: Tensor) -> Tensor:
     Returns:
         Points `(H * W, 2)`, x and y.
     """
+    x, y = pixel_axes(height, width, like)
+    grid = [x.expand(height, width), y.unsqueeze(-1).expand(height, width)]
+    return torch.stack(grid, dim=-1).view(-1, 2)
+
+
+def pixel_axes(height: int, width: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the x `(W,)` of an image's columns and the y `(H,)` of its rows.
+
+    Args:
+        height: Rows `H`, at least 1.
+        width: Columns `W`, at least 1.
+        like: A tensor of the wanted device and dtype; half precision gives float32.
+    """
     dtype = like.dtype if like.dtype.itemsize >= 4 else torch.float32
     longer = max(height, width)
     x = (2 * torch.arange(width, device=like.device, dtype=dtype) + 1 - width) / longer
     y = (2 * torch.arange(height, device=like.device, dtype=dtype) + 1 - height) / longer
-    return torch.stack(
-        [x.expand(height, width), y.unsqueeze(-1).expand(height, width)], dim=-1
-    ).view(-1, 2)
+    return x, y
 
 
 def extent_of(height: int, width: int) -> tuple[float, float]:
