@@ -45,6 +45,13 @@ class Sequential(Transform):
         parts = [part for part in self.parts if isinstance(part, Transform)]
         return list(zip(parts, gamma.split(self._sizes, -1), strict=True))
 
+    def check(self, gamma: Tensor, image: Tensor | None = None) -> None:
+        """Raise `ValueError` as `Transform` does, and where a part does not fit the images."""
+        super().check(gamma, image)
+        if image is not None:
+            for transform, part in self.split(gamma):
+                transform.check(part, image)
+
     def velocity(self, points: Tensor, gamma: Tensor) -> Tensor:
         """Not defined: a composition is no flow of one velocity field.
 
