@@ -6,6 +6,8 @@ from functools import partial
 from typing import Any
 
 import torch
+from pyro.poutine.messenger import Messenger
+from pyro.poutine.subsample_messenger import _Subsample
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -59,16 +61,28 @@ def is_discrete(distribution: Distribution) -> bool:
 def point_codes(terms: Terms) -> dict[str, Tensor]:
     """Return one code per datum and site of the guide.
 
+    The guide runs once more with every site at its point, so that sites which depend on others,
+    such as an appearance that is inferred from the image un-warped, carry none of their noise.
+
     Returns:
-        By site, `(batch, event)`: the mean of q, its mode where the site is discrete, and the
-        sampled value where q has neither.
+        By site, `(batch, event)`: the mean of q, its mode where the site is discrete, and a sample
+        where q has neither.
     """
-    return {name: _point(terms[name].q, terms[name].value) for name in shared_latents(terms)}
+    with _AtPoints():
+        sites = terms.encode(*terms.args)
+    return {name: sites[name].value for name in shared_latents(terms)}
 
 
-def _point(q: Distribution | None, value: Tensor) -> Tensor:
-    found = None if q is None else _finite(q, "mode" if is_discrete(q) else "mean")
-    return value if found is None else found
+class _AtPoints(Messenger):
+    """Give every latent site the mean or mode of its distribution instead of a sample."""
+
+    # Messages are Any: Pyro's own type leaves every key of them optional.
+    def _pyro_sample(self, msg: Any) -> None:
+        if msg["is_observed"] or msg["done"] or type(msg["fn"]) is _Subsample:
+            return
+        point = _finite(msg["fn"], "mode" if is_discrete(msg["fn"]) else "mean")
+        if point is not None:
+            msg["value"], msg["done"] = point, True
 
 
 def _finite(distribution: Distribution, name: str) -> Tensor | None:

@@ -199,6 +199,11 @@ class Terms(Mapping[str, Term]):
         return len(self._terms)
 
     @property
+    def args(self) -> tuple[Any, ...]:
+        """The arguments of the pass."""
+        return self._args
+
+    @property
     def runner(self) -> Runner:
         """How the pair was run: plate nesting, particles, enumeration."""
         return self._runner

@@ -4,8 +4,8 @@ r"""VITAE's model: an image is an appearance, seen in a perspective.
 x(z_{A,n})), \qquad p(z_P) = p(z_A) = N(0, I) \]
 
 The appearance decodes to a canonical mean image \( \tilde x \), the perspective to the parameters
-\( \gamma \) of an invertible warp, and the likelihood's mean is the warped image. Scales, logits and
-mixtures are never warped: outside of an image they mean nothing.
+\( \gamma \) of an invertible warp, and the likelihood's mean is the warped image. Scales, logits
+and mixtures are never warped: outside of an image they mean nothing.
 
 Source: Detlefsen & Hauberg (2019), https://arxiv.org/abs/1906.11881, section 3.
 """

@@ -1,4 +1,4 @@
-"""VITAE's pair: sites, what is warped and what un-warped, particles, and log p(x) by quadrature."""
+"""VITAE's pair: sites, what is warped and un-warped, particles, and log p(x) by quadrature."""
 
 from typing import Any
 
@@ -208,6 +208,6 @@ def test_the_objective_reaches_the_perspective_through_the_unwarped_image():
     model, guide = make_pair(Affine())
     terms = Objective().terms(model, guide, (images(),))
     (gradient,) = torch.autograd.grad(
-        terms["appearance"].kl.sum(), [list(guide.perspective_decoder.parameters())[0]]
+        terms["appearance"].kl.sum(), [next(iter(guide.perspective_decoder.parameters()))]
     )
     assert (gradient != 0).any()

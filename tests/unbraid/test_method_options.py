@@ -10,12 +10,23 @@ from unbraid.inference import Objective
 from unbraid.methods import METHODS, DataSpec, OptionError, load_method, read_options
 
 DATA = DataSpec((1, 9, 14), "binary", 120)
-SMALL = {"latent_dim": 5, "hidden": (13, 11), "channels": (4, 7)}
-OTHER = {"likelihood": "normal", "nets": "conv", "activation": "tanh"}  # of options that are words
+SMALL = {"hidden": (13, 11), "channels": (4, 7)}
+PERSPECTIVES = {"appearance_dim": 5, "perspective_dim": 3, "perspective_hidden": (6,)}
+SIZES = {"c-vitae": PERSPECTIVES, "u-vitae": PERSPECTIVES}
+OTHER = {  # of options that are words
+    "likelihood": "normal",
+    "nets": "conv",
+    "activation": "tanh",
+    "transform": "rotation",
+    "padding": "zeros",
+}
 NEEDS = {  # options that only have an effect beside another one
     "channels": {"nets": "conv"},
     "capacity_steps": {"capacity": 3.0},
     "gamma": {"capacity": 3.0},
+    "cells": {"transform": "cpab"},
+    "scale": {"likelihood": "normal"},
+    "scale_warmup": {"likelihood": "normal-learned"},
 }
 OPTIONS = [
     (name, field.name)
@@ -58,17 +69,22 @@ def test_it_is_read_from_text(name, option):
 
 @every_option
 def test_it_changes_what_is_built(name, option):
-    """The parameters' shapes, or the loss on the same noise at some step of its schedules."""
-    kind = load_method(name).options
-    options = read_options(kind, {**SMALL, **NEEDS.get(option, {})})
+    """The parameters' shapes, or loss or gradients on the same noise at some step."""
+    options = small_options(name, option)
     value = another(option, getattr(options, option))
     assert outcome(name, options) != outcome(name, dataclasses.replace(options, **{option: value}))
 
 
 @every_option
 def test_the_same_options_build_the_same(name, option):
-    options = read_options(load_method(name).options, {**SMALL, **NEEDS.get(option, {})})
+    options = small_options(name, option)
     assert outcome(name, options) == outcome(name, options)
+
+
+def small_options(name: str, option: str) -> Any:
+    """Options of small nets under which `option` has an effect."""
+    sizes = SIZES.get(name, {"latent_dim": 5})
+    return read_options(load_method(name).options, {**SMALL, **sizes, **NEEDS.get(option, {})})
 
 
 def outcome(name: str, options: Any) -> tuple[list[torch.Size], list[float]]:
@@ -76,19 +92,24 @@ def outcome(name: str, options: Any) -> tuple[list[torch.Size], list[float]]:
     parts = load_method(name).build(options, DATA)
     x = torch.randint(0, 2, (4, *DATA.shape)).float()
     objective = Objective(parts.weights, parts.hooks)
-    losses = []
+    modules = torch.nn.ModuleList([parts.model, parts.guide])
+    numbers = []
     for _ in range(3):
         torch.manual_seed(2)
-        losses.append(objective.loss(parts.model, parts.guide, x))
+        modules.zero_grad()
+        numbers.append(objective.loss_and_grads(parts.model, parts.guide, x))
+        for hook in parts.hooks:
+            hook.after_backward()
+        gradients = [p.grad for p in modules.parameters() if p.grad is not None]
+        numbers.append(float(sum(gradient.abs().sum() for gradient in gradients)))
         objective.advance()
-    modules = torch.nn.ModuleList([parts.model, parts.guide])
-    return [parameter.shape for parameter in modules.parameters()], losses
+    return [parameter.shape for parameter in modules.parameters()], numbers
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_an_unknown_option_suggests_the_nearest(name):
-    with pytest.raises(OptionError, match=r"option is 'latent_dims'; .* Did you mean latent_dim"):
-        read_options(load_method(name).options, {"latent_dims": "5"})
+    with pytest.raises(OptionError, match=r"option is 'activations'; .* Did you mean activation"):
+        read_options(load_method(name).options, {"activations": "tanh"})
 
 
 @pytest.mark.parametrize("name, option", NUMBERS)

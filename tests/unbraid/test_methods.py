@@ -8,12 +8,15 @@ import torch
 from pyro.infer import SVI, Trace_ELBO, TraceMeanField_ELBO
 from pyro.optim import ClippedAdam
 
-from unbraid.inference import Objective, check_pair, pair_parameters
+from unbraid.inference import Objective, Runner, Terms, check_pair, pair_parameters
 from unbraid.methods import METHODS, DataSpec, load_method, read_options
 from unbraid.nets import default_likelihood
 
 SIZE, STEPS = 6, 3
-SMALL = {"latent_dim": 5, "hidden": (13, 11), "channels": (4, 7)}
+SMALL = {"hidden": (13, 11), "channels": (4, 7)}
+PERSPECTIVES = {"appearance_dim": 5, "perspective_dim": 3, "perspective_hidden": (6,)}
+SIZES = {"c-vitae": PERSPECTIVES, "u-vitae": PERSPECTIVES}
+COLOUR_LIKELIHOODS = {"c-vitae": "normal-learned", "u-vitae": "normal-learned"}
 VARIANTS = [
     ("vae", {}),
     ("vae", {"nets": "conv"}),
@@ -21,6 +24,11 @@ VARIANTS = [
     ("beta-vae", {}),
     ("beta-vae", {"nets": "conv"}),
     ("beta-vae", {"capacity": 3.0}),
+    ("c-vitae", {}),
+    ("c-vitae", {"nets": "conv", "transform": "cpab", "cells": (2, 3)}),
+    ("c-vitae", {"transform": "similarity+cpab", "warmup": 10}),
+    ("u-vitae", {}),
+    ("u-vitae", {"transform": "rotation+translation"}),
 ]
 variants = pytest.mark.parametrize("name, options", VARIANTS, ids=str)
 
@@ -31,7 +39,8 @@ COLOUR = DataSpec((3, 35, 33), "colour", 140, classes=4)
 
 def build(name: str, data: DataSpec = BINARY, **options: Any):
     method = load_method(name)
-    return method.build(read_options(method.options, {**SMALL, **options}), data)
+    small = {**SMALL, **SIZES.get(name, {"latent_dim": 5})}
+    return method.build(read_options(method.options, {**small, **options}), data)
 
 
 def batch(data: DataSpec) -> torch.Tensor:
@@ -52,7 +61,10 @@ def test_it_builds_for_every_kind_of_image(name, options, data):
     assert facts.observed == ("x",)
     assert facts.size == SIZE
     assert parts.model(size=4).shape == (4, *data.shape)
-    assert parts.likelihood.name == default_likelihood(data.kind)
+    expected = default_likelihood(data.kind)
+    if data.kind == "colour":
+        expected = COLOUR_LIKELIHOODS.get(name, expected)
+    assert parts.likelihood.name == expected
     parts.likelihood.check(x)
     assert torch.isfinite(Objective().differentiable_loss(parts.model, parts.guide, x))
 
@@ -125,12 +137,20 @@ def test_the_images_teach_the_guide(name, options):
 def test_single_precision_is_enough(name, options, data):
     """The bound of the same codes in float32 is within 1e-5 of that in float64."""
     parts = build(name, data, **options)
-    objective, x = Objective(), batch(data)
-    single = objective.terms(parts.model, parts.guide, (x.float(),))
-    values = {site: single[site].value.detach() for site in single.latents}
-    single_bound = single.replay(values).elbo.detach()
+    x = batch(data)
+    single_bound, values = bound_at(parts, x.float(), {})
     parts.model.double()
     parts.guide.double()
-    double = objective.terms(parts.model, parts.guide, (x,))
-    double_bound = double.replay({site: value.double() for site, value in values.items()}).elbo
-    torch.testing.assert_close(single_bound.double(), double_bound.detach(), rtol=1e-5, atol=0)
+    doubles = {site: value.double() for site, value in values.items()}
+    double_bound, _ = bound_at(parts, x, doubles)
+    torch.testing.assert_close(single_bound.double(), double_bound, rtol=1e-5, atol=0)
+
+
+@torch.no_grad()
+def bound_at(parts: Any, x: torch.Tensor, values: dict[str, torch.Tensor]) -> Any:
+    """The bound of each datum where guide and model take given codes, and the codes."""
+    runner = Runner()
+    q = runner.run(parts.guide, (x,), values).sites
+    codes = {name: site.value for name, site in q.items()}
+    p = runner.run(parts.model, (x,), codes).sites
+    return Terms(p, q, runner, parts.model, parts.guide, (x,)).elbo, codes

@@ -19,6 +19,14 @@ METHODS: dict[str, Entry] = {
         "beta_vae",
         "VAE with a weight or a capacity on its divergence (Higgins 2017, Burgess 2018)",
     ),
+    "c-vitae": Entry(
+        "c_vitae",
+        "appearance from the image un-warped by its perspective (Detlefsen & Hauberg 2019)",
+    ),
+    "u-vitae": Entry(
+        "u_vitae",
+        "appearance and perspective, inferred independently (Detlefsen & Hauberg 2019)",
+    ),
 }
 
 

@@ -1,0 +1,12 @@
+"""U-VITAE: appearance and perspective are both inferred from the image."""
+
+from . import vitae
+from .method import DataSpec, Parts
+
+CITATION = vitae.CITATION
+Options = vitae.Options
+
+
+def build(options: Options, data: DataSpec) -> Parts:
+    """Build the pair for the given data."""
+    return vitae.build(options, data, conditional=False)
