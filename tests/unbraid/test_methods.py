@@ -135,7 +135,7 @@ def test_the_images_teach_the_guide(name, options):
 @variants
 @pytest.mark.parametrize("data", [BINARY, GREY, COLOUR], ids=lambda data: data.kind)
 def test_single_precision_is_enough(name, options, data):
-    """The bound of the same codes in float32 is within 1e-5 of that in float64."""
+    """The bound of the same codes in float32 is within 1e-5, or 1e-4 nats, of that in float64."""
     parts = build(name, data, **options)
     x = batch(data)
     single_bound, values = bound_at(parts, x.float(), {})
@@ -143,7 +143,7 @@ def test_single_precision_is_enough(name, options, data):
     parts.guide.double()
     doubles = {site: value.double() for site, value in values.items()}
     double_bound, _ = bound_at(parts, x, doubles)
-    torch.testing.assert_close(single_bound.double(), double_bound, rtol=1e-5, atol=0)
+    torch.testing.assert_close(single_bound.double(), double_bound, rtol=1e-5, atol=1e-4)
 
 
 @torch.no_grad()
