@@ -112,3 +112,17 @@ def test_a_square_of_one_brightness_is_antialiased_by_area():
     row = np.zeros(64)
     row[26], row[27:34], row[34] = 0.5, 1, 0.75
     assert np.array_equal(render(points, faces)[0], np.rint(bright * np.outer(row, column)))
+
+
+def test_what_is_nearer_to_the_viewer_hides_what_is_behind():
+    """The viewer looks along y; a tilted square stands before an upright one."""
+    square = np.array([[-0.2, 0, 0.1], [0.2, 0, 0.1], [0.2, 0, 0.5], [-0.2, 0, 0.5]])
+    tilted = square * (0.5, 1, 1) + np.array([[0, -0.6], [0, -0.6], [0, -0.2], [0, -0.2]]) @ (
+        [[0, 0, 0], [0, 1, 0]]
+    )
+    faces = np.array([[0, 1, 2], [0, 2, 3]])
+    together = np.stack([np.concatenate([square, tilted])])
+    image = render(together, np.concatenate([faces, faces + 4]))[0]
+    front, back = (255 * lambert(part[None], faces)[0, 0] for part in (tilted, square))
+    assert front > back + 20
+    assert image[31, 16] == round(front) and image[31, 12] == round(back)
