@@ -1,5 +1,5 @@
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
-# pyright: reportOptionalMemberAccess=false, reportOptionalSubscript=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportMissingImports=false
+# pyright: reportIndexIssue=false, reportOptionalMemberAccess=false, reportOptionalSubscript=false
 import numpy as np
 import pytest
 import torch
