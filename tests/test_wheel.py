@@ -48,6 +48,7 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel):
     files = {
         "unbraid/py.typed",
         "unbraid/data/mnist_small.npz",
+        "unbraid/data/body_mesh.npz",
         "unbraid/analysis/report.html",
     }
     assert ours == expected | files
