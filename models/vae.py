@@ -13,7 +13,7 @@ import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor, nn
 
-from .arguments import batch_size
+from unbraid.nets import batch_size
 
 
 class VAE(nn.Module):

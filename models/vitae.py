@@ -15,10 +15,8 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-from unbraid.nets import Decoder
+from unbraid.nets import Decoder, batch_size
 from unbraid.transforms import Transform
-
-from .arguments import batch_size
 
 
 class VITAE(nn.Module):

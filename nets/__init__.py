@@ -1,6 +1,7 @@
 """Encoders, decoders and likelihoods: plain modules that broadcast over leading dims."""
 
 from .activations import activation
+from .arguments import batch_size
 from .convolutional import ConvDecoder, ConvEncoder
 from .decoder import Decoder
 from .encoder import Encoder
@@ -18,6 +19,7 @@ __all__ = [
     "MLPDecoder",
     "MLPEncoder",
     "activation",
+    "batch_size",
     "default_likelihood",
     "make_likelihood",
     "mlp",

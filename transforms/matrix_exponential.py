@@ -91,7 +91,9 @@ class _ScaledCosh(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *gradients: Tensor
+    ) -> tuple[Tensor, Tensor]:
         cosh, sinhc, slope = ctx.saved_tensors
         by_cosh, by_sinhc = gradients
         return by_cosh * cosh + by_sinhc * sinhc, by_cosh * sinhc / 2 + by_sinhc * slope

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import nn
-
 from unbraid.nets import (
     ConvDecoder,
     ConvEncoder,
+    Decoder,
+    Encoder,
     Likelihood,
     MLPDecoder,
     MLPEncoder,
@@ -63,7 +63,7 @@ class NetOptions:
     def _convolves(self, data: DataSpec) -> bool:
         return self.nets == "conv" or (self.nets == "auto" and min(data.shape[1:]) >= 32)
 
-    def make_encoder(self, data: DataSpec, latent_dim: int) -> nn.Module:
+    def make_encoder(self, data: DataSpec, latent_dim: int) -> Encoder:
         """Make an encoder of images to a Normal over codes `(..., latent_dim)`."""
         if self._convolves(data):
             return ConvEncoder(
@@ -71,7 +71,7 @@ class NetOptions:
             )
         return MLPEncoder(data.shape, latent_dim, self.hidden, self.activation)
 
-    def make_decoder(self, data: DataSpec, latent_dim: int, likelihood: Likelihood) -> nn.Module:
+    def make_decoder(self, data: DataSpec, latent_dim: int, likelihood: Likelihood) -> Decoder:
         """Make a decoder of codes to the likelihood's distribution of images."""
         if self._convolves(data):
             return ConvDecoder(

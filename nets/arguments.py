@@ -1,4 +1,4 @@
-"""What all models ask of their arguments."""
+"""What every model of images asks of its arguments."""
 
 from torch import Tensor
 
