@@ -60,6 +60,9 @@ class Options(NetOptions):
         in_range("perspective_dim", self.perspective_dim, 1, 4096)
         for width in self.perspective_hidden:
             in_range("perspective_hidden", width, 1, 65_536)
+        if len(self.cells) != 2:
+            shown = ",".join(map(str, self.cells))
+            raise OptionError(f"cells is {shown}; expected two numbers, columns and rows: 2,4")
         for count in self.cells:
             in_range("cells", count, 1, 1000)
         in_range("warmup", self.warmup, 0)

@@ -1,0 +1,61 @@
+# pyright: reportMissingImports=false
+"""What the command line answers to options and data that VITAE cannot take."""
+
+import json
+
+import numpy as np
+import pytest
+
+TRAIN = "train c-vitae --data digits.npz --out run --steps 1 --set hidden=8"
+REFUSED = {
+    "unknown transform": (
+        "transform=affin",
+        r"transform is 'affin'; expected one of .*Did you mean affine\?",
+    ),
+    "unknown part": ("transform=rotation+cpb", r"'cpb'; expected one of .*Did you mean cpab\?"),
+    "no cells": ("transform=cpab cells=0,4", r"cells is 0; expected an integer of at least 1"),
+    "three-dimensional cells": ("transform=cpab cells=2,2,2", r"cells is 2,2,2; expected two numbers"),
+    "no appearance": ("appearance_dim=0", r"appearance_dim is 0; expected an integer of at least"),
+    "padding": ("padding=wrap", r"padding is 'wrap'; expected one of border, zeros, reflection"),
+    "a mixture has no mean to warp": (
+        "likelihood=discretised-logistic",
+        r"likelihood is discretised-logistic; expected one that a mean image determines",
+    ),
+    "a likelihood without a scale to hold": (
+        "scale_warmup=5 likelihood=continuous-bernoulli",
+        r"scale_warmup is 5, but likelihood continuous-bernoulli learns no scale; expected 0",
+    ),
+    "no scale": ("likelihood=normal scale=0", r"scale is 0.*expected a .*number above 0"),
+}
+
+
+@pytest.mark.parametrize("options, message", REFUSED.values(), ids=REFUSED)
+def test_an_option_is_refused_before_anything_is_written(unbraid, place, options, message):
+    outcome = unbraid(*TRAIN.split(), *options.split())
+    outcome.check_refused(2, message)
+    assert not (place / "run").exists()
+
+
+def test_sequences_are_refused(unbraid, place):
+    frames = np.random.default_rng(0).integers(0, 256, (20, 5, 8, 9), np.uint8)
+    np.savez(place / "clips.npz", sequences=frames)
+    outcome = unbraid(*TRAIN.replace("digits", "clips").split())
+    outcome.check_refused(3, r"do not suit c-vitae: data are sequences of 5 frames; expected imag")
+    assert not (place / "run").exists()
+
+
+@pytest.mark.parametrize("method", ["c-vitae", "u-vitae"])
+def test_it_trains_evaluates_and_reports(unbraid, place, method):
+    words = TRAIN.replace("c-vitae", method).split()
+    assert unbraid(*words, "transform=similarity+cpab", "cells=2,2").code == 0
+    outcome = unbraid("evaluate", "run", "--samples", "3", "--limit", "4", "--json")
+    found = json.loads(outcome.out)
+    assert found["elbo"] <= found["log_likelihood"]
+    assert unbraid("report", "run").code == 0
+    assert (place / "run" / "report.html").is_file()
+
+
+def test_the_scale_learns_after_its_warm_up(unbraid, place):
+    words = [*TRAIN.replace("--steps 1", "--steps 4").split(), "likelihood=normal-learned"]
+    assert unbraid(*words, "scale_warmup=2").code == 0
+    assert unbraid(*words, "scale_warmup=2", "--resume").code == 0
