@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from .compiled_weights import CompiledWeights
 from .eligibility import Layout
 from .log_weights import log_weights
 from .proposal import Draw
-from .recording import record
 from .sites import Program
 
 _OUT_OF_MEMORY = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory")
@@ -31,7 +31,7 @@ class ChunkEvaluator:
     ) -> None:
         self._model, self._layout, self._inner, self._rows = model, layout, inner, rows
         self._wants_compiled = compile
-        self._compiled: dict[tuple[torch.Size, ...], _Compiled] = {}
+        self._compiled: dict[tuple[torch.Size, ...], CompiledWeights] = {}
 
     def samples_at_a_time(self, size: int) -> int:
         """Number of samples of each of `size` data in a chunk, at least 1."""
@@ -85,7 +85,7 @@ class ChunkEvaluator:
         self, args: tuple[Tensor, ...], draws: list[Draw], shapes: tuple[torch.Size, ...]
     ) -> None:
         try:
-            compiled = _Compiled(self._model, args, draws, self._layout, self._inner)
+            compiled = CompiledWeights(self._model, args, draws, self._layout, self._inner)
             compiled(args, draws)
         except Exception as error:
             if _is_out_of_memory(error):
@@ -94,40 +94,6 @@ class ChunkEvaluator:
             self._wants_compiled = False
         else:
             self._compiled[shapes] = compiled
-
-
-class _Compiled:
-    """`log_weights` for chunks of one shape: what one run did to tensors, compiled."""
-
-    def __init__(
-        self,
-        model: Program,
-        args: tuple[Tensor, ...],
-        draws: list[Draw],
-        layout: Layout,
-        inner: int,
-    ) -> None:
-        def function(_: list[Tensor], tensors: list[Tensor]) -> Tensor:
-            inputs = iter(tensors)
-            own_args = tuple(next(inputs) for _ in args)
-            own_draws = [
-                draw._replace(
-                    value=next(inputs), log_q=None if draw.log_q is None else next(inputs)
-                )
-                for draw in draws
-            ]
-            return log_weights(model, own_args, own_draws, layout, inner)
-
-        graph = record(function, [], _tensors(args, draws))
-        self._function = torch.compile(graph, fullgraph=True, dynamic=False)
-
-    def __call__(self, args: tuple[Tensor, ...], draws: list[Draw]) -> Tensor:
-        return self._function([], _tensors(args, draws))
-
-
-def _tensors(args: tuple[Tensor, ...], draws: Sequence[Draw]) -> list[Tensor]:
-    pairs = [tensor for draw in draws for tensor in (draw.value, draw.log_q)]
-    return [*args, *(tensor for tensor in pairs if tensor is not None)]
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

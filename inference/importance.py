@@ -8,6 +8,9 @@ from torch import Tensor
 
 from .diagnostics import pareto_k, tail_length
 
+_GATHERED = 512
+"""Log-weights of a datum that are gathered before they are summed up: few calls on small tensors,
+and sums that do not depend on the pieces that the weights come in."""
 _MERGE_ROWS = 1024
 """Log-weights of a datum that are gathered before the largest are picked out."""
 
@@ -54,9 +57,19 @@ class WeightStream:
         self._groups = [_Group(10**j) for j in range(len(group_sizes(samples)))]
         self._tail_rows = tail_length(samples) + 1
         self._tail: list[Tensor] = []
+        self._gathered: list[Tensor] = []
 
     def add(self, log_weights: Tensor) -> None:
         """Take the log-weights, float64 `(k, B)`, of the next `k` samples."""
+        self._gathered.append(log_weights)
+        if sum(len(piece) for piece in self._gathered) >= _GATHERED:
+            rows = torch.cat(self._gathered)
+            whole = len(rows) - len(rows) % _GATHERED
+            for piece in rows[:whole].split(_GATHERED):
+                self._sum_up(piece)
+            self._gathered = [rows[whole:]]
+
+    def _sum_up(self, log_weights: Tensor) -> None:
         largest = torch.maximum(self._largest, log_weights.amax(0))
         shift = torch.where(largest.isfinite(), largest, 0.0)
         rescale = (self._largest - shift).exp()
@@ -78,6 +91,10 @@ class WeightStream:
 
     def result(self) -> WeightStatistics:
         """The statistics of all samples taken."""
+        rest = torch.cat(self._gathered)
+        if len(rest):
+            self._sum_up(rest)
+        self._gathered = [rest[:0]]
         self._merge_tail()
         log_mean = self._largest + self._sum.log() - math.log(self._samples)
         # Rounding may lift the mean logarithm of equal weights above the logarithm of their mean.

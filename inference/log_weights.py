@@ -6,17 +6,21 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Bernoulli, Independent
-from torch.nn.functional import softplus
 
 from .eligibility import Layout, is_silent
 from .enumeration import Factor, marginalise, plate_dims
+from .log_density import log_density
 from .proposal import Draw
-from .sites import Program, Runner, Site, apply_mask
+from .sites import Program, Runner
 
 
 def log_weights(
-    model: Program, args: tuple[Any, ...], draws: Sequence[Draw], layout: Layout, inner: int = 1
+    model: Program,
+    args: tuple[Any, ...],
+    draws: Sequence[Draw],
+    layout: Layout,
+    inner: int = 1,
+    fused: bool = False,
 ) -> Tensor:
     """Evaluate the model at samples of the guide.
 
@@ -31,6 +35,7 @@ def log_weights(
         layout: How the pair is laid out.
         inner: Samples of the nested sites per sample of the others. With more than one, each
             frame's weights are averaged over them before the frames' logarithms are summed.
+        fused: Whether the densities take the form that suits a compiler.
 
     Returns:
         float64 `(k, B)`, nats.
@@ -42,7 +47,7 @@ def log_weights(
     sites = runner.run(model, args, values, enumerated=len(enumerated)).sites
     enumerated += [site for site in sites.values() if site.enum_dim is not None]
     factors = [
-        Factor(name, _log_density(site).double(), plate_dims(site))
+        Factor(name, log_density(site, fused).double(), plate_dims(site))
         for name, site in sites.items()
         if not is_silent(site)
     ] + [
@@ -73,17 +78,3 @@ def _aligned(value: Tensor, dims: int) -> Tensor:
     """Drop the dims of summed-out sites on the left, or add the missing ones."""
     missing = (1,) * max(0, dims - value.dim())
     return value.reshape(missing + tuple(value.shape[-dims:]))
-
-
-def _log_density(site: Site) -> Tensor:
-    """`site.log_prob()`, with one large intermediate instead of four for the logits of pixels."""
-    dims, fn = 0, site.fn
-    if isinstance(fn, Independent):
-        dims, fn = fn.reinterpreted_batch_ndims, fn.base_dist
-    if not (dims and isinstance(fn, Bernoulli) and type(fn).log_prob is Bernoulli.log_prob):
-        return site.log_prob()
-    logits = vars(fn).get("logits")
-    if logits is None or torch.broadcast_shapes(logits.shape, site.value.shape) != logits.shape:
-        return site.log_prob()
-    loss = softplus(logits).addcmul_(site.value, logits, value=-1)
-    return apply_mask(-loss.sum(tuple(range(-dims, 0))), site.mask)

@@ -12,6 +12,7 @@ from torch import Tensor
 from .blocks import padded
 from .device import mix, seed_noise
 from .eligibility import Layout
+from .log_density import log_density
 from .sites import Program, Runner, Site
 
 UNIT = 32
@@ -121,7 +122,7 @@ class Proposal:
     def _draw(self, site: Site, value: Tensor) -> Draw:
         # A guide-only site steers the others; given it, their weight is right without its density.
         weighs = site.enum_dim is None and site.name in self._layout.latents
-        return Draw(site, value, site._replace(value=value).log_prob() if weighs else None)
+        return Draw(site, value, log_density(site._replace(value=value)) if weighs else None)
 
 
 def _sample(site: Site) -> Tensor:

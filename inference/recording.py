@@ -7,7 +7,7 @@ and tensors that the function closes over, such as a schedule's step, are read w
 changing them in place is seen.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,7 +54,10 @@ class ParameterSlots:
 
 
 def record(
-    function: Callable[[list[Tensor], list[Tensor]], Any], parameters: Tensors, inputs: Tensors
+    function: Callable[[list[Tensor], list[Tensor]], Any],
+    parameters: Tensors,
+    inputs: Tensors,
+    decompositions: Mapping[Any, Callable[..., Any]] | None = None,
 ) -> fx.GraphModule:
     """Record `function(parameters, inputs)` as a graph of ATen calls.
 
@@ -63,6 +66,7 @@ def record(
             of the graph.
         parameters: Example parameters, detached.
         inputs: Example inputs.
+        decompositions: Functions to record in place of ATen calls, by overload.
 
     Returns:
         A callable of the same signature.
@@ -71,7 +75,8 @@ def record(
         NotStaticError: If the function reads a tensor's value on the host.
     """
     try:
-        graph = make_fx(function, tracing_mode="real")(list(parameters), list(inputs))
+        traced = make_fx(function, dict(decompositions or {}), tracing_mode="real")
+        graph = traced(list(parameters), list(inputs))
     except RuntimeError as error:
         raise NotStaticError(f"the step cannot be recorded: {error}") from error
     for node in list(graph.graph.nodes):

@@ -12,7 +12,9 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from unbraid import guides, models
 from unbraid.inference import CheckpointError, log_likelihood
+from unbraid.nets import MLPDecoder, MLPEncoder, make_likelihood
 
 from . import oracles
 
@@ -313,6 +315,77 @@ def test_global_state_and_modules_are_left_as_they_were(tmp_path):
 def test_compiled_numbers_are_those_of_eager_code(name):
     oracle = ORACLES[name](35)
     assert_same(run(oracle, samples=150, compile=True), run(oracle, samples=150), 1e-5)
+
+
+class _Shifted(nn.Module):
+    """A model with a parameter and two buffers, the second one of `rows` rows."""
+
+    def __init__(self, rows):
+        super().__init__()
+        self.slope = nn.Parameter(torch.ones(()))
+        self.small = nn.Buffer(torch.zeros(2))
+        self.large = nn.Buffer(torch.zeros(rows, 2))
+
+    def forward(self, x=None, size=None):
+        with pyro.plate("data", len(x) if x is not None else size, dim=-1):
+            z = pyro.sample("z", dist.Normal(torch.zeros(2), 1.0).to_event(1))
+            mean = self.slope * z + self.small + self.large.mean(0)
+            pyro.sample("x", dist.Normal(mean, 1.0).to_event(1), obs=x)
+
+
+def _wide(x):
+    with pyro.plate("data", len(x), dim=-1):
+        pyro.sample("z", dist.Normal(torch.zeros(2), 2.0).to_event(1))
+
+
+@pytest.mark.parametrize("rows", [3, 50])
+def test_a_second_compiled_evaluation_sees_what_changed_in_between(rows, recompilations):
+    x = torch.randn(5, 2)
+    kept, other = _Shifted(rows), _Shifted(rows)
+
+    def check(model):
+        compiled = log_likelihood(model, _wide, x, samples=130, compile=True)
+        assert_same(compiled, log_likelihood(model, _wide, x, samples=130), 1e-4)
+        return float(compiled.log_likelihood.sum())
+
+    seen = {check(kept), check(other)}
+    assert len(seen) == 1
+    for name, value in (("slope", 0.5), ("small", 1.0), ("large", -1.0)):
+        getattr(kept, name).data.fill_(value)
+        seen.add(check(kept))
+        check(other)
+    assert len(seen) == 4
+    kept.slope = nn.Parameter(torch.tensor(2.0))
+    seen.add(check(kept))
+    assert len(seen) == 5
+
+
+def test_a_model_of_other_weights_is_not_compiled_again(recompilations):
+    x, found = (torch.rand(5, 1, 8, 9) > 0.5).float(), []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        decoder = MLPDecoder(3, (1, 8, 9), make_likelihood("bernoulli", 1), (11,))
+        model, guide = models.VAE(decoder, 3), guides.VAE(MLPEncoder((1, 8, 9), 3, (11,)))
+        compiled = log_likelihood(model, guide, x, samples=130, compile=True)
+        assert_same(compiled, log_likelihood(model, guide, x, samples=130), 1e-4)
+        found.append(float(compiled.log_likelihood.sum()))
+    assert found[0] != found[1]
+    assert len(recompilations) == 1
+
+
+@pytest.fixture
+def recompilations(monkeypatch):
+    """The graphs that were handed to the compiler, with none kept from before."""
+    module = import_module("unbraid.inference.compiled_weights")
+    monkeypatch.setattr(module, "_compiled", {})
+    graphs, original = [], torch.compile
+
+    def counting(graph, **options):
+        graphs.append(graph)
+        return original(graph, **options)
+
+    monkeypatch.setattr(torch, "compile", counting)
+    return graphs
 
 
 def test_what_cannot_be_compiled_runs_eagerly_and_says_so():
