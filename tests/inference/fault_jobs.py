@@ -104,7 +104,11 @@ def save_forever(folder, start):
 
 
 def save_under_limits(folder, *limits):
-    """Save under limits of the file size, which fail like a full disk does."""
+    """Save under limits of the file size, which fail like a full disk does.
+
+    The state of Python's generator is of other size for other numbers, so it is seeded.
+    """
+    seed(0)
     store = Checkpoints(folder)
     for limit in limits:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))

@@ -101,6 +101,7 @@ def test_no_kill_of_many_leaves_an_unreadable_checkpoint(server, tmp_path):
 
 def test_a_full_disk_leaves_the_last_checkpoint(server, tmp_path):
     store = Checkpoints(tmp_path)
+    jobs["seed"](0)
     store.save(jobs["constant_state"](1))
     files = list((tmp_path / "ckpt-000001").iterdir())
     sizes = sorted(file.stat().st_size for file in files)
