@@ -17,7 +17,8 @@ class Evaluation(TypedDict, total=False):
         elbo_se: Its standard error over the data, nats.
         by_samples: Mean bound in nats by number of samples, which may be written as text.
         effective_sample_size: Mean over the data, in [1, samples].
-        pareto_k_unreliable: Share of the data whose Pareto k-hat is above 0.7, in [0, 1].
+        pareto_k_unreliable: Share of the data whose Pareto k-hat is above 0.7 or cannot be had, in
+            [0, 1]; None where it can for none.
         pareto_k_max: Largest k-hat; unknown where there are too few samples for one.
         bits_per_dimension: Bits per pixel and channel, where the data are discrete.
         non_finite: Number of data without a finite estimate.

@@ -20,7 +20,8 @@ from .objective import Loss, Objective, gradients
 from .sites import Plate, Program, Runner, Site
 from .step import Step
 from .svi import SVI, fused_adam
-from .terms import Term, Terms
+from .term import Term
+from .terms import Terms
 from .training_state import TrainingState
 from .validation import validation_bound
 from .weights import Capacity, Constant, FreeBits, LinearWarmup, Weight

@@ -92,7 +92,8 @@ def fit(
         patience: Stop after this many validations in a row without a better bound.
         folder: Where `metrics.jsonl` and `checkpoints/` go; nothing is written without.
         checkpoint_every: Seconds between checkpoints.
-        resume: Go on from the last checkpoint in `folder`.
+        resume: Go on from the last checkpoint in `folder`, if there is one. Without it, a folder
+            that has one is refused.
         seed: 0 to 2**32 - 1.
         log_every: Steps per logged row.
         progress: Whether to show a progress bar with the remaining time.
@@ -104,6 +105,7 @@ def fit(
     Raises:
         PairError: If model and guide do not fit; before the first step.
         ValueError: If a number is out of range.
+        CheckpointError: If `folder` holds checkpoints that are not asked for or cannot be used.
         NonFiniteError: If a loss or gradient is not finite; the parameters are those before that
             step.
     """

@@ -77,6 +77,17 @@ class LogLikelihood:
             return None
         return -self.mean / (self.dimensions * math.log(2))
 
+    @property
+    def unreliable_share(self) -> float | None:
+        """Share of the data whose k-hat is above 0.7 or NaN; None where it is NaN for all.
+
+        A datum without a k-hat among others that have one has weights of zero, of NaN or tied in
+        its tail, which nobody should trust.
+        """
+        if bool(self.pareto_k.isnan().all()):
+            return None
+        return _share(~(self.pareto_k <= RELIABLE))
+
     def summary(self) -> dict[str, Any]:
         """The means as plain numbers for JSON; None stands where there is no finite number."""
         numbers = {
@@ -86,8 +97,8 @@ class LogLikelihood:
             "elbo_se": self.elbo_standard_error,
             "bits_per_dimension": self.bits_per_dimension,
             "effective_sample_size": float(self.effective_sample_size.mean()),
-            "pareto_k_max": float(self.pareto_k.max()),
-            "pareto_k_unreliable": _share(self.pareto_k > RELIABLE),
+            "pareto_k_max": float(self.pareto_k.nan_to_num(-math.inf).max()),
+            "pareto_k_unreliable": self.unreliable_share,
             "max_weight_above_half": _share(self.max_weight > 0.5),
         }
         return {

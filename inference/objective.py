@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from .check import PairFacts, check_pair, pair_parameters
 from .hooks import Batch, Hook
 from .sites import Program, Runner, owner
-from .terms import Term, Terms
+from .term import Term
+from .terms import Terms
 from .weights import Weight, as_weight
 
 ALL_LATENTS = "kl"

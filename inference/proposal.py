@@ -120,9 +120,9 @@ class Proposal:
         return runner.run(self._guide, self._args, repeated).sites
 
     def _draw(self, site: Site, value: Tensor) -> Draw:
-        # A guide-only site steers the others; given it, their weight is right without its density.
-        weighs = site.enum_dim is None and site.name in self._layout.latents
-        return Draw(site, value, log_density(site._replace(value=value)) if weighs else None)
+        if site.enum_dim is not None:
+            return Draw(site, value, None)
+        return Draw(site, value, log_density(site._replace(value=value)))
 
 
 def _sample(site: Site) -> Tensor:

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from .atomic import write_json_atomically
 from .average import AveragedPair
-from .checkpoint import Checkpoints, TrainingState
+from .checkpoint import CheckpointError, Checkpoints, TrainingState
 from .device import seed_noise
 from .metrics import MetricsFile, Row, StepLog
 from .nonfinite import NonFiniteError, find_nonfinite
@@ -79,7 +79,12 @@ class Trainer:
         """Open the folder's files and, on a resume, go back to the last checkpoint."""
         self.store = None if self.folder is None else Checkpoints(self.folder / "checkpoints")
         # Damaged ones are no steps, but loading says so, where starting anew would hide it.
-        if resume and self.store is not None and any(self.store.folder.glob("ckpt-*")):
+        if self.store is not None and any(self.store.folder.glob("ckpt-*")):
+            if not resume:
+                raise CheckpointError(
+                    f"{self.store.folder} holds checkpoints of an earlier run; expected none. "
+                    "Pass resume=True to go on with it, or another folder"
+                )
             state = self._state()
             self.done = self.store.load(state)
             self.progress = Progress(**state.extra["progress"])

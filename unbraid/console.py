@@ -59,7 +59,7 @@ def evaluation_rows(evaluation: Mapping[str, Any]) -> list[tuple[str, str, str]]
     size = evaluation["effective_sample_size"]
     if size is not None:
         rows.append(("sample size", f"{size:,.1f} effective", f"of {evaluation['samples']:,}"))
-    if evaluation["pareto_k_max"] is not None:
+    if evaluation["pareto_k_unreliable"] is not None:
         share = f"{evaluation['pareto_k_unreliable']:.1%} above 0.7"
         rows.append(("Pareto k-hat", share, "of data, whose log p(x) is likely too low"))
     return rows

@@ -9,12 +9,24 @@ import resource
 import signal
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from unbraid.inference import Checkpoints, FolderLock, LinearWarmup, RunInUseError, TrainingState
+from unbraid.inference import (
+    Checkpoints,
+    FolderLock,
+    LinearWarmup,
+    Objective,
+    RunInUseError,
+    TrainingState,
+    fit,
+)
+
+sys.path.insert(0, str(Path(__file__).parent))
+from pairs import Guide, Model, Pair
 
 OPTIMIZERS = {
     "adam": lambda p: torch.optim.Adam(p, lr=0.01, amsgrad=True),
@@ -117,6 +129,39 @@ def save_under_limits(folder, *limits):
             print("saved", flush=True)
         except OSError as error:
             print(f"{type(error).__name__} {error}", flush=True)
+
+
+class Draws:
+    """Batches as a function of the step."""
+
+    def batch(self, step):
+        generator = torch.Generator().manual_seed(step)
+        return {"x": torch.randn(7, 4, generator=generator, dtype=torch.float64)}
+
+
+def fit_until(folder, steps):
+    """Train a pair by the whole loop, saving after every step; go on where there is a run."""
+    seed(7)
+    pair = Pair(Model().double(), Guide().double(), ())
+    seed(os.getpid())  # which a run may not depend on
+    held_out = [Draws().batch(10**6 + i) for i in range(2)]
+    fit(
+        *pair[:2],
+        Draws(),
+        steps=int(steps),
+        objective=Objective({"kl": LinearWarmup(300)}),
+        schedule=lambda o: torch.optim.lr_scheduler.ExponentialLR(o, gamma=0.999),
+        ema=0.9,
+        validation=held_out,
+        validate_every=7,
+        folder=folder,
+        checkpoint_every=0.0,
+        resume=True,
+        log_every=5,
+        progress=False,
+        on_log=lambda row: print(row["step"], flush=True),
+    )
+    print("done", flush=True)
 
 
 def hold(folder):

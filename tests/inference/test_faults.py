@@ -10,13 +10,15 @@ import subprocess
 import sys
 import time
 import warnings
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 
-from unbraid.inference import Checkpoints, FolderLock, RunInUseError
+from unbraid.inference import Checkpoints, FolderLock, RunInUseError, read_metrics
 
 SCRIPT = Path(__file__).with_name("fault_jobs.py")
 jobs = runpy.run_path(str(SCRIPT))
@@ -63,6 +65,14 @@ def test_a_resumed_run_is_equal_to_the_bit(server, tmp_path, case):
     assert server.line() == f"4 {jobs['digest'](uninterrupted)}"
 
 
+def drain(server):
+    """Numbers that a killed job said before it died, which are still in the pipe."""
+    os.set_blocking(server.process.stdout.fileno(), False)
+    said = [int(line) for line in server.process.stdout]
+    os.set_blocking(server.process.stdout.fileno(), True)
+    return said
+
+
 def kill_during_saves(server, folder, kills):
     """Kill writers at random moments; returns how many left something half written."""
     randomness = random.Random(0)
@@ -73,11 +83,7 @@ def kill_during_saves(server, folder, kills):
         time.sleep(randomness.uniform(0, 0.05))
         kill(pid)
         left_over += bool(list(folder.glob(".tmp-*")))
-        # What the writer said before it died is still in the pipe.
-        os.set_blocking(server.process.stdout.fileno(), False)
-        for line in server.process.stdout:
-            acknowledged = int(line)
-        os.set_blocking(server.process.stdout.fileno(), True)
+        acknowledged = max([acknowledged, *drain(server)])
         state = jobs["constant_state"](-1)
         done = Checkpoints(folder).load(state)
         assert acknowledged <= done <= acknowledged + 1
@@ -97,6 +103,64 @@ def test_no_kill_leaves_an_unreadable_checkpoint(server, tmp_path):
 def test_no_kill_of_many_leaves_an_unreadable_checkpoint(server, tmp_path):
     # The kills must have met saves under way, or this shows nothing.
     assert kill_during_saves(server, tmp_path, kills=500) > 50
+
+
+def training_record(folder):
+    """All that training changes: weights, optimiser, schedule, averages, and the logged bounds.
+
+    The means of a row in whose steps a kill fell are of the steps after the resume, so of those
+    rows only the step and the learning rate are looked at; times and the state of Python's own
+    generators, which no step reads, differ.
+    """
+    rows = [
+        (row["step"], row.get("learning_rate"), row.get("validation_elbo"))
+        for row in read_metrics(folder / "metrics.jsonl")
+    ]
+    store = Checkpoints(folder / "checkpoints")
+    last = max((folder / "checkpoints").glob("ckpt-*"), key=lambda path: path.name)
+    train = torch.load(last / "train.pt", weights_only=True)
+    train["extra"]["progress"].pop("seconds_before")
+    for name in ("python", "numpy"):
+        del train["random"][name]
+    return (
+        store.steps()[-1],
+        rows,
+        train,
+        safetensors.torch.load_file(last / "weights.safetensors"),
+    )
+
+
+def same(a, b):
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.slow)])
+def test_training_killed_at_random_times_ends_as_if_it_never_was(server, tmp_path, kills):
+    randomness, saved = random.Random(1), [0]
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    for _ in range(kills):
+        pid = server.start("fit_until", killed, 10**6)
+        time.sleep(randomness.uniform(0.1, 2.0))
+        kill(pid)
+        logged = drain(server)
+        steps = Checkpoints(killed / "checkpoints").steps()
+        saved.append(steps[-1] if steps else 0)
+        assert saved[-1] >= max([saved[-2], *(step - 1 for step in logged)])
+    # Kills must have met training under way, or this shows nothing.
+    assert sum(after > before for before, after in pairwise(saved)) > kills / 2
+    last = saved[-1] + 11
+    for folder in (killed, whole):
+        server.start("fit_until", folder, last)
+        while server.line() != "done":
+            pass
+    assert same(training_record(killed), training_record(whole))
+    assert training_record(whole)[0] == last
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(server, tmp_path):

@@ -413,6 +413,15 @@ def test_programs_may_be_functions_around_modules(tmp_path):
         assert torch.equal(mine, theirs)
 
 
+def test_checkpoints_of_an_earlier_run_are_not_mixed_with_those_of_a_new_one(tmp_path):
+    quiet(new_pair(), folder=tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(CheckpointError, match=r"an earlier run; expected none\. Pass resume=True"):
+        quiet(new_pair(), folder=tmp_path)
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert quiet(new_pair(), folder=tmp_path, resume=True, steps=15).step == 15
+
+
 def test_a_resume_from_damaged_checkpoints_alone_does_not_start_anew(tmp_path):
     folder = tmp_path / "checkpoints" / "ckpt-000004"
     folder.mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pyro
@@ -139,6 +140,16 @@ def test_diagnostics_tell_a_good_proposal_from_a_bad_one():
     assert (good.effective_sample_size > 800).all()
     assert (bad.max_weight > good.max_weight).all()
     assert bad.summary()["pareto_k_unreliable"] > 0
+
+
+def test_a_datum_without_a_tail_shape_does_not_count_as_reliable():
+    found = run(oracles.pca(width=1.2), samples=100)
+    shapes = torch.tensor([0.2, 0.9, math.nan, math.nan, 0.7, 0.3, 0.5], dtype=torch.float64)
+    summary = replace(found, pareto_k=shapes).summary()
+    assert summary["pareto_k_unreliable"] == pytest.approx(3 / 7)
+    assert summary["pareto_k_max"] == 0.9
+    few = run(oracles.pca(width=1.2), samples=24).summary()
+    assert few["pareto_k_unreliable"] is few["pareto_k_max"] is None
 
 
 def make_vae(likelihood: str):

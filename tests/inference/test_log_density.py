@@ -1,6 +1,7 @@
 """The fast log densities against those of torch's distributions in float64."""
 
 from importlib import import_module
+from typing import Any
 
 import pyro.distributions as dist
 import pytest
@@ -12,6 +13,10 @@ log_density = import_module("unbraid.inference.log_density").log_density
 Site = import_module("unbraid.inference.sites").Site
 
 SHAPES = [(1, 7, 8), (1, 9, 5), (3, 4, 5)]
+
+
+def normal(loc, scale, *shape) -> Any:
+    return dist.Normal(loc, scale).expand(shape)
 
 
 def site(fn, value, mask=None):
@@ -54,9 +59,9 @@ def test_normal_codes(fused):
     value = torch.randn(5, 3, 7)
     for fn in (
         dist.Normal(torch.randn(3, 7), torch.rand(3, 7) + 0.1).to_event(1),
-        dist.Normal(torch.randn(3, 7), torch.rand(3, 7) + 0.1).expand([5, 3, 7]).to_event(1),
-        dist.Normal(0.3, 1.7).expand([7]).to_event(1),
-        dist.Normal(0.3, 1.7).expand([3, 7]).to_event(1),
+        normal(torch.randn(3, 7), torch.rand(3, 7) + 0.1, 5, 3, 7).to_event(1),
+        normal(0.3, 1.7, 7).to_event(1),
+        normal(0.3, 1.7, 3, 7).to_event(1),
     ):
         check(fn, value, fused)
     image = dist.Normal(torch.randn(2, 1, 4, 5), 0.1).to_event(3)
@@ -70,7 +75,7 @@ def test_normal_codes(fused):
         (dist.Bernoulli(logits=torch.randn(6)).to_event(1), torch.ones(4, 6)),
         (dist.Bernoulli(logits=torch.randn(4)), torch.ones(4)),
         (dist.Normal(torch.randn(4), 2.0), torch.randn(4)),
-        (dist.Normal(torch.randn(1), 2.0).expand([1]).to_event(1), torch.randn(4, 6)),
+        (normal(0.4, 2.0, 1).to_event(1), torch.randn(4, 6)),
         (dist.LogNormal(torch.randn(4, 6), 1.3).to_event(1), torch.rand(4, 6) + 0.1),
         (dist.Laplace(torch.randn(4, 6), 1.3).to_event(1), torch.randn(4, 6)),
     ],

@@ -2,6 +2,7 @@
 
 from .mutant import Mutant
 
+TERM = "inference/term.py"
 TERMS = "inference/terms.py"
 OBJECTIVE = "inference/objective.py"
 WEIGHTS = "inference/weights.py"
@@ -11,7 +12,7 @@ BOUND = (
     Mutant(
         "kl-constant",
         "KL constant wrong",
-        TERMS,
+        TERM,
         "0.5 * (ratio * ratio + shift * shift - 1.0) - ratio.log()",
         "0.5 * (ratio * ratio + shift * shift) - ratio.log()",
         "ericjang/draw PR #6",
@@ -19,7 +20,7 @@ BOUND = (
     Mutant(
         "kl-scale-as-variance",
         "standard deviation used as variance",
-        TERMS,
+        TERM,
         "ratio = q.scale / p.scale",
         "ratio = (q.scale / p.scale).sqrt()",
         "pyro-ppl/pyro PR #1643",
@@ -27,7 +28,7 @@ BOUND = (
     Mutant(
         "kl-mean-over-latents",
         "mean for sum over latents",
-        TERMS,
+        TERM,
         "divergence.sum(tuple(range(-dims, 0)))",
         "divergence.mean(tuple(range(-dims, 0)))",
         "mkusner/grammarVAE #2",
@@ -35,14 +36,14 @@ BOUND = (
     Mutant(
         "kl-reversed",
         "KL of p from q for KL of q from p",
-        TERMS,
+        TERM,
         "normal = _normal_kl(q, p)",
         "normal = _normal_kl(p, q)",
     ),
     Mutant(
         "kl-sampled-negated",
         "KL negated",
-        TERMS,
+        TERM,
         "return self.log_q - self.log_p",
         "return self.log_p - self.log_q",
         "AntixK/PyTorch-VAE #68",
@@ -50,21 +51,21 @@ BOUND = (
     Mutant(
         "kl-mask-ignored",
         "mask ignored",
-        TERMS,
+        TERM,
         "return apply_mask(divergence, site.mask)\n",
         "return divergence\n",
     ),
     Mutant(
         "kl-per-dimension-mask-ignored",
         "mask ignored",
-        TERMS,
+        TERM,
         "return apply_mask(divergence, mask.unsqueeze(-1) if isinstance(mask, Tensor) else mask)",
         "return divergence",
     ),
     Mutant(
         "pixels-scaled-twice",
         "scale applied twice",
-        TERMS,
+        TERM,
         "return total if scale == 1 else total * scale",
         "return total if scale == 1 else total * scale * scale",
         "pyro-ppl/pyro #531",
@@ -73,7 +74,7 @@ BOUND = (
         "elbo-scale-ignored",
         "scale ignored",
         TERMS,
-        "self.per_datum(_scaled(f.value, f.scale))",
+        "self.per_datum(scaled(f.value, f.scale))",
         "self.per_datum(f.value)",
     ),
     Mutant(

@@ -3,6 +3,7 @@
 from .mutant import Mutant
 
 IMPORTANCE = "inference/importance.py"
+LOG_DENSITY = "inference/log_density.py"
 LOG_WEIGHTS = "inference/log_weights.py"
 LIKELIHOOD = "inference/likelihood.py"
 PROPOSAL = "inference/proposal.py"
@@ -148,9 +149,9 @@ EVIDENCE = (
     Mutant(
         "pixels-mask-ignored",
         "mask ignored",
-        LOG_WEIGHTS,
-        "return apply_mask(-loss.sum(tuple(range(-dims, 0))), site.mask)",
-        "return -loss.sum(tuple(range(-dims, 0)))",
+        LOG_DENSITY,
+        "return apply_mask(-cross_entropy(logits, site.value, event), site.mask)",
+        "return -cross_entropy(logits, site.value, event)",
     ),
     Mutant(
         "softmax-over-samples",
@@ -193,8 +194,8 @@ EVIDENCE = (
         "stale-log-q",
         "density of other samples",
         PROPOSAL,
-        "site._replace(value=value).log_prob() if weighs",
-        "site.log_prob() if weighs",
+        "log_density(site._replace(value=value))",
+        "log_density(site)",
     ),
     Mutant(
         "guide-taken-for-independent",
