@@ -39,7 +39,10 @@ def read_folder(folder: Path) -> Dataset:
             f"{ignored} files of {folder} are left out: they are hidden or no images", DataWarning
         )
     if not paths:
-        raise DataError(f"number of images in {folder} is 0; expected at least 4")
+        raise DataError(
+            f"number of images in {folder} is 0; expected at least 4 of {', '.join(_FORMATS)}. "
+            "Videos are not read: save their frames as sequences in an .npz file."
+        )
     size, mode = _check_headers(paths)
     channels = 1 if mode == "L" else 3
     check_bytes(len(paths) * channels * size[0] * size[1], folder)

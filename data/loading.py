@@ -75,7 +75,7 @@ def _own(path: Path, seed: int) -> Splits:
         return split(read_npz(path), seed)
     raise DataError(
         f"data are {str(path)!r}; expected an .npz file, idx files or a folder of images. "
-        "Convert them to one of these."
+        "Convert them to one of these, a video to sequences in an .npz file."
     )
 
 

@@ -68,9 +68,11 @@ def open_array(
     with archive.open(member) as file:
         shape, fortran, dtype = _read_header(file, where)
         if dtype.hasobject:
+            ragged = " Pad all to one number of frames and save theirs as lengths."
             raise DataError(
                 f"dtype of {where} is object; expected numbers. "
                 "Reading it needs pickle, which can run code; it is refused."
+                + (ragged if key == "sequences" else "")
             )
         declared, present = math.prod(shape) * dtype.itemsize, member.file_size - file.tell()
         if declared != present or min(shape, default=0) < 0:

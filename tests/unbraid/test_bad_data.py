@@ -51,6 +51,13 @@ def file(name, content):
     return make
 
 
+def moving_gif(frames):
+    buffer = io.BytesIO()
+    first, *others = map(Image.fromarray, frames)
+    first.save(buffer, "GIF", save_all=True, append_images=others)
+    return buffer.getvalue()
+
+
 def folder(*pictures, suffix="png", **others):
     """Make a folder of picture files, with other files besides, and return its name."""
 
@@ -220,6 +227,38 @@ REFUSED_DATA = [
         archive(sequences=RNG.integers(0, 256, (20, 5, 8, 9), np.uint8)),
         r"do not suit vae: data are sequences of 5 frames; expected images. Save the frames",
     ),
+    Row(
+        "row-34-more-frames-than-there-are",
+        archive(sequences=np.stack([GREY[:4]] * 6), lengths=np.array([4, 9, 1, 2, 3, 4])),
+        r"lengths\[1\] of mine is 9; expected 1 to 4 frames",
+    ),
+    Row(
+        "row-36-ragged-sequences",
+        archive(sequences=np.array([GREY[:3], GREY[:4]], dtype=object)),
+        r"dtype of sequences in mine.npz is object.*refused. Pad all to one number of frames and",
+    ),
+    Row(
+        "row-37-moving-gif",
+        folder(*GREY[:4], x_gif=moving_gif(GREY[:7])),
+        r"number of frames of pictures/x.gif is 7; expected 1. Save sequences as .npz",
+    ),
+    Row(
+        "row-38-video",
+        file("mine.mp4", b"video"),
+        r"data are 'mine.mp4'; expected an .npz file.*a video to sequences in an .npz",
+    ),
+    Row(
+        "row-38-folder-of-videos",
+        folder(x_mp4=b"video"),
+        r"number of images in pictures is 0; expected at least 4 of png, .*Videos are not read",
+    ),
+    Row(
+        "row-54-tar-file",
+        file("mine.tar", b"../x"),
+        r"data are 'mine.tar'; expected an .npz file, idx files or a folder",
+    ),
+    Row("row-59-name-outside", lambda: "../../mnist", r"data are '../../mnist'; expected one of"),
+    Row("row-59-name-of-a-drive", lambda: "C:", r"data are 'C:'; expected one of"),
     Row(
         "row-41-truncated-npz",
         file("mine.npz", npz_bytes(images=GREY)[:1500]),
