@@ -25,7 +25,7 @@ def blocks(data: Data, keys: Sequence[str]) -> Iterator[tuple[Tensor, ...]]:
 
     Raises:
         ValueError: If there are no data, a key is missing, or sizes differ.
-        TypeError: If an entry is no tensor.
+        TypeError: If an entry is no tensor, or the data are none of these.
     """
     if isinstance(data, Tensor):
         batches: Iterable[Any] = [{keys[0]: data}]
@@ -33,6 +33,11 @@ def blocks(data: Data, keys: Sequence[str]) -> Iterator[tuple[Tensor, ...]]:
             raise ValueError(f"data are one tensor; expected a mapping with {_listed(keys)}")
     else:
         batches = [data] if isinstance(data, Mapping) else data
+        if not isinstance(batches, Iterable):
+            raise TypeError(
+                f"data are a {type(data).__name__}; expected batches, a mapping of tensors or a "
+                "tensor. Pass unbraid.data.Batches(data, 100, shuffle=False)"
+            )
     pending: list[tuple[Tensor, ...]] = []
     count = total = 0
     for batch in batches:

@@ -104,7 +104,8 @@ def fit(
 
     Raises:
         PairError: If model and guide do not fit; before the first step.
-        ValueError: If a number is out of range.
+        ValueError: If a number is out of range, or batches lack one of the keys.
+        TypeError: If `batches` has no `batch`.
         CheckpointError: If `folder` holds checkpoints that are not asked for or cannot be used.
         NonFiniteError: If a loss or gradient is not finite; the parameters are those before that
             step.
@@ -121,8 +122,7 @@ def fit(
     if resume and folder is None:
         raise ValueError("resume is True without a folder; expected the folder of the run")
     objective = Objective() if objective is None else objective
-    first = batches.batch(0)
-    facts = objective.facts(model, guide, tuple(first[key] for key in keys))
+    facts = objective.facts(model, guide, _first_arguments(batches, keys))
     parameters = facts.require_parameters()
     device = parameters[0].device
     chosen = optimizer(parameters)
@@ -184,6 +184,22 @@ def fit(
         best_bound=trainer.progress.best_bound,
         averaged=trainer.averaged,
     )
+
+
+def _first_arguments(batches: BatchSource, keys: tuple[str, ...]) -> tuple[Any, ...]:
+    if not hasattr(batches, "batch"):
+        raise TypeError(
+            f"batches are a {type(batches).__name__}; expected an object whose batch(step) gives "
+            "the batch of a step. Pass unbraid.data.Batches"
+        )
+    first = batches.batch(0)
+    missing = [key for key in keys if key not in first]
+    if missing:
+        raise ValueError(
+            f"batches have no {missing[0]!r}; they have {', '.join(map(repr, first))}. "
+            "Pass keys=(...) with names of theirs"
+        )
+    return tuple(first[key] for key in keys)
 
 
 def _ignore(row: Row) -> None:

@@ -4,7 +4,8 @@ import os
 import platform
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
+from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from unbraid.inference import (
 )
 from unbraid.methods import Method, OptionError, Parts, load_method, read_options
 
-from .config import FORMAT, ConfigError, TrainConfig, read_config
+from .config import FORMAT, ConfigError, Settings, TrainConfig, read_config
 from .event_log import tensorboard_writer
 from .preparation import RunData, prepare
 from .run import Run
@@ -73,6 +74,7 @@ def train(
         NonFiniteError: If a loss or gradient is not finite.
         OSError: If the folder cannot be written or the device is not there.
     """
+    _check_settings(method, settings)
     config = TrainConfig(method, str(data), options=dict(options or {}), **settings)
     return train_config(config, out, resume=resume, force=force, progress=progress, say=say)
 
@@ -194,6 +196,21 @@ def _build(method: Method, options: Any, run_data: RunData, config: TrainConfig)
         raise DataError(f"data {config.data} do not suit {method.name}: {error}") from error
 
 
+def _check_settings(method: str, settings: Mapping[str, Any]) -> None:
+    """Refuse settings that there are none of, also those that are options of the method."""
+    known = [f.name for f in fields(Settings)]
+    own = [f.name for f in fields(load_method(method).options)]
+    for name in settings:
+        if name in own:
+            raise OptionError(
+                f"setting is {name!r}, an option of {method}. Pass options={{{name!r}: ...}}"
+            )
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f"Did you mean {close[0]}?" if close else "See help(unbraid.train)"
+            raise OptionError(f"setting is {name!r}; expected one of {', '.join(known)}. {hint}")
+
+
 def _check_folder(folder: Path, resume: bool, force: bool) -> None:
     _check_name(folder)
     if folder.exists() and not folder.is_dir():
@@ -204,7 +221,8 @@ def _check_folder(folder: Path, resume: bool, force: bool) -> None:
     if there and not (resume or force):
         raise RunExistsError(
             f"{folder} already holds a run. "
-            "Add --resume to go on with it, or --force to replace it"
+            "Add --resume to go on with it, or --force to replace it "
+            "(in Python resume=True or force=True)"
         )
     if resume and not Checkpoints(folder / "checkpoints").steps():
         raise ConfigError(f"{folder} has no checkpoint yet. Add --force to start again")

@@ -396,6 +396,15 @@ def test_wrong_numbers_are_refused(options, message, tmp_path):
         quiet(new_pair(), **options)
 
 
+def test_batches_that_are_none_are_refused(tmp_path):
+    batches: Any = [{"x": torch.zeros(B, D)}]
+    with pytest.raises(TypeError, match=r"batches are a list; .* Pass unbraid.data.Batches"):
+        quiet(new_pair(), batches, folder=tmp_path / "run")
+    with pytest.raises(ValueError, match=r"batches have no 'y'; they have 'x', 'index'\."):
+        quiet(new_pair(), keys=("y",), folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_wrong_pairs_are_refused_with_nothing_written(tmp_path):
     pair = new_pair()
     with pytest.raises(PairError, match="guide site 'x' is observed"):

@@ -202,6 +202,9 @@ def test_missing_and_unfit_entries():
         log_likelihood(model, guide, {"x": X, "length": X[:4]}, keys=("x", "length"))
     with pytest.raises(TypeError, match="is a list; expected a tensor"):
         log_likelihood(model, guide, [{"x": [1.0]}])
+    wrong: Any = 3
+    with pytest.raises(TypeError, match=r"data are a int; .*Pass unbraid.data.Batches"):
+        log_likelihood(model, guide, wrong)
 
 
 def test_data_that_the_likelihood_is_not_of():

@@ -1,5 +1,7 @@
 """Runs from Python: settings are checked, and a run is found and judged from anywhere."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -24,6 +26,20 @@ def images(tmp_path):
 def test_a_choice_that_is_none_is_refused_by_name(name, value, tmp_path):
     with pytest.raises(OptionError, match=f"{name} is '{value}'; expected one of"):
         unbraid.train("vae", "mnist-small", tmp_path / "run", **{name: value})
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("epoch", r"setting is 'epoch'; expected one of .*epochs.*Did you mean epochs\?"),
+        ("latent_dim", r"setting is 'latent_dim', an option of vae. Pass options=\{'latent_dim'"),
+    ],
+)
+def test_a_setting_that_is_none_is_refused_by_name(name, message, tmp_path):
+    settings: dict[str, Any] = {name: 3}
+    with pytest.raises(OptionError, match=message):
+        unbraid.train("vae", "mnist-small", tmp_path / "run", **settings)
     assert not (tmp_path / "run").exists()
 
 
