@@ -118,7 +118,7 @@ def describe(dataset: Dataset) -> str:
     if dataset.is_sequence:
         thing, frames = "sequences", f"{dataset.images.shape[1]} frames of "
     size = "x".join(str(n) for n in dataset.shape)
-    parts = [f"{dataset.name}: {len(dataset)} {thing}", f"{frames}{size}", dataset.kind]
+    parts = [f"{dataset.name}: {len(dataset):,} {thing}", f"{frames}{size}", dataset.kind]
     if dataset.labels is not None:
         parts.append(f"{len(dataset.label_names)} labels")
     if dataset.factors is not None:

@@ -228,6 +228,16 @@ def test_heavy_tails_are_explained(tmp_path, share, words):
     assert words in " ".join(text.split())
 
 
+def test_pages_of_the_printed_report_do_not_cut_figures(tmp_path):
+    # Text columns that break over pages print figures over each other in Chromium.
+    style = write(tmp_path).partition("<style>")[2].partition("</style>")[0]
+    screen, _, printed = style.partition("@media print")
+    assert "break-inside: avoid" in screen.partition("\nfigure {")[2].partition("}")[0]
+    pictures = re.search(r"\.pictures \{([^}]*)\}", printed)
+    assert pictures is not None
+    assert "columns: auto" in pictures[1]
+
+
 def test_too_few_samples_for_a_tail_are_said(tmp_path):
     evaluation = EVALUATION | {"pareto_k_unreliable": 0.0, "pareto_k_max": None}
     text = Page(write(tmp_path, evaluation=evaluation)).text
