@@ -49,7 +49,7 @@ class CompiledWeights:
         self._parameters = [parameter.detach() for parameter in parameters.values()]
         slots = ParameterSlots(modules, list(parameters.values()))
         tensors = _tensors(args, draws)
-        graph = record(function, self._parameters, tensors, _UNFUSED)
+        graph = record(function, self._parameters, tensors, _UNFUSED, real=False)
         self._function = _compile(graph, [*self._parameters, *tensors])
 
     def __call__(self, args: tuple[Tensor, ...], draws: list[Draw]) -> Tensor:

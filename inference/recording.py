@@ -58,6 +58,7 @@ def record(
     parameters: Tensors,
     inputs: Tensors,
     decompositions: Mapping[Any, Callable[..., Any]] | None = None,
+    real: bool = True,
 ) -> fx.GraphModule:
     """Record `function(parameters, inputs)` as a graph of ATen calls.
 
@@ -67,6 +68,7 @@ def record(
         parameters: Example parameters, detached.
         inputs: Example inputs.
         decompositions: Functions to record in place of ATen calls, by overload.
+        real: Whether the calls are carried out, which takes the memory of all their outputs.
 
     Returns:
         A callable of the same signature.
@@ -75,7 +77,12 @@ def record(
         NotStaticError: If the function reads a tensor's value on the host.
     """
     try:
-        traced = make_fx(function, dict(decompositions or {}), tracing_mode="real")
+        traced = make_fx(
+            function,
+            dict(decompositions or {}),
+            tracing_mode="real" if real else "fake",
+            _allow_non_fake_inputs=not real,
+        )
         graph = traced(list(parameters), list(inputs))
     except RuntimeError as error:
         raise NotStaticError(f"the step cannot be recorded: {error}") from error
