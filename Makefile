@@ -8,7 +8,7 @@ WORKERS ?= 2
 # On a busy machine the threads of one small step wait for each other far longer than they work.
 OMP_NUM_THREADS ?= 1
 export OMP_NUM_THREADS
-BENCHMARKS ?= svi_step batches likelihood
+BENCHMARKS ?= svi_step batches likelihood warps
 
 DEMO_STEPS ?= 2000
 DEMO_TRAINING := --data mnist-small --binarise dynamic --steps $(DEMO_STEPS) --seed 0 --force

@@ -27,11 +27,13 @@ class LinearFlow(Transform):
     def velocity(self, points: Tensor, gamma: Tensor) -> Tensor:
         """Return the velocities `(..., M, 2)` at points `(..., M, 2)`."""
         self.check(gamma)
+        self.check_points(points, gamma)
         return _apply(self.velocity_matrix(_wide(gamma)), points)
 
     def points(self, points: Tensor, gamma: Tensor) -> Tensor:
         """Return where points `(..., M, 2)` go, `(..., M, 2)`."""
         self.check(gamma)
+        self.check_points(points, gamma)
         return _apply(self.matrix(_wide(gamma)), points)
 
     def image_points(
@@ -64,6 +66,7 @@ class Translation(LinearFlow):
     def points(self, points: Tensor, gamma: Tensor) -> Tensor:
         """Return points `(..., M, 2)` plus gamma."""
         self.check(gamma)
+        self.check_points(points, gamma)
         return points + _wide(gamma).unsqueeze(-2)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .cpab_basis import cpab_basis
 from .cpab_exact import exact_flow
-from .cpab_flow import Grid, apply_maps, flow, locate, look_up
+from .cpab_flow import apply_maps, flow, locate, look_up
 from .tessellation import Tessellation
 from .transform import Transform, extent_of
 
@@ -23,10 +23,11 @@ class CPAB(Transform):
     smoothest field first; see `cpab_basis`. For \( \gamma \sim N(0, I) \) the velocity has the
     root mean square 0.15, 2.1 pixels of 28, at any tessellation.
 
-    The flow takes `steps` steps of the exact flow of a cell. Its error falls as `1 / steps ** 2`;
-    for \( \gamma \sim N(0, I) \), `cells=(2, 4)` and 20 steps it is below 0.01 pixels of 28. The
-    backward pass is the adjoint and keeps one byte per point and step, or four of them where there
-    are more than 256 pieces; it cannot be differentiated again.
+    The flow takes `steps` steps of the exact flow of a cell. Its error falls as `1 / steps ** 2`:
+    for \( \gamma \sim N(0, I) \), `cells=(2, 4)` and 10 steps it stays below 0.02 pixels of 28,
+    about 0.0005 in the root mean square; three times that gamma needs 30 steps for as much. The
+    backward pass is the adjoint and keeps one byte per point and step, or two where there are
+    more than 256 pieces and four above 32768; it cannot be differentiated again.
 
     Source: Freifeld, Hauberg, Batmanghelich & Fisher (2015), Highly-expressive spaces of
     well-behaved transformations, https://doi.org/10.1109/ICCV.2015.339.
@@ -53,7 +54,7 @@ class CPAB(Transform):
         zero_boundary: bool = True,
         volume_preserving: bool = False,
         extent: Sequence[float] | None = None,
-        steps: int = 20,
+        steps: int = 10,
         exact: bool = False,
         padding: str = "border",
     ) -> None:
@@ -64,7 +65,7 @@ class CPAB(Transform):
         if steps < 1:
             raise ValueError(f"steps is {steps}; expected at least 1. Take 20.")
         self.cells, self.steps, self.exact = tessellation.cells, steps, exact
-        self._grid = Grid(tessellation.cells, tessellation.strides, tessellation.pieces)
+        self._grid = tessellation.grid
         basis = cpab_basis(
             tessellation,
             self.extent,
@@ -106,7 +107,7 @@ class CPAB(Transform):
             moved = exact_flow(pieces.double(), inside.double(), self._grid, faces)
             moved = moved.to(inside.dtype)
         else:
-            moved = flow(pieces, inside, self._grid, self.steps)
+            moved = flow(pieces, inside, self.cells, self.steps)
         places = [
             place * (2 * reach / n) - reach
             for place, reach, n in zip(moved.unbind(0), self.extent, self.cells, strict=True)
@@ -116,6 +117,7 @@ class CPAB(Transform):
     def _prepare(self, points: Tensor, gamma: Tensor) -> tuple[torch.Size, Tensor, Tensor]:
         """The leading dims, points `(D, B, M)` and affine pieces `(D, D + 1, B, C)` in cells."""
         self.check(gamma)
+        self.check_points(points, gamma)
         batch = torch.broadcast_shapes(points.shape[:-2], gamma.shape[:-1])
         dtype = torch.promote_types(torch.promote_types(gamma.dtype, points.dtype), torch.float32)
         gamma = gamma.to(dtype).expand(*batch, -1).reshape(-1, self.parameter_count)

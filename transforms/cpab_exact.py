@@ -11,7 +11,8 @@ no point, so that times are constants to autograd.
 import torch
 from torch import Tensor
 
-from .cpab_flow import Grid, locate, look_up
+from .cpab_flow import locate, look_up
+from .tessellation import Grid
 
 TERMS = 20
 REACH = 0.5  # norm of the piece times the length of a stretch
@@ -38,7 +39,7 @@ def exact_flow(velocity: Tensor, points: Tensor, grid: Grid, faces: Tensor) -> T
         maps = look_up(velocity, piece)
         series = _series(maps, points)
         with torch.no_grad():
-            norm = maps[:, :-1].abs().sum(1).amax(0)
+            norm = maps[:, :-1].abs().sum(1).amax(0).nan_to_num(0, 0)
             stretch = torch.minimum(left, REACH / norm.clamp(min=REACH))
             bounds = faces[piece].permute(2, 3, 0, 1)  # (F, D + 1, B, M)
             time = _time_inside(

@@ -1,5 +1,6 @@
 """Warps of images by name, alone or one after the other."""
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from inspect import signature
 from typing import Any
@@ -36,7 +37,14 @@ def make_transform(name: str, shape: tuple[int, int, int], **options: Any) -> Tr
     for part in names:
         if part not in TRANSFORMS:
             raise ValueError(_unknown(part, name))
+    if len(shape) != 3:
+        raise ValueError(f"shape is {tuple(shape)}; expected (C, H, W). Put the channels first.")
     _, height, width = shape
+    cells = options.get("cells", (2, 4))
+    if isinstance(cells, Sequence) and len(cells) != 2:
+        raise ValueError(
+            f"cells is {cells}; expected (columns, rows) for images. Give two whole numbers."
+        )
     arguments: dict[str, Any] = {"extent": extent_of(height, width)} | options
     taken = {part: set(signature(TRANSFORMS[part]).parameters) for part in names}
     strange = sorted(set(options) - set().union(*taken.values()))

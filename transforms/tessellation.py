@@ -12,6 +12,7 @@ ring's included, the first coordinate fastest.
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,24 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Chain = tuple[tuple[int, int], ...]
 """A simplex of a box: axes by falling distance from the box's centre, with the sides."""
+
+
+class Grid(NamedTuple):
+    """What finds the piece of a point."""
+
+    cells: tuple[int, ...]
+    """Numbers of boxes along each coordinate."""
+    strides: tuple[int, ...]
+    """How much further the piece is in the next box along each coordinate."""
+    pieces: int
+    """Number `C` of pieces."""
+
+
+def grid_of(cells: Sequence[int]) -> Grid:
+    """Return how the pieces of a grid of boxes are numbered."""
+    parts = len(_chains(len(cells)))
+    strides = tuple(parts * prod(n + 2 for n in cells[:k]) for k in range(len(cells) + 1))
+    return Grid(tuple(cells), strides[:-1], strides[-1])
 
 
 class Tessellation:
@@ -29,8 +48,7 @@ class Tessellation:
 
     Attributes:
         dims: Number `D` of coordinates.
-        pieces: Number `C` of affine pieces, those of the ring included.
-        strides: How much further the piece is in the next box along each coordinate.
+        grid: How the pieces, those of the ring included, are numbered.
         vertices: Corners of all simplices of the grid, `(V, D)` in cell units.
 
     Raises:
@@ -38,17 +56,16 @@ class Tessellation:
     """
 
     def __init__(self, cells: Sequence[int]) -> None:
-        if not 1 <= len(cells) <= 3 or any(n != int(n) or n < 1 for n in cells):
+        whole = isinstance(cells, Sequence) and all(n >= 1 and n == int(n) for n in cells)
+        if not whole or not 1 <= len(cells) <= 3:
             raise ValueError(
-                f"cells is {tuple(cells)}; expected 1 to 3 whole numbers, each at least 1. "
+                f"cells is {cells}; expected 1 to 3 whole numbers, each at least 1. "
                 "Give (columns, rows) for images, such as (2, 4)."
             )
         self.cells = tuple(int(n) for n in cells)
         self.dims = len(self.cells)
         self.chains = _chains(self.dims)
-        self.pieces = len(self.chains) * prod(n + 2 for n in self.cells)
-        widths = [n + 2 for n in self.cells]
-        self.strides = tuple(len(self.chains) * prod(widths[:k]) for k in range(self.dims))
+        self.grid = grid_of(self.cells)
         numbers: dict[tuple[float, ...], int] = {}
         self._corners = {
             (box, chain): [
@@ -80,7 +97,7 @@ class Tessellation:
         for i, corners in enumerate(self._corners.values()):
             columns = np.c_[self.vertices[corners], np.ones(self.dims + 1)]
             inner[i][:, corners] = np.linalg.inv(columns)
-        pieces = np.empty((self.pieces, self.dims + 1, len(self.vertices)))
+        pieces = np.empty((self.grid.pieces, self.dims + 1, len(self.vertices)))
         for i, (box, chain) in enumerate(product(self._boxes(1), self.chains)):
             nearest, outside, chain = self._nearest(box, chain)
             pieces[i] = inner[numbers[nearest, chain]]
@@ -96,7 +113,7 @@ class Tessellation:
             An array `(C, D + 1, D + 1)`: per piece and face, the gradient in cell units and the
             value at the origin; distances from the face up to a factor.
         """
-        faces = np.zeros((self.pieces, self.dims + 1, self.dims + 1))
+        faces = np.zeros((self.grid.pieces, self.dims + 1, self.dims + 1))
         faces[:, :, -1] = 1
         unit = np.eye(self.dims)
         for i, (box, chain) in enumerate(product(self._boxes(1), self.chains)):

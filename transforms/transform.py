@@ -119,6 +119,22 @@ class Transform(nn.Module):
         height, width = image.shape[-2:]
         return sample_image(image, self.image_points(height, width, gamma), self.padding)
 
+    def check_points(self, points: Tensor, gamma: Tensor) -> None:
+        """Raise `ValueError` unless points are `(..., M, D)`, with leading dims that fit."""
+        if points.dim() < 2 or points.shape[-1] != self.dims:
+            raise ValueError(
+                f"points is {tuple(points.shape)}; expected (..., M, {self.dims}), coordinates "
+                "last. Transpose them, or add a dim for a single point."
+            )
+        try:
+            torch.broadcast_shapes(points.shape[:-2], gamma.shape[:-1])
+        except RuntimeError:
+            raise ValueError(
+                f"points is {tuple(points.shape)} and gamma {tuple(gamma.shape)}; expected "
+                f"leading dims that broadcast, not {tuple(points.shape[:-2])} and "
+                f"{tuple(gamma.shape[:-1])}. Give one gamma per set of points."
+            ) from None
+
     def check(self, gamma: Tensor, image: Tensor | None = None) -> None:
         """Raise `ValueError` unless gamma is `(..., P)`, finite, and fits images `(..., C, H, W)`.
 
