@@ -82,7 +82,8 @@ def test_the_likelihoods_mean_is_the_warped_canonical_image(name):
     warped = model.transform(model.canonical(z_a), model.gamma(z_p))
     torch.testing.assert_close(found.mean, warped, rtol=1e-4, atol=2e-4)
     if name.startswith("normal"):  # the scale is that of the likelihood, not a warped one
-        scale = model.decoder.likelihood.pixel_scale().expand(SHAPE)
+        likelihood: Any = model.decoder.likelihood
+        scale = likelihood.pixel_scale().expand(SHAPE)
         torch.testing.assert_close(found.stddev, scale.expand(B, *SHAPE))
 
 

@@ -14,7 +14,10 @@ REFUSED = {
     ),
     "unknown part": ("transform=rotation+cpb", r"'cpb'; expected one of .*Did you mean cpab\?"),
     "no cells": ("transform=cpab cells=0,4", r"cells is 0; expected an integer of at least 1"),
-    "three-dimensional cells": ("transform=cpab cells=2,2,2", r"cells is 2,2,2; expected two numbers"),
+    "three-dimensional cells": (
+        "transform=cpab cells=2,2,2",
+        r"cells is 2,2,2; expected two numbers",
+    ),
     "no appearance": ("appearance_dim=0", r"appearance_dim is 0; expected an integer of at least"),
     "padding": ("padding=wrap", r"padding is 'wrap'; expected one of border, zeros, reflection"),
     "a mixture has no mean to warp": (
