@@ -8,10 +8,12 @@ from .evaluation import Evaluation
 from .gallery import gallery
 from .images import data_uri, image_grid, png_bytes, stack_pairs, to_pixels
 from .latents import active_units, kl_per_dimension, posterior_means
+from .neighbours import Accuracy, knn_accuracy
 from .pictures import manifold, prior_samples, reconstructions, traversals
 from .report import save_figures, write_report
 
 __all__ = [
+    "Accuracy",
     "Evaluation",
     "active_units",
     "bounds_curve",
@@ -20,6 +22,7 @@ __all__ = [
     "image_grid",
     "kl_chart",
     "kl_per_dimension",
+    "knn_accuracy",
     "manifold",
     "png_bytes",
     "posterior_means",

@@ -1,0 +1,85 @@
+"""What the scores of codes are given: arrays or tensors, looked at once."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+Values: TypeAlias = Tensor | NDArray[Any]
+"""Codes, images, labels or factors, one row per datum, on any device."""
+
+
+def code_rows(what: str, codes: Values) -> NDArray[np.floating]:
+    """Return codes or images as finite floats `(N, K)`, each datum flattened.
+
+    Args:
+        what: What the message calls them.
+        codes: `(N, ...)`, at least one datum of at least one value.
+
+    Raises:
+        ValueError: If there are none, or one is not a finite number.
+    """
+    values = _array(codes)
+    if values.ndim < 2 or 0 in values.shape:
+        raise ValueError(
+            f"{what} have shape {values.shape}; expected (N, K) with N and K at least 1. "
+            "Give one row per datum."
+        )
+    return _finite(what, values.reshape(len(values), -1))
+
+
+def class_column(what: str, labels: Values, count: int) -> NDArray[np.integer]:
+    """Return classes as integers `(N,)`.
+
+    Args:
+        what: What the message calls them.
+        labels: Integers or bools `(N,)`.
+        count: Number `N` of codes that they belong to.
+
+    Raises:
+        ValueError: If they are no integers, or not as many.
+    """
+    values = _array(labels)
+    if values.shape != (count,):
+        raise ValueError(
+            f"{what} have shape {values.shape}; expected ({count},). Give one class per code."
+        )
+    if values.dtype.kind not in "iub":
+        raise ValueError(
+            f"{what} are {values.dtype}; expected integers. Give the number of the class of "
+            "each datum."
+        )
+    return values.astype(np.int64)
+
+
+def check_widths(train: NDArray[Any], test: NDArray[Any], what: str = "codes") -> None:
+    """Raise `ValueError` unless both parts have as many columns."""
+    if train.shape[1] != test.shape[1]:
+        raise ValueError(
+            f"test_{what} have {test.shape[1]} values per datum; expected {train.shape[1]}, as "
+            f"train_{what} have. Take both from the same latent sites."
+        )
+
+
+def _array(values: Values) -> NDArray[Any]:
+    if not isinstance(values, Tensor):
+        return np.asarray(values)
+    values = values.detach().cpu()
+    wide = values.is_floating_point() and values.element_size() < 4  # numpy has no bfloat16
+    return (values.float() if wide else values).numpy()
+
+
+def _finite(what: str, values: NDArray[Any]) -> NDArray[np.floating]:
+    if values.dtype.kind not in "fiub":
+        raise ValueError(f"{what} are {values.dtype}; expected real numbers. Convert them.")
+    small = values.dtype in (np.float32, np.float16, np.uint8, np.bool_)
+    floats = values.astype(np.float32 if small else np.float64)
+    wrong = np.argwhere(~np.isfinite(floats))
+    if len(wrong):
+        row, column = wrong[0]
+        raise ValueError(
+            f"{what}[{row}, {column}] is {floats[row, column]}; expected finite numbers. "
+            "Find out where training went astray."
+        )
+    return floats
