@@ -11,13 +11,17 @@ from .latents import active_units, kl_per_dimension, posterior_means
 from .neighbours import Accuracy, knn_accuracy
 from .pictures import manifold, prior_samples, reconstructions, traversals
 from .report import save_figures, write_report
+from .warp_parts import decompose
+from .warped import WarpModel, warp_model
 
 __all__ = [
     "Accuracy",
     "Evaluation",
+    "WarpModel",
     "active_units",
     "bounds_curve",
     "data_uri",
+    "decompose",
     "gallery",
     "image_grid",
     "kl_chart",
@@ -33,5 +37,6 @@ __all__ = [
     "to_pixels",
     "training_curves",
     "traversals",
+    "warp_model",
     "write_report",
 ]
