@@ -41,12 +41,14 @@ class Settings:
         clip_norm: Largest norm of the gradient.
         ema: Decay of an average of the weights, which is then evaluated in place of the last ones.
         binarise: dynamic draws black and white pixels anew at every step, by their grey values;
-            threshold cuts at 0.5. Validation and test images are drawn once, by the seed.
+            threshold cuts at 0.5. Validation and test images are drawn once, by the data's seed.
         rotate: Rotate images at random by up to this many degrees.
         translate: Shift images at random by up to this share of their size.
         patience: Stop after this many validations without a better bound.
         validate_every: Steps between validations; a tenth of all steps unless given.
         seed: Seed of weights, batches and noise, 0 to 2**32 - 1.
+        data_seed: Seed of the splits and of what is drawn once for validation and test images;
+            the seed unless given. Give it to judge runs of several seeds on the very same images.
         device: auto, cpu, cuda, cuda:N or mps.
         precision: bfloat16 runs the nets under autocast; densities stay in float32.
         mode: How a step runs: record (fast, for methods without data-dependent control flow),
@@ -66,6 +68,7 @@ class Settings:
     patience: int | None = None
     validate_every: int | None = None
     seed: int = 0
+    data_seed: int | None = None
     device: str = "auto"
     precision: Precision = "float32"
     mode: Mode = "record"
@@ -100,6 +103,7 @@ class TrainConfig(Settings):
             ("patience", 1, None),
             ("validate_every", 1, None),
             ("seed", 0, 2**32 - 1),
+            ("data_seed", 0, 2**32 - 1),
         ):
             _integer(name, getattr(self, name), low, high)
         for name, high in (("epochs", 1e9), ("learning_rate", 10.0), ("clip_norm", 1e9)):

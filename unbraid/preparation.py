@@ -17,7 +17,7 @@ class RunData:
 
     Args:
         train: Training data, augmented on the fly by `transforms`.
-        validation: Validation data, augmented once by the run's seed.
+        validation: Validation data, augmented once by the seed of the data.
         test: Test data, likewise.
         transforms: Applied to every training batch.
         spec: What the method is told of the data.
@@ -41,14 +41,15 @@ def prepare(config: TrainConfig) -> RunData:
     Raises:
         DataError: If they cannot be used.
     """
-    splits = load(config.data, seed=config.seed)
+    seed = config.seed if config.data_seed is None else config.data_seed
+    splits = load(config.data, seed=seed)
     transforms: list[RandomAffine | Binarise] = []
     if config.rotate or config.translate:
         transforms.append(RandomAffine(degrees=config.rotate, translate=config.translate))
     if config.binarise is not None:
         transforms.append(Binarise(config.binarise))
     held_out = [
-        freeze(part, transforms, config.seed) if transforms else part
+        freeze(part, transforms, seed) if transforms else part
         for part in (splits.validation, splits.test)
     ]
     train = splits.train
