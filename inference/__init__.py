@@ -6,6 +6,7 @@ from .check import PairError, PairFacts, check_pair, pair_parameters
 from .checkpoint import Checkpoints, CheckpointWarning
 from .checkpoint_folder import CheckpointError
 from .device import resolve_device
+from .dip import DIP
 from .eligibility import NoLikelihoodError
 from .fit import FitResult, fit
 from .hold import Hold
@@ -22,11 +23,13 @@ from .step import Step
 from .svi import SVI, fused_adam
 from .term import Term
 from .terms import Terms
+from .total_correlation import DivergenceParts, TotalCorrelation, divergence_parts
 from .training_state import TrainingState
 from .validation import validation_bound
 from .weights import Capacity, Constant, FreeBits, LinearWarmup, Weight
 
 __all__ = [
+    "DIP",
     "SVI",
     "AveragedPair",
     "Batch",
@@ -35,6 +38,7 @@ __all__ = [
     "CheckpointWarning",
     "Checkpoints",
     "Constant",
+    "DivergenceParts",
     "FitResult",
     "FolderLock",
     "FreeBits",
@@ -57,10 +61,12 @@ __all__ = [
     "Step",
     "Term",
     "Terms",
+    "TotalCorrelation",
     "TrainingState",
     "Weight",
     "check_pair",
     "check_writable",
+    "divergence_parts",
     "fit",
     "fused_adam",
     "gradients",

@@ -19,6 +19,8 @@ OTHER = {  # of options that are words
     "activation": "tanh",
     "transform": "rotation",
     "padding": "zeros",
+    "sampling": "weighted",
+    "kind": "i",
 }
 NEEDS = {  # options that only have an effect beside another one
     "channels": {"nets": "conv"},

@@ -19,6 +19,14 @@ METHODS: dict[str, Entry] = {
         "beta_vae",
         "VAE with a weight or a capacity on its divergence (Higgins 2017, Burgess 2018)",
     ),
+    "beta-tcvae": Entry(
+        "beta_tcvae",
+        "VAE with a weight on the total correlation of its codes alone (Chen 2018)",
+    ),
+    "dip-vae": Entry(
+        "dip_vae",
+        "VAE whose codes are held uncorrelated over the data (Kumar 2018)",
+    ),
     "c-vitae": Entry(
         "c_vitae",
         "appearance from the image un-warped by its perspective (Detlefsen & Hauberg 2019)",
