@@ -53,12 +53,48 @@ def class_column(what: str, labels: Values, count: int) -> NDArray[np.integer]:
     return values.astype(np.int64)
 
 
+def target_columns(what: str, targets: Values, count: int) -> NDArray[np.floating]:
+    """Return what is told from codes as finite floats `(N, F)`, one column per target.
+
+    Args:
+        what: What the message calls them.
+        targets: Numbers `(N,)` or `(N, F)`.
+        count: Number `N` of codes that they belong to.
+
+    Raises:
+        ValueError: If there are not as many, or one is not a finite number.
+    """
+    values = _array(targets)
+    columns = values[:, None] if values.ndim == 1 else values
+    if columns.ndim != 2 or len(columns) != count or columns.shape[1] == 0:
+        raise ValueError(
+            f"{what} have shape {values.shape}; expected ({count},) or ({count}, F) with F at "
+            "least 1. Give one row per code."
+        )
+    return _finite(what, columns).astype(np.float64)
+
+
+def are_classes(targets: Values) -> bool:
+    """Return whether targets are integers or bools."""
+    return _array(targets[:0]).dtype.kind in "iub"
+
+
+def check_varies(what: str, targets: NDArray[Any]) -> None:
+    """Raise `ValueError` where a column has one value only: nothing can be told of it."""
+    for column, values in enumerate(targets.T):
+        if (values == values[0]).all():
+            raise ValueError(
+                f"{what}[:, {column}] are all {values[0]:g}; expected at least two values. Leave "
+                "that column out, or give data in which it varies."
+            )
+
+
 def check_widths(train: NDArray[Any], test: NDArray[Any], what: str = "codes") -> None:
-    """Raise `ValueError` unless both parts have as many columns."""
+    """Raise `ValueError` unless both parts, `(N, K)` and `(M, K)`, have as many columns."""
     if train.shape[1] != test.shape[1]:
         raise ValueError(
             f"test_{what} have {test.shape[1]} values per datum; expected {train.shape[1]}, as "
-            f"train_{what} have. Take both from the same latent sites."
+            f"train_{what} have. Take both from the same source."
         )
 
 
