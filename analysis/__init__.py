@@ -6,6 +6,7 @@ Everything takes plain arguments: a pair, tensors, numbers. No method is known h
 from .alignment import Alignment, align, alignment_figure
 from .animation import traversal_animation
 from .charts import bounds_curve, kl_chart, training_curves
+from .dci import DCI, dci
 from .evaluation import Evaluation
 from .gallery import gallery
 from .images import data_uri, image_grid, png_bytes, stack_pairs, to_pixels
@@ -21,6 +22,7 @@ from .warp_parts import decompose
 from .warped import WarpModel, warp_model
 
 __all__ = [
+    "DCI",
     "R2",
     "Accuracy",
     "Alignment",
@@ -31,6 +33,7 @@ __all__ = [
     "alignment_figure",
     "bounds_curve",
     "data_uri",
+    "dci",
     "decompose",
     "deformation_figure",
     "forest_r2",

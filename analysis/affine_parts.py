@@ -3,8 +3,9 @@ r"""Affine maps of the plane: the one closest to a set of points, and what it do
 A matrix of positive determinant is a rotation after a pure stretch (the polar decomposition), and
 the stretch has a logarithm:
 \[ A = R(\theta)\, U, \qquad U = s\, \exp \begin{pmatrix} a & b \\ b & -a \end{pmatrix} \]
-The rotation \( \theta \), the scale \( s \) (areas grow by \( s^2 \)), the stretch \( e^{2a} \) (how
-many times more in x than in y) and the shear \( 2b \) (the same along the diagonals) determine A.
+The rotation \( \theta \), the scale \( s \) (areas grow by \( s^2 \)), the stretch \( e^{2a} \)
+(how many times more in x than in y) and the shear \( 2b \) (the same along the diagonals)
+determine A.
 
 Source: Higham (1986), Computing the polar decomposition, https://doi.org/10.1137/0907079; the
 logarithm of U is the Hencky strain of mechanics.
@@ -37,7 +38,7 @@ def linear_parts(matrix: Tensor) -> LinearParts:
     """Take matrices apart by the polar decomposition.
 
     Args:
-        matrix: Matrices `(..., 2, 2)` of positive determinant; for others all but the angle is NaN.
+        matrix: Matrices `(..., 2, 2)` of positive determinant; of others the scale is NaN.
     """
     (xx, xy), (yx, yy) = (row.unbind(-1) for row in matrix.unbind(-2))
     angle = torch.atan2(yx - xy, xx + yy)

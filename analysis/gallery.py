@@ -10,7 +10,8 @@ from unbraid.inference import Program
 
 from .charts import kl_chart
 from .passes import first_data, first_datum, run, undisturbed
-from .pictures import manifold, prior_samples, reconstructions, traversals, traversed_sites
+from .pictures import manifold, prior_samples, reconstructions, traversals
+from .traversed import traversed_sites
 
 PAIRS, SAMPLES = 16, 64
 

@@ -11,7 +11,7 @@ from .style import DPI, WIDTH, label
 # Inches.
 LARGEST_CELL = 0.6
 TITLE, TICKS, NAME, EDGE = 0.32, 0.22, 0.22, 0.06
-LETTER = 0.075
+LETTER, LINE = 0.075, 0.14
 
 
 def image_figure(
@@ -32,7 +32,7 @@ def image_figure(
         columns: Number of images per row.
         title: Title above the grid.
         rows: Name of each row; none unless given.
-        columns_named: Name of each column, below the grid; none unless given.
+        columns_named: Name of each column, below the grid, of one line or more; none unless given.
         x: What the columns are, below their names.
         y: What the rows are, left of their names.
         gap: Pixels between two images.
@@ -40,7 +40,9 @@ def image_figure(
     height, width = images.shape[-2:]
     grid = image_grid(images, columns, gap)
     left = EDGE + LETTER * max((len(name) for name in rows), default=0) + (NAME if y else 0)
-    bottom = EDGE + (TICKS if columns_named else 0) + (NAME if x else 0)
+    further_lines = max((name.count("\n") for name in columns_named), default=0)
+    ticks = TICKS + LINE * further_lines if columns_named else 0
+    bottom = EDGE + ticks + (NAME if x else 0)
     # The longer side of a cell is bounded, so that tall or few images do not fill a screen.
     cell = min((WIDTH - left - EDGE) / columns, LARGEST_CELL * min(1.0, width / height))
     across = cell * columns

@@ -1,29 +1,27 @@
 """Pictures of what a pair has learned: reconstructions, samples, traversals, the manifold."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from unbraid.inference import Program, Terms
+from unbraid.inference import Program
 
 from .image_figure import image_figure
 from .images import stack_pairs
-from .latents import by_kl, kl_per_dimension
+from .latents import by_kl
 from .passes import (
     decode,
     first_datum,
-    is_discrete,
     mean_images,
     point_codes,
     prior_moments,
     run,
     sample_prior,
-    shared_latents,
     undisturbed,
 )
+from .traversed import chosen_site, measured_kl
 
 SMALLEST_QUANTILE = 0.02
 TRAVERSED_DIMS = 10
@@ -89,15 +87,6 @@ def prior_samples(
     return image_figure(images, min(columns, len(images)), title="Samples from the prior")
 
 
-def traversed_sites(terms: Terms) -> tuple[str, ...]:
-    """Return the latent sites that have dimensions to move along: continuous, event `(K,)`."""
-    return tuple(
-        name
-        for name in shared_latents(terms)
-        if len(terms[name].p.event_shape) == 1 and not is_discrete(terms[name].p)
-    )
-
-
 def traversals(
     model: Program,
     guide: Program,
@@ -133,12 +122,12 @@ def traversals(
     """
     _check_traversal(start, span, steps, rows)
     if kl is None:
-        kl = _kl_of(model, guide, args, latent, seed)
+        kl = measured_kl(model, guide, args, latent, seed)
     half = steps // 2
     shifts = [span * (i - half) / max(half, 1) for i in range(steps)]
     with undisturbed(model, guide, seed=seed):
         terms = run(model, guide, first_datum(args))
-        latent = _chosen(terms, latent)
+        latent = chosen_site(terms, latent)
         codes = point_codes(terms)
         mean, scale = prior_moments(terms[latent].p)
         base = mean if start == "prior" else codes[latent]
@@ -191,12 +180,12 @@ def manifold(
     if side < 2:
         raise ValueError(f"side is {side}; expected at least 2. Try 15.")
     if kl is None:
-        kl = _kl_of(model, guide, args, latent, seed)
+        kl = measured_kl(model, guide, args, latent, seed)
     quantiles = torch.linspace(SMALLEST_QUANTILE, 1 - SMALLEST_QUANTILE, side)
     shifts = torch.special.ndtri(quantiles.double()).tolist()
     with undisturbed(model, guide, seed=seed):
         terms = run(model, guide, first_datum(args))
-        latent = _chosen(terms, latent)
+        latent = chosen_site(terms, latent)
         codes = point_codes(terms)
         mean, scale = prior_moments(terms[latent].p)
         dims = mean.shape[-1]
@@ -244,24 +233,3 @@ def _shifted(code: Tensor, dim: int, shift: Tensor) -> Tensor:
     moved = code.clone()
     moved[..., dim] += shift[..., dim]
     return moved
-
-
-def _chosen(terms: Terms, latent: str | None) -> str:
-    names: Sequence[str] = traversed_sites(terms)
-    if latent is None and len(names) == 1:
-        return names[0]
-    if latent not in names:
-        raise ValueError(
-            f"latent is {latent!r}; expected one of {', '.join(names) or '(none)'}. "
-            "Name a continuous latent site whose event is (K,)."
-        )
-    return latent
-
-
-def _kl_of(
-    model: Program, guide: Program, args: tuple[Any, ...], latent: str | None, seed: int
-) -> Tensor:
-    """Nats by dimension of the chosen site, measured on the arguments."""
-    with undisturbed(model, guide, seed=seed):
-        latent = _chosen(run(model, guide, first_datum(args)), latent)
-    return kl_per_dimension(model, guide, [args], seed)[latent]

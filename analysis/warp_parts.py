@@ -1,4 +1,4 @@
-"""What a warp does to an image in plain terms: rotation, scale, stretch, shear, shift, the rest."""
+"""What a warp does to an image: rotation, scale, stretch, shear, shift, and the rest."""
 
 import torch
 from torch import Tensor

@@ -57,7 +57,7 @@ def warp_model(model: Program) -> WarpModel:
 def warp_codes(
     model: Program, guide: Program, images: Tensor, *, batch_size: int, seed: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the appearances `(N, A)` and perspectives `(N, P)` of images, at the guide's means."""
+    """Return the appearances `(N, A)` and perspectives `(N, K)` of images: the guide's means."""
     warp_model(model)
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; expected at least 1. Try 256.")

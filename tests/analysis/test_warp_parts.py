@@ -24,7 +24,7 @@ NAMES = ["rotation", "scale", "stretch", "shear", "shift_x", "shift_y", "deforma
 
 
 def matrix_of(angle: Tensor, scale: Tensor, stretch: Tensor, shear: Tensor) -> Tensor:
-    """R(angle) times scale times the matrix exponential of the strain, as the module defines it."""
+    """R(angle) times scale times the matrix exponential of the strain, as defined."""
     a, b = stretch.log() / 2, shear / 2
     strain = torch.stack([a, b, b, -a], -1).unflatten(-1, (2, 2))
     turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], -1)
