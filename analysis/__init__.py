@@ -6,7 +6,7 @@ Everything takes plain arguments: a pair, tensors, numbers. No method is known h
 from .alignment import Alignment, align, alignment_figure
 from .animation import traversal_animation
 from .charts import bounds_curve, kl_chart, training_curves
-from .dci import DCI, dci
+from .dci import DCI, dci, score_importance
 from .evaluation import Evaluation
 from .gallery import gallery
 from .images import data_uri, image_grid, png_bytes, stack_pairs, to_pixels
@@ -51,6 +51,7 @@ __all__ = [
     "prior_samples",
     "reconstructions",
     "save_figures",
+    "score_importance",
     "sharpness",
     "stack_pairs",
     "to_pixels",
