@@ -1,0 +1,138 @@
+"""One row of `vitae_table`: train, estimate log p(x), score; everything is kept in its folder."""
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import unbraid
+from unbraid import Run
+from unbraid.inference import write_json_atomically
+
+from .matched import match_hidden
+from .vitae_scores import scores
+from .vitae_settings import BASE, SETTINGS, Setting
+
+DATA_SEED = 0  # all rows and seeds are judged on the same images
+ROW, VALUES = "row.json", "values.npz"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is trained: a method on a data set, by a seed.
+
+    Attributes:
+        setting: Key of `SETTINGS`.
+        method: Name of the method.
+        seed: Seed of weights, batches and noise.
+        steps: Steps of the training.
+        split: Which images are judged: `"test"`, or `"validation"` while settings are chosen.
+    """
+
+    setting: str
+    method: str
+    seed: int
+    steps: int
+    split: str = "test"
+
+    def folder(self, out: Path) -> Path:
+        """Where the row is kept."""
+        return out / self.setting / f"{self.method}-{self.seed}"
+
+
+def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
+    """Return the row's results; train, evaluate and score what is not there yet.
+
+    Raises:
+        AssertionError: If the estimate of log p(x) is below the ELBO of the same samples.
+        ValueError: If the folder holds the results of other settings.
+    """
+    folder = row.folder(out)
+    if (folder / ROW).exists():
+        found = json.loads((folder / ROW).read_text(encoding="utf-8"))
+        if (found["steps"], found["split"]) != (row.steps, row.split):
+            raise ValueError(
+                f"{folder} holds {found['steps']} steps judged on {found['split']}; expected "
+                f"{row.steps} on {row.split}. Choose another --out, or remove the folder"
+            )
+        return found
+    setting = SETTINGS[row.setting]
+    started = time.process_time()
+    run = _train(row, setting, folder, progress)
+    trained = time.process_time()
+    result = run.log_likelihood(
+        setting.samples,
+        split=row.split,
+        limit=setting.images,
+        seed=DATA_SEED,
+        progress=progress,
+        resume=folder / "evaluation.partial",
+    )
+    if not bool((result.log_likelihood >= result.elbo).all()):
+        raise AssertionError(
+            f"{folder}: an estimate of log p(x) is below the bound of its samples"
+        )
+    np.savez(
+        folder / VALUES,
+        log_likelihood=result.log_likelihood.cpu().numpy(),
+        elbo=result.elbo.cpu().numpy(),
+    )
+    found = {
+        "setting": row.setting,
+        "method": row.method,
+        "seed": row.seed,
+        "steps": row.steps,
+        "split": row.split,
+        "parameters": _parameters(run),
+        "images": _fingerprint(run, row.split, setting.images),
+        "training_seconds": round(trained - started),
+        "evaluation": result.summary(),
+        **scores(run, setting, part=row.split),
+        "judging_seconds": round(time.process_time() - trained),
+        "options": run.config["options"],
+        "versions": run.config.get("versions"),
+    }
+    write_json_atomically(folder / ROW, found)
+    return found
+
+
+def _train(row: Row, setting: Setting, folder: Path, progress: bool) -> Run:
+    """Train; a run that is there, whole or not, is gone on with."""
+    settings = {
+        "steps": row.steps,
+        "batch_size": setting.batch_size,
+        "seed": row.seed,
+        "data_seed": DATA_SEED,
+        "validate_every": max(row.steps // 10, 1),
+        **setting.train,
+    }
+    options = setting.row_options(row.method)
+    if row.method != BASE:
+        options = match_hidden(row.method, options, BASE, setting.row_options(BASE), setting.data)
+    return unbraid.train(
+        row.method,
+        setting.data,
+        folder,
+        options=options,
+        resume=(folder / "checkpoints").exists(),
+        force=folder.exists() and not (folder / "checkpoints").exists(),
+        progress=progress,
+        say=lambda _: None,
+        **settings,
+    )
+
+
+def _parameters(run: Run) -> int:
+    found = {id(p): p.numel() for m in (run.model, run.guide) for p in m.parameters()}
+    return sum(found.values())
+
+
+def _fingerprint(run: Run, split: str, count: int) -> str:
+    """Hash of the images that are judged, so that rows are only paired on the same ones."""
+    pixels = run.split(split).pixels(torch.arange(count))
+    return hashlib.sha256(pixels.numpy().tobytes()).hexdigest()[:16]

@@ -1,0 +1,120 @@
+"""The data sets and rows of the comparison of `vitae_table`, after the poster of VITAE.
+
+Source: Detlefsen & Hauberg (2019), https://arxiv.org/abs/1906.11881, table 1 and its poster.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+VITAE = ("u-vitae", "c-vitae")
+BASE = "c-vitae"  # whose size the others match, and whom they are compared with
+ROWS: dict[str, dict[str, Any]] = {
+    "vae": {},
+    "beta-vae": {"beta": 4.0},
+    "beta-tcvae": {"beta": 6.0},
+    "dip-vae": {"kind": "ii"},
+    "u-vitae": {},
+    "c-vitae": {},
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One data set: what is trained on it, and how it is judged.
+
+    Attributes:
+        data: Name of the data.
+        appearance_dim: Appearance coordinates of VITAE.
+        perspective_dim: Perspective coordinates of VITAE; the others have the sum of both.
+        steps: Steps of the whole training, in batches of `batch_size`.
+        batch_size: Data per step.
+        options: Nets and likelihood, of every row.
+        vitae: Further options of VITAE.
+        train: Settings of the training.
+        samples: Importance samples per test image.
+        images: Test images that log p is estimated of.
+        train_codes: Training images whose codes the scores learn from.
+        test_codes: Test images whose codes are scored.
+        class_name: What the class is called; the rest of the factors are the pose.
+    """
+
+    data: str
+    appearance_dim: int
+    perspective_dim: int
+    steps: int
+    batch_size: int
+    options: dict[str, Any]
+    vitae: dict[str, Any]
+    train: dict[str, Any] = field(default_factory=dict)
+    samples: int = 5000
+    images: int = 500
+    train_codes: int = 20_000
+    test_codes: int = 10_000
+    class_name: str = "digit"
+
+    def row_options(self, method: str) -> dict[str, Any]:
+        """Return the options of a row, before its nets are matched to the base's."""
+        if method in VITAE:
+            sizes = {
+                "appearance_dim": self.appearance_dim,
+                "perspective_dim": self.perspective_dim,
+            }
+            return {**self.options, **self.vitae, **sizes, **ROWS[method]}
+        size = self.appearance_dim + self.perspective_dim
+        return {**self.options, "latent_dim": size, **ROWS[method]}
+
+
+_DIGITS: dict[str, Any] = {
+    "data": "mnist",
+    "appearance_dim": 2,
+    "perspective_dim": 2,
+    "steps": 86_000,  # the published 200 epochs of 55 000 images
+    "batch_size": 128,
+    "vitae": {"transform": "affine", "warmup": 5000},
+}
+_NETS: dict[str, Any] = {"hidden": (512, 512, 256, 256), "activation": "silu", "nets": "mlp"}
+_MOTION: dict[str, Any] = {"rotate": 20.0, "translate": 0.1, "clip_norm": 100.0}
+
+SETTINGS = {
+    "mnist-binary": Setting(
+        **_DIGITS,
+        options={**_NETS, "likelihood": "bernoulli"},
+        train={**_MOTION, "binarise": "dynamic"},
+    ),
+    "mnist-grey": Setting(
+        **_DIGITS, options={**_NETS, "likelihood": "bernoulli-grey"}, train=_MOTION
+    ),
+    "mnist-motion": Setting(
+        **{**_DIGITS, "perspective_dim": 4},
+        options={**_NETS, "likelihood": "bernoulli-grey"},
+        train=_MOTION,
+    ),
+    "dsprites": Setting(
+        data="dsprites",
+        appearance_dim=2,
+        perspective_dim=4,
+        steps=60_000,
+        batch_size=64,
+        options={"nets": "conv", "likelihood": "bernoulli"},
+        vitae={"transform": "affine", "warmup": 5000},
+        train={"clip_norm": 100.0},
+        samples=1000,
+        images=500,
+        class_name="shape",
+    ),
+    "bodies": Setting(
+        data="bodies",
+        appearance_dim=2,
+        perspective_dim=2,
+        steps=30_000,
+        batch_size=64,
+        options={"nets": "mlp", "hidden": (512, 256), "likelihood": "normal-learned"},
+        vitae={"transform": "cpab", "warmup": 2000, "scale_warmup": 2000},
+        train={"clip_norm": 100.0},
+        samples=1000,
+        images=500,
+        train_codes=7000,
+        test_codes=2000,
+        class_name="pose",
+    ),
+}
