@@ -54,10 +54,27 @@ def divergence_parts(
 
     Raises:
         ValueError: If the site's guide is no factorised Normal over the data, if the batch has
-            fewer than two data or more than `size`, or if there is no such sampling.
+            fewer than two data or more than `size`, if the prior depends on enumerated sites, or
+            if there is no such sampling.
     """
     _check_size(size)
     _check_sampling(sampling)
+    own, joint, product = _log_densities(terms, site, size, sampling)
+    prior = terms[site].log_p
+    if prior.shape != own.shape:
+        raise ValueError(
+            f"the prior of site {site!r} has batch shape {tuple(prior.shape)}; expected "
+            f"{tuple(own.shape)}, without enumerated sites. Choose another site"
+        )
+    return DivergenceParts(
+        (own - joint).mean(), (joint - product).mean(), (product - prior).mean()
+    )
+
+
+def _log_densities(
+    terms: Terms, site: str, size: int, sampling: Sampling
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Log densities of each datum's code, `(..., B)`: `q(z|x)`, `q(z)`, `prod_j q(z_j)`."""
     value, loc, scale = normal_codes(terms, site)
     if value.shape[-2] > size:
         raise ValueError(
@@ -71,9 +88,7 @@ def divergence_parts(
     own = log_q.diagonal(dim1=-3, dim2=-2).sum(-2)
     joint = (log_q.sum(-1) + weights).logsumexp(-1)
     product = (log_q + weights.unsqueeze(-1)).logsumexp(-2).sum(-1)
-    return DivergenceParts(
-        (own - joint).mean(), (joint - product).mean(), (product - terms[site].log_p).mean()
-    )
+    return own, joint, product
 
 
 def _log_weights(codes: Tensor, size: int, sampling: Sampling) -> Tensor:
@@ -119,8 +134,8 @@ class TotalCorrelation(Hook):
         Raises:
             ValueError: As `divergence_parts`.
         """
-        parts = divergence_parts(terms, self.sites[0], self.size, self.sampling)
-        return self.weight(parts.total_correlation, None)
+        _, joint, product = _log_densities(terms, self.sites[0], self.size, self.sampling)
+        return self.weight((joint - product).mean(), None)
 
     def advance(self) -> None:
         """Go on to the next step of the weight's schedule."""

@@ -1,0 +1,120 @@
+"""The beta-TCVAE and the DIP-VAE: their losses are the papers', and judging adds none."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+import torch
+
+import unbraid as face
+from unbraid.inference import Objective, divergence_parts
+from unbraid.methods import DataSpec, OptionError, load_method, read_options
+
+DATA = DataSpec((1, 6, 7), "binary", 120)
+METHODS = ["beta-tcvae", "dip-vae"]
+
+
+def loss_of(name, steps=0, **options) -> Any:
+    method = load_method(name)
+    torch.manual_seed(1)
+    small = {"hidden": (9,), "latent_dim": 4}
+    parts = method.build(read_options(method.options, {**small, **options}), DATA)
+    x = torch.randint(0, 2, (8, *DATA.shape)).float()
+    objective = Objective(parts.weights, parts.hooks, analytic_kl=False)
+    for _ in range(steps):
+        objective.advance()
+    torch.manual_seed(2)
+    return objective.mean_loss(parts.model, parts.guide, (x,))
+
+
+@pytest.mark.parametrize("sampling", ["stratified", "weighted"])
+@pytest.mark.parametrize(("warmup", "share"), [(0, 1.0), (8, 0.375)])
+def test_beta_weighs_the_total_correlation_alone(sampling, warmup, share):
+    """Chen et al. (2018), eq. 4; a warm-up weighs all of the divergence."""
+    loss = loss_of("beta-tcvae", 3, beta=5.0, sampling=sampling, warmup=warmup)
+    parts = divergence_parts(loss.terms, "z", DATA.size, sampling)
+    divergence = parts.mutual_information + 5 * parts.total_correlation + parts.dimension_wise
+    expected = loss.parts["x"] + share * divergence
+    torch.testing.assert_close(loss.total, expected, rtol=1e-5, atol=1e-4)
+    assert abs(float(parts.total_correlation.detach())) > 0.1
+
+
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("beta-tcvae", {"beta": 1.0}),
+        ("dip-vae", {"lambda_offdiag": 0.0, "lambda_diag": 0.0}),
+    ],
+)
+def test_without_its_penalty_it_is_the_vae(name, options):
+    assert torch.equal(loss_of(name, **options).total, loss_of("vae").total)
+
+
+@pytest.mark.parametrize(
+    ("options", "diagonal"),
+    [
+        ({"kind": "i"}, 20.0),
+        ({"kind": "ii"}, 2.0),
+        ({"kind": "i", "lambda_diag": 7.0}, 7.0),
+        ({"kind": "ii", "lambda_diag": 0.0}, 0.0),
+    ],
+)
+def test_the_covariance_is_held_at_the_identity(options, diagonal):
+    """Kumar et al. (2018), eq. 6 and 7; lambda_diag is 10 lambda_offdiag or lambda_offdiag."""
+    loss = loss_of("dip-vae", lambda_offdiag=2.0, **options)
+    q = loss.terms["z"].q.base_dist
+    covariance = q.loc.T.cov()
+    if options["kind"] == "ii":
+        covariance = covariance + q.variance.mean(0).diag()
+    off = covariance - covariance.diag().diag()
+    expected = 2 * off.square().sum() + diagonal * (covariance.diag() - 1).square().sum()
+    torch.testing.assert_close(loss.parts["DIP"], expected.detach())
+    torch.testing.assert_close(loss.total, -loss.parts["elbo"] + expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "wrong"),
+    [
+        ("beta-tcvae", "beta", "0.5"),
+        ("beta-tcvae", "sampling", "mss"),
+        ("dip-vae", "kind", "2"),
+        ("dip-vae", "lambda_diag", "-0.1"),
+    ],
+)
+def test_wrong_options_are_refused_by_name(name, option, wrong):
+    with pytest.raises(OptionError, match=f"{option} is .*{wrong}.*; expected"):
+        read_options(load_method(name).options, {option: wrong})
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_it_is_trained_and_judged_by_the_command_line(name, unbraid, train_words, place):
+    outcome = unbraid(*train_words("--validate-every", "50", method=name, steps=50))
+    assert outcome.code == 0, outcome
+    rows = [json.loads(row) for row in (place / "run/metrics.jsonl").read_text().splitlines()]
+    penalty = {"beta-tcvae": "TotalCorrelation", "dip-vae": "DIP"}[name]
+    logged = [row for row in rows if "loss" in row][-1]
+    assert logged["loss"] == pytest.approx(-logged["elbo"] + logged[penalty], rel=1e-4)
+    assert abs(logged[penalty]) > 1e-3
+    assert unbraid("evaluate", "run", "--samples", "3").code == 0
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_log_likelihoods_are_those_of_the_vae_of_the_same_weights(name, unbraid, train_words):
+    assert unbraid(*train_words(method=name)).code == 0
+    run = face.load("run", device="cpu")
+    method = load_method("vae")
+    kept = {key: run.config["options"][key] for key in asdict(method.options())}
+    vae = method.build(read_options(method.options, kept), DataSpec((1, 8, 9), "grey", 24))
+    vae.model.load_state_dict(run.model.state_dict())
+    vae.guide.load_state_dict(run.guide.state_dict())
+    mine = run.log_likelihood(3, progress=False).log_likelihood
+    run.parts = vae
+    assert torch.equal(mine, run.log_likelihood(3, progress=False).log_likelihood)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_batches_of_one_are_refused(name, unbraid, train_words):
+    outcome = unbraid(*train_words("--batch-size", "1", method=name))
+    assert outcome.code == 2
+    assert "unbraid: the batch has 1 data; expected at least 2" in outcome.err
