@@ -8,7 +8,7 @@ from .animation import traversal_animation
 from .charts import bounds_curve, kl_chart, training_curves
 from .dci import DCI, dci, score_importance
 from .evaluation import Evaluation
-from .gallery import gallery
+from .gallery import gallery, warp_gallery
 from .images import data_uri, image_grid, png_bytes, stack_pairs, to_pixels
 from .latents import active_units, kl_per_dimension, posterior_means
 from .linear import R2, forest_r2, linear_r2
@@ -60,6 +60,7 @@ __all__ = [
     "transfer_figure",
     "traversal_animation",
     "traversals",
+    "warp_gallery",
     "warp_model",
     "write_report",
 ]

@@ -92,7 +92,7 @@ def gif_bytes(frames: Tensor, seconds: float) -> bytes:
         seconds: Duration of all frames together; a GIF counts hundredths of a second.
     """
     height, width = frames.shape[-2:]
-    times = max(1, SMALLEST_WIDTH // width)
+    times = -(-SMALLEST_WIDTH // width)
     size = (width * times, height * times)
     first, *others = (
         Image.fromarray(to_pixels(frame)).resize(size, Image.Resampling.NEAREST)

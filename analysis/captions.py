@@ -31,6 +31,27 @@ CAPTIONS = {
         "Mean images of codes drawn from the prior. They should look like data: blends of "
         "several classes show holes between the codes of the data and the prior.",
     ),
+    "alignment": Caption(
+        "Alignment",
+        "The mean of the images as they are, and with the warp of each undone. The sharper it "
+        "gets and the less variance is left, the more of what varies is perspective.",
+    ),
+    "transfer": Caption(
+        "Appearances in other perspectives",
+        "Left of the line and above it: images. Elsewhere: the appearance of its row in the "
+        "perspective of its column. Along a row what is shown should stay; along a column, its "
+        "place and slant.",
+    ),
+    "warps": Caption(
+        "What the warps do",
+        "The warp of each image as rotation, scale, stretch, shear and shift; what no such map "
+        "does is deformation. What is the same in all images is left out.",
+    ),
+    "lattices": Caption(
+        "Warped lattices",
+        "The frame of the image is grey; the lines show where the warp of each of the first "
+        "images takes a square lattice.",
+    ),
     "traversals": Caption(
         "Traversals",
         "Each row moves one dimension, the most informative on top; the middle column is the "

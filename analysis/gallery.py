@@ -8,12 +8,17 @@ from torch import Tensor
 
 from unbraid.inference import Program
 
+from .alignment import align, alignment_figure
 from .charts import kl_chart
 from .passes import first_data, first_datum, run, undisturbed
 from .pictures import manifold, prior_samples, reconstructions, traversals
+from .transfer import transfer_figure
 from .traversed import traversed_sites
+from .warp_figures import deformation_figure, gamma_figure
+from .warped import is_warp_model
 
 PAIRS, SAMPLES = 16, 64
+APPEARANCES, PERSPECTIVES, LATTICES = 6, 8, 10
 
 
 def gallery(
@@ -57,3 +62,42 @@ def gallery(
         if count > 1:
             figures[f"manifold-{name}"] = manifold(model, guide, *args, **chosen)
     return figures
+
+
+def warp_gallery(
+    model: Program,
+    guide: Program,
+    images: Tensor,
+    *,
+    labels: Tensor | None = None,
+    site: str = "x",
+    seed: int = 0,
+) -> dict[str, Figure]:
+    """Draw what a model that warps turns out of images, how it recombines them, and its warps.
+
+    Args:
+        model: The generative program.
+        guide: The inference program, called with images alone.
+        images: Images `(N, C, H, W)`; all are aligned, and the first 14 are recombined.
+        labels: Classes `(N,)`, for mean images by class.
+        site: The site of the images.
+        seed: Seed of what has to be sampled.
+
+    Returns:
+        Figures by name: `alignment`, `transfer`, `warps` and `lattices`; none where the model is
+        no `WarpModel`.
+    """
+    if not is_warp_model(model):
+        return {}
+    aligned = align(model, guide, images, labels=labels, seed=seed)
+    size = images.shape[-2:]
+    # Of fewer images than both need, some give their appearance and their perspective.
+    appearances, perspectives = images[:APPEARANCES], images[-PERSPECTIVES:]
+    if len(images) > APPEARANCES + PERSPECTIVES:
+        perspectives = images[APPEARANCES : APPEARANCES + PERSPECTIVES]
+    return {
+        "alignment": alignment_figure(aligned),
+        "transfer": transfer_figure(model, guide, appearances, perspectives, site=site, seed=seed),
+        "warps": gamma_figure(model.transform, aligned.gamma, *size),
+        "lattices": deformation_figure(model.transform, aligned.gamma[:LATTICES], *size),
+    }

@@ -6,6 +6,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from unbraid.transforms import Transform, extent_of
@@ -15,7 +16,8 @@ from .warp_parts import decompose
 
 BINS = 24
 LINES, POINTS = 9, 49
-COLUMNS = 5
+COLUMNS, FEWEST_COLUMNS = 5, 3
+LARGEST_REACH = 2.5
 NAMES = {
     "rotation": "rotation, degrees clockwise",
     "scale": "scale, 1 for none",
@@ -51,6 +53,7 @@ def gamma_figure(transform: Transform, gamma: Tensor, height: int, width: int) -
         axis.hist(values.tolist(), bins=BINS, color=BLUE)
         axis.spines[["top", "right", "left"]].set_visible(False)
         axis.set_yticks([])
+        axis.xaxis.set_major_locator(MaxNLocator(5))
         axis.tick_params(labelsize=8)
         label(axis, x=f"{NAMES[name]}\n{_mean_and_deviation(values)}")
         axis.xaxis.label.set_fontsize(8)
@@ -78,19 +81,21 @@ def deformation_figure(transform: Transform, gamma: Tensor, height: int, width: 
     extent = extent_of(height, width)
     lines = lattice(*extent).to(gamma)
     moved = transform.points(lines.flatten(0, 1), gamma.detach()).unflatten(-2, lines.shape[:2])
-    columns = min(COLUMNS, len(gamma))
+    columns = min(COLUMNS, max(FEWEST_COLUMNS, len(gamma)))
     rows = -(-len(gamma) // columns)
-    cell = WIDTH / max(columns, 3)
-    size = (cell * columns, (cell * height / width + 0.3) * rows + 0.3)
-    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    x, y = (_reach(moved[..., k], extent[k]) for k in range(2))
+    cell = WIDTH / columns
+    figure = Figure(
+        figsize=(WIDTH, (cell * y / x + 0.3) * rows + 0.3), dpi=DPI, layout="constrained"
+    )
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    reach = max(1.25 * max(extent), float(moved.detach().abs().max()) * 1.05)
     for axis in axes:
         axis.axis("off")
+        axis.set(xlim=(-x, x), ylim=(y, -y), aspect="equal")
     for i, axis in zip(range(len(gamma)), axes, strict=False):
-        _draw(axis, moved[i], extent, min(reach, 2.0))
+        _draw(axis, moved[i], extent)
         turn, scale = float(parts["rotation"][i]), float(parts["scale"][i])
-        axis.set_title(f"{turn:+.0f}°, {scale:.2f}x", fontsize=8)
+        axis.set_title(f"{turn:+z.0f}°, {scale:.2f}x", fontsize=8)
     figure.suptitle("Warped lattice: rotation clockwise, scale", x=0.01, ha="left", fontsize=10)
     return figure
 
@@ -108,13 +113,15 @@ def lattice(x: float, y: float) -> Tensor:
     return torch.cat([upright, upright.flip(-1)]) * torch.tensor([x, y])
 
 
-def _draw(axis: Axes, lines: Tensor, extent: tuple[float, float], reach: float) -> None:
+def _reach(moved: Tensor, extent: float) -> float:
+    """How far from the centre one coordinate is drawn: to the farthest line, within reason."""
+    return min(max(1.1 * extent, 1.05 * float(moved.abs().max())), LARGEST_REACH * extent)
+
+
+def _draw(axis: Axes, lines: Tensor, extent: tuple[float, float]) -> None:
     x, y = extent
     axis.plot([-x, x, x, -x, -x], [-y, -y, y, y, -y], color=GREY, linewidth=0.8)
     axis.add_collection(LineCollection(list(lines.cpu().numpy()), colors=BLUE, linewidths=0.7))
-    axis.set_xlim(-reach * x, reach * x)
-    axis.set_ylim(reach * y, -reach * y)
-    axis.set_aspect("equal")
 
 
 def _rows(gamma: Tensor) -> Tensor:
@@ -130,7 +137,7 @@ def _mean_and_deviation(values: Tensor) -> str:
     """Both with two digits of the deviation."""
     mean, deviation = float(values.mean()), float(values.std(correction=0))
     places = max(0, 1 - math.floor(math.log10(deviation))) if deviation > 0 else 2
-    return f"{mean:.{places}f} ± {deviation:.{places}f}"
+    return f"{mean:z.{places}f} ± {deviation:.{places}f}"
 
 
 def _varies(values: Tensor) -> bool:

@@ -5,7 +5,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from unbraid.analysis import active_units, gallery, kl_per_dimension, write_report
+import torch
+
+from unbraid.analysis import (
+    active_units,
+    gallery,
+    kl_per_dimension,
+    warp_gallery,
+    write_report,
+)
 from unbraid.data import Batches
 from unbraid.inference import read_metrics
 
@@ -31,9 +39,13 @@ def write_run_report(run: Run) -> Path:
     ]
     kl = kl_per_dimension(run.model, run.guide, counted)
     active = active_units(run.model, run.guide, counted)
-    figures = gallery(
-        run.model, run.guide, *counted[0], kl=kl, active=active, seed=run.config["seed"]
-    )
+    seed = run.config["seed"]
+    figures = gallery(run.model, run.guide, *counted[0], kl=kl, active=active, seed=seed)
+    if keys == ("x",):
+        images, labels = torch.cat([x for (x,) in counted]), run.data.test.labels
+        labels = None if labels is None else labels[: len(images)]
+        warps = warp_gallery(run.model, run.guide, images, labels=labels, seed=seed)
+        figures = {**warps, **figures}
     metrics = run.folder / "metrics.jsonl"
     return write_report(
         run.folder,
