@@ -14,9 +14,9 @@ from .latents import active_units, kl_per_dimension, posterior_means
 from .linear import R2, forest_r2, linear_r2
 from .neighbours import Accuracy, knn_accuracy
 from .pictures import manifold, prior_samples, reconstructions, traversals
+from .recombination import transfer, transfer_figure
 from .report import save_figures, write_report
 from .sharpness import mean_variance, sharpness
-from .transfer import transfer, transfer_figure
 from .warp_figures import deformation_figure, gamma_figure
 from .warp_parts import decompose
 from .warped import WarpModel, warp_model

@@ -12,7 +12,7 @@ from .alignment import align, alignment_figure
 from .charts import kl_chart
 from .passes import first_data, first_datum, run, undisturbed
 from .pictures import manifold, prior_samples, reconstructions, traversals
-from .transfer import transfer_figure
+from .recombination import transfer_figure
 from .traversed import traversed_sites
 from .warp_figures import deformation_figure, gamma_figure
 from .warped import is_warp_model

@@ -1,5 +1,7 @@
 """Moved blocks come back to where they were, and their mean is as sharp as it can be."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -17,13 +19,12 @@ from unbraid.analysis import (
 from unbraid.transforms import Rotation, Translation, compose
 
 from .conftest import make_pair
-from .warp_pair import HALF, BlockGuide, BlockModel, codes, images_of, pattern
+from .warp_pair import HALF, Block, codes, images_of, make_block, pattern
 
 
 @pytest.fixture
-def block():
-    model = BlockModel()
-    return model, BlockGuide(model)
+def block() -> Block:
+    return make_block()
 
 
 def shown(figure: Figure) -> Tensor:
@@ -38,7 +39,7 @@ def assert_shows(figure: Figure, images: Tensor, columns: int) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [4, 256])
-def test_moved_blocks_come_back(block, batch_size):
+def test_moved_blocks_come_back(block: Block, batch_size):
     bright, moves = codes(11)
     images = images_of(bright, moves)
     labels = torch.arange(11) % 3
@@ -55,18 +56,17 @@ def test_moved_blocks_come_back(block, batch_size):
 def test_warps_in_a_row_are_undone_in_reverse():
     """Their inverse is not the warp of minus gamma."""
     warp = compose(Translation(padding="zeros"), Rotation(), padding="zeros")
-    model = BlockModel(warp)
+    model, guide = make_block(warp)
     model.gamma = lambda perspective: torch.cat(
         [perspective / HALF, perspective.new_full((len(perspective), 1), torch.pi)], -1
     )
-    guide = BlockGuide(model)
     images = images_of(*codes(5))
     found = align(model, guide, images)
     torch.testing.assert_close(found.aligned, warp.inverse(images, found.gamma))
     assert not torch.allclose(found.aligned, warp(images, -found.gamma), atol=0.1)
 
 
-def test_alignment_leaves_modes_and_random_numbers_alone(block):
+def test_alignment_leaves_modes_and_random_numbers_alone(block: Block):
     model, guide = block
     model.train()
     before = torch.get_rng_state()
@@ -96,7 +96,7 @@ def test_variance_is_across_images():
     assert mean_variance(image + spread) == pytest.approx(expected, rel=1e-5)
 
 
-def test_alignment_sharpens_the_mean_of_moved_blocks(block):
+def test_alignment_sharpens_the_mean_of_moved_blocks(block: Block):
     bright, moves = codes(40)
     found = align(*block, images_of(torch.full_like(bright, 0.5), moves))
     assert sharpness(found.aligned) == pytest.approx(sharpness(0.5 * pattern()[None]), rel=1e-3)
@@ -104,7 +104,7 @@ def test_alignment_sharpens_the_mean_of_moved_blocks(block):
     assert mean_variance(found.aligned) < 1e-6 < mean_variance(found.images)
 
 
-def test_the_figure_shows_means_by_class(block):
+def test_the_figure_shows_means_by_class(block: Block):
     images = images_of(*codes(12))
     labels = torch.tensor([7, 2, 2, 5] * 3)
     found = align(*block, images, labels=labels)
@@ -122,7 +122,7 @@ def test_the_figure_shows_means_by_class(block):
     assert axis.get_title(loc="left").endswith(f"variance left {left:.0f} %")
 
 
-def test_of_many_classes_the_ten_largest_are_shown(block):
+def test_of_many_classes_the_ten_largest_are_shown(block: Block):
     labels = torch.tensor([*range(12), *range(12), 3, 5])
     labels[0] = labels[1] = 2  # leaves one image each of classes 0 and 1
     found = align(*block, images_of(*codes(26)), labels=labels)
@@ -130,7 +130,7 @@ def test_of_many_classes_the_ten_largest_are_shown(block):
     assert [name.split("\n")[0] for name in names] == ["all", *map(str, range(2, 12))]
 
 
-def test_without_labels_the_first_images_are_shown(block):
+def test_without_labels_the_first_images_are_shown(block: Block):
     images = images_of(*codes(11))
     found = align(*block, images)
     before = torch.cat([images.mean(0, keepdim=True), images[:8]])
@@ -138,12 +138,9 @@ def test_without_labels_the_first_images_are_shown(block):
     assert_shows(alignment_figure(found), torch.cat([before, after]), columns=9)
 
 
-def test_black_images_have_no_ratio():
-    model = BlockModel()
-    guide = BlockGuide(model)
-    images = images_of(*codes(2))
-    found = align(model, guide, images)
-    black = type(found)(0 * images, 0 * images, found.gamma, found.perspective)
+def test_black_images_have_no_ratio(block: Block):
+    found = align(*block, images_of(*codes(2)))
+    black = replace(found, images=0 * found.images, aligned=0 * found.aligned)
     assert alignment_figure(black).axes[0].get_title(loc="left").endswith("sharpness 0 to 0")
 
 
@@ -169,7 +166,7 @@ def guide(x):
         ({"labels": torch.zeros(4)}, r"labels is \(4,\); expected \(3,\), one class per image"),
     ],
 )
-def test_bad_arguments_are_refused(block, options, message):
+def test_bad_arguments_are_refused(block: Block, options, message):
     with pytest.raises(ValueError, match=message):
         align(*block, **{"images": torch.rand(3, 2, 9, 12), **options})
 

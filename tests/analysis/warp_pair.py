@@ -22,6 +22,8 @@ def pattern() -> Tensor:
 class BlockModel(nn.Module):
     """The pattern, as bright as the appearance says, moved by the perspective in pixels."""
 
+    pattern: Tensor
+
     def __init__(self, transform: Transform | None = None):
         super().__init__()
         self.transform = transform or Translation(padding="zeros")
@@ -61,6 +63,15 @@ class BlockGuide(nn.Module):
             still = self.model.transform.inverse(x, self.model.gamma(perspective))
             bright = still.sum((-3, -2, -1)) / pattern().sum()
             pyro.sample("appearance", dist.Normal(bright[:, None], 0.2).to_event(1))
+
+
+Block = tuple[BlockModel, BlockGuide]
+
+
+def make_block(transform: Transform | None = None) -> Block:
+    """A model with its guide."""
+    model = BlockModel(transform)
+    return model, BlockGuide(model)
 
 
 def centre_of_mass(images: Tensor) -> Tensor:
