@@ -27,7 +27,7 @@ def python_of(document: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/stock-pyro.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/stock-pyro.md", "docs/penalised-vaes.md"])
 def test_it_runs(document, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     blocks = python_of(document)
