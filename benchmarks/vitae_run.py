@@ -14,7 +14,7 @@ import unbraid
 from unbraid import Run
 from unbraid.inference import write_json_atomically
 
-from .matched import match_hidden
+from .matched import count_parameters, match_hidden
 from .vitae_scores import scores
 from .vitae_settings import BASE, SETTINGS, Setting
 
@@ -113,7 +113,8 @@ def _train(row: Row, setting: Setting, folder: Path, progress: bool) -> Run:
     }
     options = setting.row_options(row.method)
     if row.method != BASE:
-        options = match_hidden(row.method, options, BASE, setting.row_options(BASE), setting.data)
+        target = count_parameters(BASE, setting.row_options(BASE), setting.spec)
+        options = match_hidden(row.method, target, options, setting.spec).options
     return unbraid.train(
         row.method,
         setting.data,

@@ -6,6 +6,8 @@ Source: Detlefsen & Hauberg (2019), https://arxiv.org/abs/1906.11881, table 1 an
 from dataclasses import dataclass, field
 from typing import Any
 
+from unbraid.methods import DataSpec
+
 VITAE = ("u-vitae", "c-vitae")
 BASE = "c-vitae"  # whose size the others match, and whom they are compared with
 ROWS: dict[str, dict[str, Any]] = {
@@ -24,6 +26,7 @@ class Setting:
 
     Attributes:
         data: Name of the data.
+        shape: Their images' `(C, H, W)`.
         appearance_dim: Appearance coordinates of VITAE.
         perspective_dim: Perspective coordinates of VITAE; the others have the sum of both.
         steps: Steps of the whole training, in batches of `batch_size`.
@@ -39,6 +42,7 @@ class Setting:
     """
 
     data: str
+    shape: tuple[int, int, int]
     appearance_dim: int
     perspective_dim: int
     steps: int
@@ -51,6 +55,11 @@ class Setting:
     train_codes: int = 20_000
     test_codes: int = 10_000
     class_name: str = "digit"
+
+    @property
+    def spec(self) -> DataSpec:
+        """What nets are built for, when their parameters are counted."""
+        return DataSpec(self.shape, "grey", 60_000)
 
     def row_options(self, method: str) -> dict[str, Any]:
         """Return the options of a row, before its nets are matched to the base's."""
@@ -66,6 +75,7 @@ class Setting:
 
 _DIGITS: dict[str, Any] = {
     "data": "mnist",
+    "shape": (1, 28, 28),
     "appearance_dim": 2,
     "perspective_dim": 2,
     "steps": 86_000,  # the published 200 epochs of 55 000 images
@@ -91,6 +101,7 @@ SETTINGS = {
     ),
     "dsprites": Setting(
         data="dsprites",
+        shape=(1, 64, 64),
         appearance_dim=2,
         perspective_dim=4,
         steps=60_000,
@@ -104,6 +115,7 @@ SETTINGS = {
     ),
     "bodies": Setting(
         data="bodies",
+        shape=(1, 64, 32),
         appearance_dim=2,
         perspective_dim=2,
         steps=30_000,
