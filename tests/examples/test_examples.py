@@ -1,15 +1,22 @@
 """The examples run as they are, at small sizes."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jupytext
-import pytest
 from nbclient import NotebookClient
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-SMALL = 'OUT, STEPS, SAMPLES, LIMIT = "run", 30, 5, 20'
+SMALL = {
+    "first_steps.py": 'OUT, STEPS, SAMPLES, LIMIT = "run", 30, 5, 20',
+    "which_part_is_pose.py": """
+OUT, STEPS, SHOWN = "run", 20, 40
+DATA, AUGMENT = "mnist-small", {"binarise": "dynamic", "rotate": 20, "translate": 0.1}
+""",
+}
 
 
 def test_the_training_script_runs(tmp_path):
@@ -35,21 +42,36 @@ def test_the_training_script_runs(tmp_path):
     assert log_p.endswith("nats per digit")
 
 
-@pytest.fixture
-def notebook(tmp_path):
-    """The notebook with small sizes, executed in an empty folder."""
-    cells = jupytext.read(EXAMPLES / "first_steps.py")
-    (sizes,) = [cell for cell in cells.cells if "parameters" in cell.metadata.get("tags", [])]
-    sizes.source = SMALL
-    place = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(cells, timeout=300, kernel_name="python3", resources=place).execute()
-    return cells
+def executed(name: str, folder: Path) -> list[Any]:
+    """What the cells of a notebook with small sizes put out, run in an empty folder."""
+    notebook = jupytext.read(EXAMPLES / name)
+    (sizes,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    sizes.source = SMALL[name]
+    place = {"metadata": {"path": str(folder)}}
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=place).execute()
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
-def test_the_notebook_runs_and_shows_its_pictures(notebook, tmp_path):
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+def pictures(outputs: list[Any]) -> int:
+    return sum("image/png" in output.get("data", {}) for output in outputs)
+
+
+def printed(outputs: list[Any]) -> str:
+    return "".join(output.get("text", "") for output in outputs)
+
+
+def test_the_first_steps_run_and_show_their_pictures(tmp_path):
+    outputs = executed("first_steps.py", tmp_path)
     assert (tmp_path / "run" / "report.html").is_file()
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 5
-    printed = "".join(output.get("text", "") for output in outputs)
-    assert "100 codes of each of 64 digits: (100, 64, 10)" in printed
-    assert str(Path("run", "report.html")) in printed
+    assert pictures(outputs) == 5
+    assert "100 codes of each of 64 digits: (100, 64, 10)" in printed(outputs)
+    assert str(Path("run", "report.html")) in printed(outputs)
+
+
+def test_the_notebook_on_pose_runs_and_shows_its_pictures(tmp_path):
+    outputs = executed("which_part_is_pose.py", tmp_path)
+    assert (tmp_path / "run" / "report.html").is_file()
+    assert (tmp_path / "run" / "perspective.gif").is_file()
+    assert pictures(outputs) == 7
+    assert re.search(r"digit from perspective  0\.\d\d \+- 0\.\d\d", printed(outputs))
+    assert re.search(r"appearance +\d+\.\d nats", printed(outputs))
