@@ -11,7 +11,7 @@ export OMP_NUM_THREADS
 BENCHMARKS ?= svi_step batches likelihood warps
 
 DEMO_STEPS ?= 2000
-DEMO_TRAINING := --data mnist-small --binarise dynamic --steps $(DEMO_STEPS) --seed 0 --force
+DEMO_TRAINING := --data mnist-small --binarise dynamic --rotate 20 --translate 0.1 --steps $(DEMO_STEPS) --seed 0 --force
 DEMO_JUDGEMENT := --samples 500 --limit 500
 
 .DEFAULT_GOAL := help
@@ -32,13 +32,13 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: $(READY) ## train a VAE and a beta-VAE on real digits, judge them, write their reports
-	$(BIN)/unbraid train vae $(DEMO_TRAINING) --out runs/demo-vae
-	$(BIN)/unbraid train beta-vae $(DEMO_TRAINING) --set beta=4 --out runs/demo-beta-vae
+demo: $(READY) ## train a VAE and C-VITAE on digits turned and shifted at random, judge them, write their reports
+	$(BIN)/unbraid train vae $(DEMO_TRAINING) --set latent_dim=12 --out runs/demo-vae
+	$(BIN)/unbraid train c-vitae $(DEMO_TRAINING) --out runs/demo-c-vitae
 	$(BIN)/unbraid evaluate runs/demo-vae $(DEMO_JUDGEMENT)
-	$(BIN)/unbraid evaluate runs/demo-beta-vae $(DEMO_JUDGEMENT)
-	$(BIN)/unbraid report runs/demo-beta-vae
+	$(BIN)/unbraid evaluate runs/demo-c-vitae $(DEMO_JUDGEMENT)
 	$(BIN)/unbraid report runs/demo-vae
+	$(BIN)/unbraid report runs/demo-c-vitae
 
 test: $(READY) ## run the tests, without those that take minutes
 	$(BIN)/pytest -n $(WORKERS) -m "not slow"
