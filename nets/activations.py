@@ -50,6 +50,21 @@ def initialise(layer: nn.Module, gain: float = 1.0) -> nn.Module:
     return layer
 
 
+def spread_codes(layer: nn.Linear, spread: float) -> None:
+    """Draw a decoder's first layer so that its outputs for N(0, I) codes differ by `spread`.
+
+    By Glorot's rule a layer from few codes to many units starts with weights so small that the
+    decoder is nearly linear in the code, and finer structure is slow to come (Tancik et al. 2020,
+    https://arxiv.org/abs/2006.10739, on inputs of few dimensions).
+
+    Args:
+        layer: The layer, changed in place: Normal weights, and biases uniform up to `spread`.
+        spread: Standard deviation of its outputs without their biases, positive.
+    """
+    nn.init.normal_(layer.weight, std=spread / layer.in_features**0.5)
+    nn.init.uniform_(layer.bias, -spread, spread)
+
+
 def gain_of(name: str) -> float:
     """Return the gain of the activation `name`; `ValueError` if there is none."""
     return _entry(name).gain

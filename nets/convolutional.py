@@ -9,11 +9,12 @@ The decoder walks the same sizes backwards; one output row or column is added wh
 from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
+from typing import cast
 
 from torch import Tensor, nn
 
 from .activations import activation as make_activation
-from .activations import at_least_float32, gain_of, initialise
+from .activations import at_least_float32, gain_of, initialise, spread_codes
 from .decoder import Decoder
 from .encoder import Encoder
 from .likelihood import Likelihood
@@ -79,6 +80,8 @@ class ConvDecoder(Decoder):
             out the first ones.
         hidden: Width of the linear layer before the stages.
         activation: Name of the activation.
+        code_spread: Standard deviation that the first layer's outputs start with; 0 for Glorot's
+            rule. See `spread_codes`.
 
     Raises:
         ValueError: If a side is shorter than 8, or `channels` is empty.
@@ -92,6 +95,7 @@ class ConvDecoder(Decoder):
         channels: Sequence[int] = (64, 64, 32, 32),
         hidden: int = 256,
         activation: str = "relu",
+        code_spread: float = 0.0,
     ) -> None:
         super().__init__(latent_dim, shape, likelihood)
         sizes = _size_chain(self.shape, channels)[::-1]
@@ -110,6 +114,8 @@ class ConvDecoder(Decoder):
             initialise(layers[-1], gain_of(activation))
         initialise(layers[-1])
         self.net = nn.Sequential(*layers)
+        if code_spread:
+            spread_codes(cast(nn.Linear, self.net[0]), code_spread)
 
     def raw(self, z: Tensor) -> Tensor:
         """Return the likelihood's input `(..., P, H, W)` for codes `z` `(..., K)`."""

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
+from typing import cast
 
 from torch import Tensor, nn
 
 from .activations import activation as make_activation
-from .activations import at_least_float32, gain_of, initialise
+from .activations import at_least_float32, gain_of, initialise, spread_codes
 from .decoder import Decoder
 from .encoder import Encoder
 from .likelihood import Likelihood
@@ -68,6 +69,8 @@ class MLPDecoder(Decoder):
         likelihood: Turns the net's outputs into the distribution; made for `C` channels.
         hidden: Widths of the hidden layers, from the code to the image.
         activation: Name of the activation.
+        code_spread: Standard deviation that the first layer's outputs start with; 0 for Glorot's
+            rule. See `spread_codes`.
     """
 
     def __init__(
@@ -77,9 +80,12 @@ class MLPDecoder(Decoder):
         likelihood: Likelihood,
         hidden: Sequence[int] = (256, 512),
         activation: str = "relu",
+        code_spread: float = 0.0,
     ) -> None:
         super().__init__(latent_dim, shape, likelihood)
         self.net = mlp((latent_dim, *hidden, prod(self.raw_shape)), activation)
+        if code_spread:
+            spread_codes(cast(nn.Linear, self.net[0]), code_spread)
 
     def raw(self, z: Tensor) -> Tensor:
         """Return the likelihood's input `(..., P, H, W)` for codes `z` `(..., K)`."""

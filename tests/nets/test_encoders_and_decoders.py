@@ -287,3 +287,33 @@ def test_mlp_refuses_one_size():
 def test_unknown_activation_is_refused():
     with pytest.raises(ValueError, match="activation is 'gelu'; expected one of relu, leaky-relu"):
         MLPEncoder((1, 9, 14), 5, activation="gelu")
+
+
+@both_decoders
+@pytest.mark.parametrize("latent_dim", [1, 2, 30])
+def test_the_first_layers_outputs_start_with_the_spread_that_was_asked_for(
+    make_decoder, latent_dim
+):
+    """The mean square over 40 000 units has a relative deviation of at most 0.0071: 5.5 of them."""
+    torch.manual_seed(0)
+    likelihood = make_likelihood("bernoulli", 1)
+    wide = {MLPDecoder: {"hidden": (40_000, 3)}, ConvDecoder: {"hidden": 40_000}}
+    kind = type(make_decoder(latent_dim, (1, 9, 14), likelihood))
+    decoder = kind(latent_dim, (1, 9, 14), likelihood, **wide[kind], code_spread=1.7)
+    first = decoder.net[0].requires_grad_(False)
+    codes = torch.randn(200, latent_dim)
+    length = float(codes.square().sum(1).mean()) / latent_dim  # 1 in expectation
+    outputs = codes @ first.weight.T
+    assert float(outputs.square().mean()) == pytest.approx(1.7**2 * length, rel=0.039)
+    assert float(first.bias.abs().max()) <= 1.7
+    assert float(first.bias.var()) == pytest.approx(1.7**2 / 3, rel=0.03)
+
+
+@both_decoders
+def test_without_a_spread_the_first_layer_follows_glorots_rule(make_decoder):
+    torch.manual_seed(0)
+    decoder = make_decoder(2, (1, 9, 14), make_likelihood("bernoulli", 1))
+    first = decoder.net[0]
+    limit = 2**0.5 * (6 / (2 + first.out_features)) ** 0.5
+    assert float(first.weight.detach().abs().max()) <= limit
+    assert not first.bias.any()

@@ -31,6 +31,8 @@ class NetOptions:
             same in reverse.
         channels: Channels of the encoder's convolutions, likewise.
         activation: What follows each hidden layer.
+        code_spread: Standard deviation that the outputs of the decoder's first layer start with,
+            about 2 for few codes; 0 for Glorot's rule, which makes them small.
     """
 
     likelihood: str = "auto"
@@ -38,11 +40,13 @@ class NetOptions:
     hidden: tuple[int, ...] = (512, 256)
     channels: tuple[int, ...] = (32, 32, 64, 64)
     activation: Literal["relu", "leaky-relu", "tanh", "silu", "softplus"] = "relu"
+    code_spread: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("hidden", "channels"):
             for width in getattr(self, name):
                 in_range(name, width, 1, 65_536)
+        in_range("code_spread", self.code_spread, 0.0)
 
     def require_images(self, data: DataSpec) -> None:
         """Raise `ValueError` if the data are sequences."""
@@ -81,5 +85,13 @@ class NetOptions:
                 self.channels[::-1],
                 self.hidden[-1],
                 self.activation,
+                self.code_spread,
             )
-        return MLPDecoder(latent_dim, data.shape, likelihood, self.hidden[::-1], self.activation)
+        return MLPDecoder(
+            latent_dim,
+            data.shape,
+            likelihood,
+            self.hidden[::-1],
+            self.activation,
+            self.code_spread,
+        )
