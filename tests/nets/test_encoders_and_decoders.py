@@ -294,7 +294,7 @@ def test_unknown_activation_is_refused():
 def test_the_first_layers_outputs_start_with_the_spread_that_was_asked_for(
     make_decoder, latent_dim
 ):
-    """The mean square over 40 000 units has a relative deviation of at most 0.0071: 5.5 of them."""
+    """The mean square of 40 000 units has a relative deviation of 0.0071 at most: 5.5 of it."""
     torch.manual_seed(0)
     likelihood = make_likelihood("bernoulli", 1)
     wide = {MLPDecoder: {"hidden": (40_000, 3)}, ConvDecoder: {"hidden": 40_000}}
