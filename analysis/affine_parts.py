@@ -48,10 +48,8 @@ def linear_parts(matrix: Tensor) -> LinearParts:
     difference = (cos * (xx - yy) + sin * (yx + xy)) / 2
     diagonal = cos * xy + sin * yy
     radius = torch.hypot(difference, diagonal)
-    share = radius / middle
-    # atanh(share) / radius, which is 1 / middle where the radius vanishes.
-    tiny = share < 1e-8
-    factor = torch.where(tiny, 1 / middle, share.atanh() / radius.where(~tiny, middle))
+    # atanh(radius / middle) / radius tends to 1 / middle where the radius vanishes.
+    factor = torch.where(radius > 0, (radius / middle).atanh() / radius, 1 / middle)
     return LinearParts(
         angle,
         (xx * yy - xy * yx).sqrt(),
