@@ -34,7 +34,8 @@ CAPTIONS = {
     "alignment": Caption(
         "Alignment",
         "The mean of the images as they are, and with the warp of each undone. The sharper it "
-        "gets and the less variance is left, the more of what varies is perspective.",
+        "gets and the less variance is left, the more of what varies is perspective. "
+        "Interpolation takes some variance too, but sharpens nothing.",
     ),
     "transfer": Caption(
         "Appearances in other perspectives",
