@@ -31,6 +31,7 @@ class Setting:
         perspective_dim: Perspective coordinates of VITAE; the others have the sum of both.
         steps: Steps of the whole training, in batches of `batch_size`.
         batch_size: Data per step.
+        warmup: Steps over which the divergence's weight rises, of every row that has a warm-up.
         options: Nets and likelihood, of every row.
         vitae: Further options of VITAE.
         train: Settings of the training.
@@ -47,11 +48,12 @@ class Setting:
     perspective_dim: int
     steps: int
     batch_size: int
+    warmup: int
     options: dict[str, Any]
     vitae: dict[str, Any]
     train: dict[str, Any] = field(default_factory=dict)
     samples: int = 5000
-    images: int = 500
+    images: int = 300
     train_codes: int = 20_000
     test_codes: int = 10_000
     class_name: str = "digit"
@@ -68,9 +70,16 @@ class Setting:
                 "appearance_dim": self.appearance_dim,
                 "perspective_dim": self.perspective_dim,
             }
-            return {**self.options, **self.vitae, **sizes, **ROWS[method]}
+            return {
+                **self.options,
+                **self.vitae,
+                "warmup": self.warmup,
+                **sizes,
+                **ROWS[method],
+            }
         size = self.appearance_dim + self.perspective_dim
-        return {**self.options, "latent_dim": size, **ROWS[method]}
+        warmup = {} if method == "beta-vae" else {"warmup": self.warmup}  # its weight is beta
+        return {**self.options, **warmup, "latent_dim": size, **ROWS[method]}
 
 
 _DIGITS: dict[str, Any] = {
@@ -78,12 +87,19 @@ _DIGITS: dict[str, Any] = {
     "shape": (1, 28, 28),
     "appearance_dim": 2,
     "perspective_dim": 2,
-    "steps": 86_000,  # the published 200 epochs of 55 000 images
-    "batch_size": 128,
-    "vitae": {"transform": "affine", "warmup": 5000},
+    "steps": 43_000,  # the published 200 epochs of 55 000 images
+    "batch_size": 256,
+    "warmup": 1000,
+    "vitae": {"transform": "affine"},
 }
-_NETS: dict[str, Any] = {"hidden": (512, 512, 256, 256), "activation": "silu", "nets": "mlp"}
-_MOTION: dict[str, Any] = {"rotate": 20.0, "translate": 0.1, "clip_norm": 100.0}
+_NETS: dict[str, Any] = {
+    "nets": "mlp",
+    "hidden": (256, 256, 256, 256),
+    "activation": "silu",
+    "code_spread": 4.0,
+}
+_FIT: dict[str, Any] = {"learning_rate": 2e-3, "clip_norm": 100.0, "mode": "compile"}
+_MOTION: dict[str, Any] = {**_FIT, "rotate": 20.0, "translate": 0.1}
 
 SETTINGS = {
     "mnist-binary": Setting(
@@ -106,8 +122,9 @@ SETTINGS = {
         perspective_dim=4,
         steps=60_000,
         batch_size=64,
-        options={"nets": "conv", "likelihood": "bernoulli"},
-        vitae={"transform": "affine", "warmup": 5000},
+        warmup=2000,
+        options={"nets": "conv", "likelihood": "bernoulli", "code_spread": 2.0},
+        vitae={"transform": "affine"},
         train={"clip_norm": 100.0},
         samples=1000,
         images=500,
@@ -120,9 +137,10 @@ SETTINGS = {
         perspective_dim=2,
         steps=30_000,
         batch_size=64,
-        options={"nets": "mlp", "hidden": (512, 256), "likelihood": "normal-learned"},
-        vitae={"transform": "cpab", "warmup": 2000, "scale_warmup": 2000},
-        train={"clip_norm": 100.0},
+        warmup=1000,
+        options={**_NETS, "likelihood": "normal-learned"},
+        vitae={"transform": "cpab", "scale_warmup": 1000},
+        train={**_FIT, "learning_rate": 1e-3},
         samples=1000,
         images=500,
         train_codes=7000,

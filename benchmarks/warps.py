@@ -18,7 +18,7 @@ from benchmarks.timing import compare, one_thread, print_table
 from unbraid.transforms import CPAB, Affine, pixel_centres
 
 try:
-    import libcpab
+    import libcpab  # pyright: ignore[reportMissingImports]
 except ImportError:
     libcpab = None
 
