@@ -50,6 +50,7 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
 
     Raises:
         AssertionError: If the estimate of log p(x) is below the ELBO of the same samples.
+        KeyboardInterrupt: If a signal stopped the training; a part of it is never judged.
         ValueError: If the folder holds the results of other settings.
     """
     folder = row.folder(out)
@@ -64,6 +65,8 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
     setting = SETTINGS[row.setting]
     started = time.process_time()
     run = _train(row, setting, folder, progress)
+    if run.result is None or run.result.stopped == "signal":
+        raise KeyboardInterrupt(f"{folder} was stopped; the same command goes on with it")
     trained = time.process_time()
     result = run.log_likelihood(
         setting.samples,

@@ -4,6 +4,7 @@ import importlib
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -68,6 +69,16 @@ def test_a_finished_row_is_not_run_again(modules, tmp_path):
     asked.folder(tmp_path).mkdir(parents=True)
     (asked.folder(tmp_path) / run.ROW).write_text(json.dumps(row("vae", 3)))
     assert run.finish(asked, tmp_path, progress=False) == row("vae", 3)
+
+
+def test_a_training_that_was_stopped_is_not_judged(modules, tmp_path, monkeypatch):
+    run = modules["run"]
+    result = SimpleNamespace(stopped="signal")
+    monkeypatch.setattr(run.unbraid, "train", lambda *_, **__: SimpleNamespace(result=result))
+    asked = run.Row("mnist-grey", "c-vitae", 0, 7)
+    with pytest.raises(KeyboardInterrupt, match="the same command goes on"):
+        run.finish(asked, tmp_path, progress=False)
+    assert not (asked.folder(tmp_path) / run.ROW).exists()
 
 
 @pytest.mark.parametrize("changes", [{"steps": 8}, {"split": "validation"}])
