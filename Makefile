@@ -33,7 +33,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY) ## train a VAE and C-VITAE on digits turned and shifted at random, judge them, write their reports
-	$(BIN)/unbraid train vae $(DEMO_TRAINING) --set latent_dim=12 --out runs/demo-vae
+	$(BIN)/unbraid train vae $(DEMO_TRAINING) --set latent_dim=12 code_spread=2 --out runs/demo-vae
 	$(BIN)/unbraid train c-vitae $(DEMO_TRAINING) --out runs/demo-c-vitae
 	$(BIN)/unbraid evaluate runs/demo-vae $(DEMO_JUDGEMENT)
 	$(BIN)/unbraid evaluate runs/demo-c-vitae $(DEMO_JUDGEMENT)

@@ -42,6 +42,8 @@ class Options(NetOptions):
         warmup: Steps over which the divergences' weight rises from 0 to 1; 0 for none.
         scale: Standard deviation that a Normal likelihood starts from; the image range is 1.
         scale_warmup: Steps for which the scale of likelihood normal-learned stays there.
+        code_spread: Standard deviation that the outputs of the decoder's first layer start with;
+            0 for Glorot's rule, which makes them small where there are few codes.
     """
 
     appearance_dim: int = 8
@@ -53,6 +55,7 @@ class Options(NetOptions):
     warmup: int = 0
     scale: float = 0.1
     scale_warmup: int = 0
+    code_spread: float = 2.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
