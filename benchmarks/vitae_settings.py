@@ -115,6 +115,11 @@ SETTINGS = {
         options={**_NETS, "likelihood": "bernoulli-grey"},
         train=_MOTION,
     ),
+    "mnist-similarity": Setting(
+        **{**_DIGITS, "perspective_dim": 4, "vitae": {"transform": "similarity"}},
+        options={**_NETS, "likelihood": "bernoulli-grey"},
+        train=_MOTION,
+    ),
     "dsprites": Setting(
         data="dsprites",
         shape=(1, 64, 64),
