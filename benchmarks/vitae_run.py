@@ -12,7 +12,7 @@ import torch
 
 import unbraid
 from unbraid import Run
-from unbraid.inference import write_json_atomically
+from unbraid.inference import pair_parameters, write_json_atomically
 
 from .matched import count_parameters, match_hidden
 from .vitae_scores import scores
@@ -91,7 +91,7 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
         "seed": row.seed,
         "steps": row.steps,
         "split": row.split,
-        "parameters": _parameters(run),
+        "parameters": sum(p.numel() for p in pair_parameters(run.model, run.guide)),
         "images": _fingerprint(run, row.split, setting.images),
         "training_seconds": round(trained - started),
         "evaluation": result.summary(),
@@ -129,11 +129,6 @@ def _train(row: Row, setting: Setting, folder: Path, progress: bool) -> Run:
         say=lambda _: None,
         **settings,
     )
-
-
-def _parameters(run: Run) -> int:
-    found = {id(p): p.numel() for m in (run.model, run.guide) for p in m.parameters()}
-    return sum(found.values())
 
 
 def _fingerprint(run: Run, split: str, count: int) -> str:

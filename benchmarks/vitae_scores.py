@@ -24,7 +24,7 @@ DCI_CODES, R2_CODES = 2000, 5000  # forests take their time
 
 
 class Scored:
-    """Images, not trained or chosen on, whose factors are known.
+    """Images whose factors are known.
 
     Attributes:
         images: `(N, C, H, W)` in [0, 1].

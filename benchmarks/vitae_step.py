@@ -1,6 +1,6 @@
-"""The step of C-VITAE against a VAE's of the same nets.
+"""The step of C-VITAE, and of the penalised VAEs, against a VAE's of the same nets.
 
-Run `python -m benchmarks.vitae_step`. Both are stepped in turns, in one process, on one thread.
+Run `python -m benchmarks.vitae_step`. They are stepped in turns, in one process, on one thread.
 C-VITAE has a second encoder, whose input needs a gradient, and warps twice.
 """
 
@@ -26,8 +26,9 @@ def stepper(
     torch.manual_seed(0)
     chosen = load_method(method)
     parts = chosen.build(read_options(chosen.options, options), data)
+    objective = Objective(parts.weights, parts.hooks)
     optimizer = fused_adam(pair_parameters(parts.model, parts.guide))
-    step = Step(parts.model, parts.guide, Objective(), optimizer, mode=mode)
+    step = Step(parts.model, parts.guide, objective, optimizer, mode=mode)
     x = (torch.rand(batch, *data.shape) < 0.2).float()
     return lambda: step((x,))
 
@@ -49,6 +50,13 @@ def main() -> bool:
         }
         results = compare(variants, "vae", rounds=15)
         reached &= print_table(f"A step / a VAE's: {title}", results, {"c-vitae": TARGET})
+    for batch in (128, 512):
+        penalised = {
+            name: stepper(name, DATA, batch, "record", latent_dim=10)
+            for name in ("vae", "beta-tcvae", "dip-vae")
+        }
+        title = f"A step / a VAE's: 784-512-256, batch {batch}, recorded"
+        print_table(title, compare(penalised, "vae", rounds=15), {})
     return reached
 
 
