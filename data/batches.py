@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from .augment import Binarise, Transform
-from .bits import PackedBits
 from .dataset import Dataset
+from .frame_draws import check_frames, draw_places
 from .seeds import check_seed, derive_seed
 
 _KEYS = {"labels": "label", "factors": "factors", "groups": "group", "lengths": "length"}
-_ORDER, _NOISE = 0, 1  # what a stream of random numbers is for
+_ORDER, _NOISE, _FRAMES = 0, 1, 2  # what a stream of random numbers is for
 
 
 class Batches:
@@ -32,12 +32,16 @@ class Batches:
         shuffle: Draw every epoch in a new order and leave out its remainder, so that all batches
             have one shape. Otherwise walk the data in order and end with the ragged rest.
         streams: More batches that every batch carries, by key, each of the same step.
+        frames: Number `N` of frames that are drawn of each sequence at every step, without
+            replacement and in no order; all frames, in order, unless given.
+        companions: Number `M` of further frames of the same sequence, none of them among the
+            others.
 
     Attributes:
         steps_per_epoch: Number of batches in an epoch, or in one walk through the data.
 
     Raises:
-        ValueError: If the batch size or the seed is out of range.
+        ValueError: If the batch size, the seed or a number of frames is out of range.
     """
 
     def __init__(
@@ -50,10 +54,13 @@ class Batches:
         device: str | torch.device = "cpu",
         shuffle: bool = True,
         streams: Mapping[str, "Batches"] | None = None,
+        frames: int | None = None,
+        companions: int = 0,
     ) -> None:
         if not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected an integer of at least 1")
         check_seed(seed)
+        check_frames(dataset, frames, companions)
         if shuffle and batch_size > len(dataset):
             warnings.warn(
                 f"batch_size is reduced from {batch_size} to {len(dataset)}, all of {dataset.name}"
@@ -66,6 +73,7 @@ class Batches:
         self._seed = seed
         self._transforms = (*transforms, *([Binarise("dynamic")] if dataset.dynamic else []))
         self._streams = dict(streams or {})
+        self._frames, self._companions = frames, companions
         self._noise = torch.Generator(self.dataset.device)
         self._epoch, self._order = -1, torch.empty(0)
         self._buffers: dict[str, Tensor] = {}
@@ -77,8 +85,10 @@ class Batches:
 
         Returns:
             `x`: float32 `(B, C, H, W)` or `(B, T, C, H, W)` in [0, 1]; `index`: int64 `(B,)`,
-            which data they are; and `label`, `factors`, `group`, `length` where the data have
-            them.
+            which data they are; and `label`, `factors`, `group`, `length`, `frame_factors` where
+            the data have them. With `frames`: `x` is `(B, N, C, H, W)`; `frame`, int64 `(B, N)`,
+            says which frames they are; `length` counts the true ones, which come first;
+            `companions` are `(B, M, C, H, W)`.
 
         Raises:
             ValueError: If `step` is negative.
@@ -88,9 +98,13 @@ class Batches:
         epoch, place = divmod(step, self.steps_per_epoch)
         start = place * self.batch_size
         index = self._indices(epoch)[start : start + self.batch_size]
-        batch: dict[str, Any] = {"x": self._transformed(self._gather(index), step), "index": index}
+        batch: dict[str, Any] = {"index": index}
         for name, values in self.dataset.annotations().items():
-            batch[_KEYS[name]] = self._select(name, values, index)
+            batch[_KEYS.get(name, name)] = self._select(name, values, index)
+        if self._frames is None:
+            batch["x"] = self._transformed(self._gather(index), step)
+        else:
+            self._add_frames(batch, step)
         for key, stream in self._streams.items():
             batch[key] = stream.batch(step)
         return batch
@@ -114,10 +128,38 @@ class Batches:
 
     def _gather(self, index: Tensor) -> Tensor:
         images = self.dataset.images
-        packed = isinstance(images, PackedBits)
-        pixels = images.unpack(index) if packed else self._select("images", images, index)
+        if isinstance(images, Tensor):
+            return self._scaled(self._select("images", images, index))
+        return self._scaled(self.dataset.pixels(index))
+
+    def _scaled(self, pixels: Tensor) -> Tensor:
         x = self._buffer("x", pixels.shape, torch.float32)
         return torch.div(pixels, self._white, out=x)
+
+    def _add_frames(self, batch: dict[str, Any], step: int) -> None:
+        """Draw frames of each sequence of a batch, and what is known of them."""
+        index, lengths = batch["index"], batch.get("length")
+        drawn = self._frames or 1
+        places, true = draw_places(
+            (len(index), drawn + self._companions),
+            self.dataset.images.shape[1],
+            lengths,
+            derive_seed(self._seed, _FRAMES, step),
+        )
+        places, true = places.to(index.device), true.to(index.device)
+        x = self._scaled(self.dataset.frames(index, places))
+        if lengths is not None:
+            x.mul_(true[..., None, None, None])
+        x = self._transformed(x, step)
+        batch["x"], batch["frame"] = x[:, :drawn], places[:, :drawn]
+        if self._companions:
+            batch["x"] = batch["x"].contiguous()
+            batch["companions"] = x[:, drawn:].contiguous()
+        if lengths is not None:
+            batch["length"] = lengths.clamp(max=drawn)
+        if "frame_factors" in batch:
+            chosen = places[:, :drawn, None].expand(-1, -1, batch["frame_factors"].shape[-1])
+            batch["frame_factors"] = batch["frame_factors"].gather(1, chosen)
 
     def _select(self, name: str, values: Tensor, index: Tensor) -> Tensor:
         buffer = self._buffer(name, (len(index), *values.shape[1:]), values.dtype)

@@ -8,8 +8,10 @@ from torch import Tensor
 
 from .bits import PackedBits
 from .errors import DataError
+from .frame_store import FrameStore
 
-_ANNOTATIONS = ("labels", "factors", "groups", "lengths")
+_ANNOTATIONS = ("labels", "factors", "groups", "lengths", "frame_factors")
+_MAY_BE_FLOAT = ("factors", "frame_factors")
 _CHUNK = 1024  # images that are looked at together to find out their kind
 
 
@@ -18,7 +20,8 @@ class Dataset:
     """Images `(N, C, H, W)` or sequences `(S, T, C, H, W)`, with what is known about each of them.
 
     Args:
-        images: uint8, 0 to 255; `PackedBits` for large sets of binary images.
+        images: uint8, 0 to 255; `PackedBits` for large sets of binary images, a `FrameStore` for
+            sequences whose frames are made when they are asked for.
         name: What figures and reports call the data.
         labels: Classes, int64 `(N,)`, from 0.
         label_names: One name per class.
@@ -26,7 +29,12 @@ class Dataset:
         factor_names: One name per factor.
         factor_sizes: Number of values of each factor; 0 where it is continuous.
         groups: int64 `(N,)`; data of one group never fall into different splits.
-        lengths: Number of true frames of each sequence, int64 `(S,)`, 1 to `T`.
+        lengths: Number of true frames of each sequence, int64 `(S,)`, 1 to `T`; the rest is
+            padding.
+        frame_factors: True factors of every frame `(S, T, G)`: int64 class indices or float32
+            values; sequences only.
+        frame_factor_names: One name per factor of frames.
+        frame_factor_sizes: Number of values of each factor of frames; 0 where it is continuous.
         dynamic: The pixels are probabilities, from which `Batches` draws binary images anew at
             every step.
 
@@ -34,7 +42,7 @@ class Dataset:
         DataError: If the parts do not fit together.
     """
 
-    images: Tensor | PackedBits
+    images: Tensor | PackedBits | FrameStore
     name: str = "data"
     labels: Tensor | None = None
     label_names: tuple[str, ...] = ()
@@ -43,13 +51,17 @@ class Dataset:
     factor_sizes: tuple[int, ...] = ()
     groups: Tensor | None = None
     lengths: Tensor | None = None
+    frame_factors: Tensor | None = None
+    frame_factor_names: tuple[str, ...] = ()
+    frame_factor_sizes: tuple[int, ...] = ()
     dynamic: bool = False
 
     def __post_init__(self) -> None:
         _check_images(self)
         _check_labels(self)
-        _check_factors(self)
+        _check_factors(self, "factors", "(N, F)")
         _check_lengths(self)
+        _check_frame_factors(self)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -76,20 +88,45 @@ class Dataset:
     @cached_property
     def kind(self) -> str:
         """`binary` (only 0 and 255, or `dynamic`), `grey` (one channel) or `colour`."""
-        if self.dynamic or isinstance(self.images, PackedBits) or _is_binary(self.images):
+        if self.dynamic or isinstance(self.images, PackedBits):
+            return "binary"
+        if isinstance(self.images, Tensor) and _is_binary(self.images):
             return "binary"
         return "grey" if self.shape[0] == 1 else "colour"
 
     def pixels(self, indices: Tensor) -> Tensor:
         """Return the images at `indices`, int64 `(B,)`, as uint8 `(B, ...)`."""
-        if isinstance(self.images, PackedBits):
-            return self.images.unpack(indices)
-        return self.images.index_select(0, indices)
+        images = self.images
+        if isinstance(images, PackedBits):
+            return images.unpack(indices)
+        if isinstance(images, Tensor):
+            return images.index_select(0, indices)
+        places = torch.arange(images.shape[1], device=images.device)
+        return images.frames(indices, places.expand(len(indices), -1))
+
+    def frames(self, sequences: Tensor, places: Tensor) -> Tensor:
+        """Return chosen frames of sequences.
+
+        Args:
+            sequences: Which sequences, int64 `(B,)`.
+            places: Which of their frames, int64 `(B, N)`.
+
+        Returns:
+            uint8 `(B, N, C, H, W)`.
+        """
+        images = self.images
+        if isinstance(images, Tensor):
+            rows = sequences.unsqueeze(1) * images.shape[1] + places
+            flat = images.flatten(0, 1).index_select(0, rows.flatten())
+            return flat.unflatten(0, tuple(places.shape))
+        if isinstance(images, PackedBits):
+            raise DataError(f"{self.name} are images; expected sequences to take frames of")
+        return images.frames(sequences, places)
 
     def take(self, indices: Tensor) -> "Dataset":
         """Return a dataset of the data at `indices`, int64 `(B,)`."""
         images = self.images
-        taken = images.take(indices) if isinstance(images, PackedBits) else images[indices]
+        taken = images[indices] if isinstance(images, Tensor) else images.take(indices)
         known = {name: value[indices] for name, value in self.annotations().items()}
         return replace(self, images=taken, **known)
 
@@ -99,7 +136,7 @@ class Dataset:
         return replace(self, images=self.images.to(device), **known)
 
     def annotations(self) -> dict[str, Tensor]:
-        """Return which of labels, factors, groups and lengths the data have, by field name."""
+        """Return what is known of each of the data, by field name."""
         return {name: value for name in _ANNOTATIONS if (value := getattr(self, name)) is not None}
 
 
@@ -116,7 +153,7 @@ def describe(dataset: Dataset) -> str:
     """Say in one line what the data are."""
     thing, frames = "images", ""
     if dataset.is_sequence:
-        thing, frames = "sequences", f"{dataset.images.shape[1]} frames of "
+        thing, frames = "sequences", f"{_length_range(dataset)} frames of "
     size = "x".join(str(n) for n in dataset.shape)
     parts = [f"{dataset.name}: {len(dataset):,} {thing}", f"{frames}{size}", dataset.kind]
     if dataset.labels is not None:
@@ -124,9 +161,17 @@ def describe(dataset: Dataset) -> str:
     if dataset.factors is not None:
         names = dataset.factor_names
         parts.append(f"{len(names)} factors ({', '.join(names)})")
+    if dataset.frame_factors is not None:
+        parts.append(f"factors of frames ({', '.join(dataset.frame_factor_names)})")
     if dataset.groups is not None:
         parts.append(f"{len(dataset.groups.unique())} groups")
     return ", ".join(parts)
+
+
+def _length_range(dataset: Dataset) -> str:
+    longest = dataset.images.shape[1]
+    shortest = longest if dataset.lengths is None else int(dataset.lengths.min())
+    return str(longest) if shortest == longest else f"{shortest} to {longest}"
 
 
 def _is_binary(images: Tensor) -> bool:
@@ -154,7 +199,8 @@ def _check_images(data: Dataset) -> None:
                 f"number of {name} of {data.name} is {len(value)}; "
                 f"expected {len(images)}, one for each of the images"
             )
-        if value.dtype != torch.int64 and not (name == "factors" and value.dtype == torch.float32):
+        floats = name in _MAY_BE_FLOAT and value.dtype == torch.float32
+        if value.dtype != torch.int64 and not floats:
             raise DataError(f"{name} of {data.name} are {value.dtype}; expected torch.int64")
 
 
@@ -175,25 +221,42 @@ def _check_labels(data: Dataset) -> None:
         )
 
 
-def _check_factors(data: Dataset) -> None:
-    if data.factors is None:
+def _check_factors(data: Dataset, field: str, shape: str) -> None:
+    """Check factors of data or of frames, and name and count what was left out."""
+    factors, singular = getattr(data, field), field.removesuffix("s")
+    if factors is None:
         return
-    if data.factors.ndim != 2:
+    if factors.ndim != shape.count(",") + 1:
         raise DataError(
-            f"factors of {data.name} have shape {tuple(data.factors.shape)}; expected (N, F)"
+            f"{field} of {data.name} have shape {tuple(factors.shape)}; expected {shape}"
         )
-    count = data.factors.shape[1]
-    if not data.factor_names:
-        object.__setattr__(data, "factor_names", tuple(f"factor {k}" for k in range(count)))
-    if not data.factor_sizes:
-        discrete = not data.factors.is_floating_point()
-        sizes = (data.factors.amax(0) + 1).tolist() if discrete else [0] * count
-        object.__setattr__(data, "factor_sizes", tuple(sizes))
-    for name in ("factor_names", "factor_sizes"):
+    count = factors.shape[-1]
+    if not getattr(data, f"{singular}_names"):
+        names = tuple(f"{singular.replace('_', ' ')} {k}" for k in range(count))
+        object.__setattr__(data, f"{singular}_names", names)
+    if not getattr(data, f"{singular}_sizes"):
+        discrete = not factors.is_floating_point()
+        sizes = (factors.flatten(0, -2).amax(0) + 1).tolist() if discrete else [0] * count
+        object.__setattr__(data, f"{singular}_sizes", tuple(sizes))
+    for name in (f"{singular}_names", f"{singular}_sizes"):
         if len(getattr(data, name)) != count:
             raise DataError(
                 f"number of {name} of {data.name} is {len(getattr(data, name))}; expected {count}"
             )
+
+
+def _check_frame_factors(data: Dataset) -> None:
+    if data.frame_factors is None:
+        return
+    if not data.is_sequence:
+        raise DataError(f"frame_factors of {data.name} are given for images; expected sequences")
+    _check_factors(data, "frame_factors", "(S, T, G)")
+    found, frames = data.frame_factors.shape[1], data.images.shape[1]
+    if found != frames:
+        raise DataError(
+            f"frame_factors of {data.name} are of {found} frames; expected {frames}, as many as "
+            "the sequences have"
+        )
 
 
 def _check_lengths(data: Dataset) -> None:

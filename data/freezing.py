@@ -9,7 +9,8 @@ from .augment import Transform
 from .batches import Batches
 from .dataset import Dataset
 
-_CHUNK = 1000  # the noise depends on it, so it is part of the format
+# The noise depends on these, so they are part of the format.
+_CHUNK, _CHUNK_OF_SEQUENCES = 1000, 20
 
 
 def freeze(dataset: Dataset, transforms: Sequence[Transform], seed: int) -> Dataset:
@@ -17,8 +18,9 @@ def freeze(dataset: Dataset, transforms: Sequence[Transform], seed: int) -> Data
 
     Data that `dataset.dynamic` says are probabilities become binary images.
     """
+    chunk = _CHUNK_OF_SEQUENCES if dataset.is_sequence else _CHUNK
     batches = Batches(
-        dataset, _CHUNK, seed=seed, transforms=transforms, shuffle=False, device=dataset.device
+        dataset, chunk, seed=seed, transforms=transforms, shuffle=False, device=dataset.device
     )
     images = [batch["x"].mul(255).round_().to(torch.uint8) for batch in batches]
     return replace(dataset, images=torch.cat(images), dynamic=False)

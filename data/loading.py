@@ -1,8 +1,11 @@
 """From a name or a path to the three splits."""
 
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from .augment import Binarise
 from .bodies import bodies, bodies_small
@@ -15,11 +18,13 @@ from .idx import find_idx, idx_prefix, read_idx_pair
 from .mnist import fashion_mnist, mnist, mnist_small
 from .oddities import warn_of_oddities
 from .seeds import check_seed
+from .source_options import keywords as _keywords
+from .source_options import read_options
 from .sources import SOURCES
 from .splitting import carve, split
 from .user_arrays import read_npz
 
-_BY_NAME = {
+_BY_NAME: dict[str, Callable[..., Splits]] = {
     "mnist-small": mnist_small,
     "mnist": mnist,
     "fashion-mnist": fashion_mnist,
@@ -30,7 +35,13 @@ _BY_NAME = {
 }
 
 
-def load(source: str | Path, *, seed: int = 0, binarise: str | None = None) -> Splits:
+def load(
+    source: str | Path,
+    *,
+    seed: int = 0,
+    binarise: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Splits:
     """Load data and cut them into training, validation and test parts.
 
     Args:
@@ -41,21 +52,30 @@ def load(source: str | Path, *, seed: int = 0, binarise: str | None = None) -> S
         binarise: `threshold` cuts the pixels at 0.5. `dynamic` draws the test and validation
             images once, by `seed`, and leaves it to `Batches` to draw the training images at every
             step.
+        options: Options of the source by name, such as `{"size": 32}`; text is read as the
+            option's type.
 
     Raises:
-        DataError: If there is no such source, or the data cannot be used as they are.
+        DataError: If there is no such source or option, or the data cannot be used as they are.
         DownloadError: If a file cannot be fetched.
         ValueError: If `seed` or `binarise` is out of range.
     """
     check_seed(seed)
     if binarise not in (None, "dynamic", "threshold"):
         raise ValueError(f"binarise is {binarise!r}; expected None, 'dynamic' or 'threshold'")
-    if str(source) in _BY_NAME:
-        splits = _BY_NAME[str(source)](seed)
+    name = str(source)
+    if name in _BY_NAME:
+        maker = _BY_NAME[name]
+        splits = maker(seed, **read_options(name, maker, options or {}))
     else:
-        splits = _own(Path(source), seed)
+        splits = _own(Path(source), seed, **read_options(name, _own, options or {}))
         warn_of_oddities(splits)
     return splits if binarise is None else _binarised(splits, binarise, seed)
+
+
+def options_of(source: str) -> dict[str, inspect.Parameter]:
+    """Return the options of a source by name: keyword arguments with their types and defaults."""
+    return _keywords(_BY_NAME.get(source, _own))
 
 
 def _own(path: Path, seed: int) -> Splits:
