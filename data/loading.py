@@ -16,6 +16,7 @@ from .folder import read_folder
 from .freezing import freeze
 from .idx import find_idx, idx_prefix, read_idx_pair
 from .mnist import fashion_mnist, mnist, mnist_small
+from .moving_digits import moving_mnist
 from .oddities import warn_of_oddities
 from .seeds import check_seed
 from .source_options import keywords as _keywords
@@ -32,6 +33,7 @@ _BY_NAME: dict[str, Callable[..., Splits]] = {
     "dsprites": dsprites,
     "bodies-small": bodies_small,
     "bodies": bodies,
+    "moving-mnist": moving_mnist,
 }
 
 

@@ -39,4 +39,7 @@ SOURCES: dict[str, Source] = {
         (1, 64, 32),
         _BODIES,
     ),
+    "moving-mnist": Source(
+        "moving digits in the published forms, drawn when asked for", (1, 64, 64), _MNIST
+    ),
 }
