@@ -5,9 +5,12 @@ from .arguments import batch_size
 from .convolutional import ConvDecoder, ConvEncoder
 from .decoder import Decoder
 from .encoder import Encoder
+from .frames import Trunk, conv_trunk, frame_mask, mlp_trunk, true_frames
+from .joint import JointNormal
 from .likelihood import Likelihood
 from .likelihoods import LIKELIHOODS, default_likelihood, make_likelihood
 from .mlp import MLPDecoder, MLPEncoder, mlp
+from .pairwise import PairwiseEncoder
 
 __all__ = [
     "LIKELIHOODS",
@@ -15,12 +18,19 @@ __all__ = [
     "ConvEncoder",
     "Decoder",
     "Encoder",
+    "JointNormal",
     "Likelihood",
     "MLPDecoder",
     "MLPEncoder",
+    "PairwiseEncoder",
+    "Trunk",
     "activation",
     "batch_size",
+    "conv_trunk",
     "default_likelihood",
+    "frame_mask",
     "make_likelihood",
     "mlp",
+    "mlp_trunk",
+    "true_frames",
 ]

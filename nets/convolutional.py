@@ -47,17 +47,11 @@ class ConvEncoder(Encoder):
         activation: str = "relu",
     ) -> None:
         super().__init__(shape, latent_dim)
-        sizes = _size_chain(self.shape, channels)
-        widths = (self.shape[0], *channels[: len(sizes) - 1])
-        layers: list[nn.Module] = []
-        for width, next_width in pairwise(widths):
-            convolution = nn.Conv2d(width, next_width, kernel_size=4, stride=2, padding=1)
-            layers += [initialise(convolution, gain_of(activation)), make_activation(activation)]
-        features = widths[-1] * prod(sizes[-1])
+        layers, features = conv_stages(self.shape, channels, activation)
         self.net = nn.Sequential(
             *layers,
             nn.Flatten(),
-            initialise(nn.Linear(features, hidden), gain_of(activation)),
+            initialise(nn.Linear(prod(features), hidden), gain_of(activation)),
             make_activation(activation),
             initialise(nn.Linear(hidden, 2 * latent_dim)),
         )
@@ -123,6 +117,28 @@ class ConvDecoder(Decoder):
             return at_least_float32(self.net(z))
         flat = at_least_float32(self.net(z.reshape(-1, self.latent_dim)))
         return flat.view(z.shape[:-1] + self.raw_shape)
+
+
+def conv_stages(
+    shape: Shape, channels: Sequence[int], activation: str
+) -> tuple[list[nn.Module], Shape]:
+    """Return the layers of every stage from the image on, and the shape of what they give.
+
+    Args:
+        shape: Channels, height and width `(C, H, W)` of an image; sides of at least 8.
+        channels: Channels of each stage; small images leave out the last ones.
+        activation: Name of the activation after each convolution.
+
+    Raises:
+        ValueError: If a side is shorter than 8, or `channels` is empty.
+    """
+    sizes = _size_chain(shape, channels)
+    widths = (shape[0], *channels[: len(sizes) - 1])
+    layers: list[nn.Module] = []
+    for width, next_width in pairwise(widths):
+        convolution = nn.Conv2d(width, next_width, kernel_size=4, stride=2, padding=1)
+        layers += [initialise(convolution, gain_of(activation)), make_activation(activation)]
+    return layers, (widths[-1], *sizes[-1])
 
 
 def _size_chain(shape: Shape, channels: Sequence[int]) -> list[tuple[int, int]]:
