@@ -23,6 +23,7 @@ from .source_options import keywords as _keywords
 from .source_options import read_options
 from .sources import SOURCES
 from .splitting import carve, split
+from .sprites import sprites, sprites_actions
 from .user_arrays import read_npz
 
 _BY_NAME: dict[str, Callable[..., Splits]] = {
@@ -34,6 +35,8 @@ _BY_NAME: dict[str, Callable[..., Splits]] = {
     "bodies-small": bodies_small,
     "bodies": bodies,
     "moving-mnist": moving_mnist,
+    "sprites": sprites,
+    "sprites-actions": sprites_actions,
 }
 
 

