@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from .bits import PackedBits
     from .dataset import Dataset, Splits, describe
     from .errors import DataError, DataWarning, DownloadError
+    from .frame_store import FrameStore
     from .freezing import freeze
-    from .loading import load
+    from .loading import load, options_of, typed_options
 
 __all__ = [
     "SOURCES",
@@ -25,6 +26,7 @@ __all__ = [
     "DataWarning",
     "Dataset",
     "DownloadError",
+    "FrameStore",
     "PackedBits",
     "RandomAffine",
     "Source",
@@ -32,6 +34,8 @@ __all__ = [
     "describe",
     "freeze",
     "load",
+    "options_of",
+    "typed_options",
 ]
 
 _HOMES = {
@@ -41,7 +45,8 @@ _HOMES = {
     "dataset": ("Dataset", "Splits", "describe"),
     "errors": ("DataError", "DataWarning", "DownloadError"),
     "freezing": ("freeze",),
-    "loading": ("load",),
+    "frame_store": ("FrameStore",),
+    "loading": ("load", "options_of", "typed_options"),
 }
 
 

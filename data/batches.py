@@ -157,6 +157,8 @@ class Batches:
             batch["companions"] = x[:, drawn:].contiguous()
         if lengths is not None:
             batch["length"] = lengths.clamp(max=drawn)
+        elif self._companions:
+            batch["length"] = torch.full_like(index, drawn)
         if "frame_factors" in batch:
             chosen = places[:, :drawn, None].expand(-1, -1, batch["frame_factors"].shape[-1])
             batch["frame_factors"] = batch["frame_factors"].gather(1, chosen)

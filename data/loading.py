@@ -68,14 +68,22 @@ def load(
     check_seed(seed)
     if binarise not in (None, "dynamic", "threshold"):
         raise ValueError(f"binarise is {binarise!r}; expected None, 'dynamic' or 'threshold'")
-    name = str(source)
-    if name in _BY_NAME:
-        maker = _BY_NAME[name]
-        splits = maker(seed, **read_options(name, maker, options or {}))
+    chosen = typed_options(source, options or {})
+    if str(source) in _BY_NAME:
+        splits = _BY_NAME[str(source)](seed, **chosen)
     else:
-        splits = _own(Path(source), seed, **read_options(name, _own, options or {}))
+        splits = _own(Path(source), seed, **chosen)
         warn_of_oddities(splits)
     return splits if binarise is None else _binarised(splits, binarise, seed)
+
+
+def typed_options(source: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options of a source with values of the right types, read from text where needed.
+
+    Raises:
+        DataError: If there is no such option, or a value is not of its type.
+    """
+    return read_options(str(source), _BY_NAME.get(str(source), _own), given)
 
 
 def options_of(source: str) -> dict[str, inspect.Parameter]:

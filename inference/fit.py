@@ -57,6 +57,7 @@ def fit(
     precision: Precision = "float32",
     mode: Mode = "record",
     validation: Iterable[Mapping[str, Any]] | None = None,
+    validation_keys: tuple[str, ...] | None = None,
     validate_every: int | None = None,
     patience: int | None = None,
     folder: Path | None = None,
@@ -88,6 +89,7 @@ def fit(
         precision: `"bfloat16"` runs the nets under autocast, densities in float32.
         mode: How a step runs; see `Step`.
         validation: One pass over held-out batches, iterated anew each time.
+        validation_keys: Keys that the pair takes of held-out batches; `keys` unless given.
         validate_every: Steps between validations; a tenth of `steps` unless given.
         patience: Stop after this many validations in a row without a better bound.
         folder: Where `metrics.jsonl` and `checkpoints/` go; nothing is written without.
@@ -170,7 +172,7 @@ def fit(
             if trainer.done % log_every == 0:
                 bar.set_postfix(trainer.flush(), refresh=False)
             if validation is not None and (trainer.done % every == 0 or trainer.done == steps):
-                trainer.validate(validation)
+                trainer.validate(validation, validation_keys or keys)
             if trainer.seconds_unsaved > checkpoint_every:
                 trainer.save()
         trainer.flush()

@@ -138,12 +138,12 @@ class Trainer:
     def _seconds(self) -> float:
         return self.progress.seconds_before + time.monotonic() - self._started
 
-    def validate(self, batches: Iterable[Mapping[str, Any]]) -> None:
+    def validate(self, batches: Iterable[Mapping[str, Any]], keys: tuple[str, ...]) -> None:
         """Compute the validation bound, with averaged weights if there are any; keep the best."""
         self._stop_if_bad()
         pair = self.averaged or self
         with _evaluating(pair.model, pair.guide):
-            bound = validation_bound(pair.model, pair.guide, batches, self.keys, self.seed)
+            bound = validation_bound(pair.model, pair.guide, batches, keys, self.seed)
         best = self.progress.note(bound, self.done)
         self._write({"validation_elbo": bound})
         if best:

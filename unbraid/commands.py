@@ -36,9 +36,10 @@ class Train:
     Args:
         method: Name of the method; `unbraid methods` lists them.
         data: Name of a set (`unbraid data` lists them) or path of your own: an .npz file, a folder
-            of images, or idx files.
+            of images, of frame folders or of videos, or idx files.
         out: Folder of the run.
         set: Options of the method; `unbraid methods METHOD` lists them.
+        data_set: Options of the data; `unbraid data NAME` lists them.
         resume: Go on with the run in the folder.
         force: Replace the run in the folder.
         json: Print one JSON object.
@@ -49,6 +50,9 @@ class Train:
     out: Annotated[str, arg(metavar="DIR")]
     settings: Settings
     set: Annotated[
+        UseAppendAction[tuple[tuple[str, ...], ...]], arg(metavar="KEY=VALUE [KEY=VALUE ...]")
+    ] = ()
+    data_set: Annotated[
         UseAppendAction[tuple[tuple[str, ...], ...]], arg(metavar="KEY=VALUE [KEY=VALUE ...]")
     ] = ()
     resume: bool = False
@@ -80,16 +84,12 @@ class Train:
         return self._tell(run, config)
 
     def _config(self) -> TrainConfig:
-        options = {}
-        for word in (word for words in self.set for word in words):
-            name, equals, value = word.partition("=")
-            if not equals:
-                raise OptionError(
-                    f"--set is {word!r}; expected KEY=VALUE. See unbraid methods {self.method}"
-                )
-            options[name] = value
+        options = _by_name("--set", self.set, f"unbraid methods {self.method}")
+        data_options = _by_name("--data-set", self.data_set, f"unbraid data {self.data}")
         try:
-            return TrainConfig(self.method, self.data, options, **vars(self.settings))
+            return TrainConfig(
+                self.method, self.data, options, data_options, **vars(self.settings)
+            )
         except OptionError as error:
             text = re.sub(r"^\w+(?= is )", lambda name: as_flag(name[0]), str(error))
             raise OptionError(text) from None
@@ -122,6 +122,17 @@ class Train:
         return DONE
 
 
+def _by_name(flag: str, given: tuple[tuple[str, ...], ...], listing: str) -> dict[str, str]:
+    """Read words KEY=VALUE."""
+    options = {}
+    for word in (word for words in given for word in words):
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise OptionError(f"{flag} is {word!r}; expected KEY=VALUE. See {listing}")
+        options[name] = value
+    return options
+
+
 @dataclass(frozen=True)
 class Evaluate:
     """Estimate the log-likelihood of held-out data by importance sampling.
@@ -134,6 +145,8 @@ class Evaluate:
         limit: Use the first so many data only.
         split: Which part of the data.
         seed: Seed of the noise; the run's unless given.
+        frames: Frames of each sequence; as many as in training unless given.
+        inner_samples: Samples of each frame's codes per sample of its sequence's.
         device: auto, cpu, cuda, cuda:N or mps.
         json: Print one JSON object.
     """
@@ -143,6 +156,8 @@ class Evaluate:
     limit: int | None = None
     split: Literal["test", "validation", "train"] = "test"
     seed: int | None = None
+    frames: int | None = None
+    inner_samples: int = 1
     device: str = "auto"
     json: bool = False
 
@@ -153,6 +168,9 @@ class Evaluate:
             in_range("--limit", self.limit, 1)
         if self.seed is not None:
             in_range("--seed", self.seed, 0, _SEEDS)
+        if self.frames is not None:
+            in_range("--frames", self.frames, 1)
+        in_range("--inner-samples", self.inner_samples, 1)
         from .run import load
 
         run = load(self.folder, self.device)
@@ -161,6 +179,8 @@ class Evaluate:
             split=self.split,
             limit=self.limit,
             seed=self.seed,
+            frames=self.frames,
+            inner_samples=self.inner_samples,
             progress=sys.stderr.isatty(),
         )
         if self.json:

@@ -21,6 +21,7 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
 }
 
 FORMAT = 1
+_GIVEN_BY_NAME = {"options": "--set", "data_options": "--data-set"}
 DEFAULT_EPOCHS = 20
 
 
@@ -81,13 +82,15 @@ class TrainConfig(Settings):
     Args:
         method: Name of the method; `unbraid methods` lists them.
         data: Name of a set (`unbraid data` lists them) or path of your own: an .npz file, a
-            folder of images, or idx files.
+            folder of images, of frame folders or of videos, or idx files.
         options: The method's options by name; those not given have their defaults.
+        data_options: Options of the data by name, such as the size of drawn frames.
     """
 
     method: str
     data: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    data_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.epochs is not None and self.steps is not None:
@@ -127,11 +130,12 @@ class TrainConfig(Settings):
         words = ["unbraid", "train", self.method, "--data", self.data, "--out", out]
         default = TrainConfig(self.method, self.data)
         for name, value in asdict(self).items():
-            if name in ("method", "data", "options") or value == getattr(default, name):
+            if name in ("method", "data", *_GIVEN_BY_NAME) or value == getattr(default, name):
                 continue
             words += [f"--{name.replace('_', '-')}", str(value)]
-        for name, value in self.options.items():
-            words += ["--set", f"{name}={_as_text(value)}"]
+        for field_name, flag in _GIVEN_BY_NAME.items():
+            for name, value in getattr(self, field_name).items():
+                words += [flag, f"{name}={_as_text(value)}"]
         return shlex.join(words)
 
 
@@ -167,6 +171,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         version = config["format"]
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path} is damaged ({error}); expected JSON of a run") from error
+    config.setdefault("data_options", {})  # which runs of older versions do not name
     if version != FORMAT:
         raise ConfigError(
             f"{path} has format {version}; expected {FORMAT}. "

@@ -10,6 +10,8 @@ from unbraid.methods import DataSpec
 
 from .config import TrainConfig
 
+FINGERPRINTED_IMAGES, FINGERPRINTED_SEQUENCES, FINGERPRINTED_FRAMES = 1000, 100, 10
+
 
 @dataclass(frozen=True)
 class RunData:
@@ -42,7 +44,7 @@ def prepare(config: TrainConfig) -> RunData:
         DataError: If they cannot be used.
     """
     seed = config.seed if config.data_seed is None else config.data_seed
-    splits = load(config.data, seed=seed)
+    splits = load(config.data, seed=seed, options=config.data_options)
     transforms: list[RandomAffine | Binarise] = []
     if config.rotate or config.translate:
         transforms.append(RandomAffine(degrees=config.rotate, translate=config.translate))
@@ -61,6 +63,7 @@ def prepare(config: TrainConfig) -> RunData:
         classes=0 if labels is None else int(labels.max()) + 1,
         factor_sizes=tuple(train.factor_sizes),
         sequence_length=train.images.shape[1] if train.is_sequence else None,
+        ragged=train.lengths is not None,
     )
     sizes = (
         f"{len(train):,} to train, {len(held_out[0]):,} to validate, {len(held_out[1]):,} to test"
@@ -81,5 +84,12 @@ def prepare(config: TrainConfig) -> RunData:
 
 def _sample_bytes(part: Dataset) -> bytes:
     """Size and up to 1000 evenly spaced images of a part, enough to tell other data apart."""
-    rows = torch.linspace(0, len(part) - 1, min(1000, len(part))).long()
-    return len(part).to_bytes(8, "little") + part.pixels(rows).cpu().numpy().tobytes()
+    shown = FINGERPRINTED_SEQUENCES if part.is_sequence else FINGERPRINTED_IMAGES
+    rows = torch.linspace(0, len(part) - 1, min(shown, len(part))).long()
+    size = len(part).to_bytes(8, "little")
+    if not part.is_sequence:
+        return size + part.pixels(rows).cpu().numpy().tobytes()
+    total = part.images.shape[1]
+    places = torch.linspace(0, total - 1, min(FINGERPRINTED_FRAMES, total)).long()
+    frames = part.frames(rows.to(part.device), places.to(part.device).expand(len(rows), -1))
+    return size + total.to_bytes(8, "little") + frames.cpu().numpy().tobytes()

@@ -85,6 +85,12 @@ class Run:
                 )
         return self._data
 
+    @property
+    def data_seed(self) -> int:
+        """Seed of the splits, and of what is drawn once for held-out data."""
+        given = self.config.get("data_seed")
+        return self.config["seed"] if given is None else given
+
     def load_weights(self) -> None:
         """Load the weights to judge: of the best validation bound, averaged where that was asked.
 
@@ -118,6 +124,7 @@ class Run:
         split: str = "test",
         limit: int | None = None,
         seed: int | None = None,
+        frames: int | None = None,
         progress: bool = True,
         **settings: Any,
     ) -> LogLikelihood:
@@ -128,6 +135,8 @@ class Run:
             split: `"test"`, `"validation"` or `"train"`.
             limit: Use the first so many data only.
             seed: Seed of the noise; the run's unless given.
+            frames: Frames of each sequence, drawn once by the seed of the data; as many as in
+                training unless given.
             progress: Whether to show progress and the remaining time.
             **settings: Handed to `unbraid.inference.log_likelihood`.
         """
@@ -144,8 +153,10 @@ class Run:
             return log_likelihood(
                 self.model,
                 self.guide,
-                Batches(dataset, 64, shuffle=False, device=self.device),
-                keys=self.parts.keys,
+                held_out_batches(
+                    dataset, self.parts, self.device, 64, frames=frames, seed=self.data_seed
+                ),
+                keys=self.parts.inspected,
                 samples=samples,
                 seed=self.config["seed"] if seed is None else seed,
                 likelihood=self.parts.likelihood,
@@ -160,6 +171,8 @@ class Run:
         split: str = "test",
         limit: int | None = None,
         seed: int | None = None,
+        frames: int | None = None,
+        inner_samples: int = 1,
         progress: bool = True,
     ) -> dict[str, Any]:
         """Estimate log p(x) and write `evaluation.json`.
@@ -169,6 +182,10 @@ class Run:
             split: `"test"`, `"validation"` or `"train"`.
             limit: Use the first so many data only.
             seed: Seed of the noise; the run's unless given.
+            frames: Frames of each sequence, drawn once by the seed of the data; as many as in
+                training unless given.
+            inner_samples: Samples of each frame's codes per sample of its sequence's, whose
+                weights are averaged before the frames are multiplied; at least 1.
             progress: Whether to show progress and the remaining time.
 
         Returns:
@@ -177,9 +194,18 @@ class Run:
         """
         seed = self.config["seed"] if seed is None else seed
         settings = f"{self.step}-{split}-{limit or 'all'}-{samples}-{seed}"
+        if self.parts.frames is not None:
+            settings += f"-{frames or self.parts.frames}-{inner_samples}"
         partial = self.folder / f"evaluation-{settings}.partial"
         result = self.log_likelihood(
-            samples, split=split, limit=limit, seed=seed, progress=progress, resume=partial
+            samples,
+            split=split,
+            limit=limit,
+            seed=seed,
+            frames=frames,
+            inner_samples=inner_samples,
+            progress=progress,
+            resume=partial,
         )
         evaluation = {
             **result.summary(),
@@ -189,6 +215,8 @@ class Run:
             "likelihood": self.parts.likelihood.name,
             "step": self.step,
         }
+        if self.parts.frames is not None:
+            evaluation["frames"] = frames or self.parts.frames
         write_json_atomically(self.folder / "evaluation.json", evaluation)
         partial.unlink(missing_ok=True)
         return evaluation
@@ -198,6 +226,43 @@ class Run:
         from .reporting import write_run_report
 
         return write_run_report(self)
+
+
+def held_out_batches(
+    dataset: Dataset,
+    parts: Parts,
+    device: torch.device,
+    batch_size: int,
+    *,
+    frames: int | None = None,
+    seed: int = 0,
+) -> Batches:
+    """Walk through held-out data; of sequences, some frames of each, drawn once by `seed`.
+
+    Args:
+        dataset: The data.
+        parts: The method's parts, which say how many frames it was trained on.
+        device: Where the batches are.
+        batch_size: Data per batch; a tenth of it where they are sequences.
+        frames: Frames of each sequence, those of the training unless given.
+        seed: Of the choice of frames.
+
+    Raises:
+        OptionError: If the sequences do not have so many frames, or the data are images.
+    """
+    if parts.frames is None and frames is None:
+        return Batches(dataset, batch_size, shuffle=False, device=device)
+    try:
+        return Batches(
+            dataset,
+            max(1, batch_size // 10),
+            shuffle=False,
+            device=device,
+            seed=seed,
+            frames=parts.frames if frames is None else frames,
+        )
+    except ValueError as error:
+        raise OptionError(str(error)) from error
 
 
 def load(folder: str | Path, device: str = "auto") -> Run:

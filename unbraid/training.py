@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from unbraid.data import SOURCES, Batches, DataError
+from unbraid.data import SOURCES, Batches, DataError, typed_options
 from unbraid.inference import (
     Checkpoints,
     FitResult,
@@ -28,7 +28,7 @@ from unbraid.methods import Method, OptionError, Parts, load_method, read_option
 from .config import FORMAT, ConfigError, Settings, TrainConfig, read_config
 from .event_log import tensorboard_writer
 from .preparation import RunData, prepare
-from .run import Run
+from .run import Run, held_out_batches
 
 Say = Callable[[str], None]
 MEBIBYTE = 2**20
@@ -49,6 +49,7 @@ def train(
     progress: bool = True,
     say: Say = print,
     options: Mapping[str, Any] | None = None,
+    data_options: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Run:
     """Train a method on data and keep everything in a folder.
@@ -62,6 +63,7 @@ def train(
         progress: Whether to show a progress bar.
         say: Told, line by line, what was chosen and what happened.
         options: The method's options by name.
+        data_options: Options of the data by name, such as `{"size": 32}`.
         **settings: Fields of `TrainConfig`, such as `epochs`, `seed` or `device`.
 
     Returns:
@@ -75,7 +77,9 @@ def train(
         OSError: If the folder cannot be written or the device is not there.
     """
     _check_settings(method, settings)
-    config = TrainConfig(method, str(data), options=dict(options or {}), **settings)
+    config = TrainConfig(
+        method, str(data), dict(options or {}), dict(data_options or {}), **settings
+    )
     return train_config(config, out, resume=resume, force=force, progress=progress, say=say)
 
 
@@ -92,6 +96,7 @@ def train_config(
     folder = Path(out)
     chosen = load_method(config.method)
     options = read_options(chosen.options, config.options)
+    config = replace(config, data_options=typed_options(config.data, config.data_options))
     _check_folder(folder, resume, force)
     device = resolve_device(config.device)
     run_data = prepare(config)
@@ -142,7 +147,8 @@ def _fit(
         ema=config.ema,
         precision=config.precision,
         mode=config.mode,
-        validation=Batches(run_data.validation, 500, shuffle=False, device=device),
+        validation=held_out_batches(run_data.validation, parts, device, 500),
+        validation_keys=parts.inspected,
         validate_every=config.validate_every,
         patience=config.patience,
         folder=folder,
@@ -164,6 +170,8 @@ def _batches(
             transforms=run_data.transforms,
             device=device,
             streams=streams,
+            frames=parts.frames,
+            companions=parts.companions,
         )
 
     streams = {key: make(config.seed + i + 1) for i, key in enumerate(parts.streams)}
@@ -264,8 +272,14 @@ def _clear(folder: Path) -> None:
 
 def _check_support(parts: Parts, run_data: RunData, config: TrainConfig) -> None:
     """Refuse data outside of the likelihood's support; of binary ones every image is looked at."""
-    size = min(4096, len(run_data.train))
-    look = Batches(run_data.train, size, transforms=run_data.transforms, shuffle=False)
+    size = min(256 if run_data.train.is_sequence else 4096, len(run_data.train))
+    look = Batches(
+        run_data.train,
+        size,
+        transforms=run_data.transforms,
+        shuffle=False,
+        frames=parts.frames,
+    )
     for batch in look if parts.likelihood.discrete_levels == 2 else [look.batch(0)]:
         try:
             parts.likelihood.check(batch["x"])

@@ -35,6 +35,10 @@ METHODS: dict[str, Entry] = {
         "u_vitae",
         "appearance and perspective, inferred independently (Detlefsen & Hauberg 2019)",
     ),
+    "static-dynamic": Entry(
+        "static_dynamic",
+        "sequences: a static code of all frames, a dynamic one of each (Helminger 2018)",
+    ),
 }
 
 

@@ -24,7 +24,8 @@ class DataSpec:
         size: Number of training data (images, or sequences).
         classes: Number of label classes, 0 without labels.
         factor_sizes: Number of values of each true factor, 0 where continuous.
-        sequence_length: Number of frames, or None for images.
+        sequence_length: Number of frames of the longest sequence, or None for images.
+        ragged: Whether sequences differ in their number of frames.
     """
 
     shape: tuple[int, int, int]
@@ -33,6 +34,7 @@ class DataSpec:
     classes: int = 0
     factor_sizes: tuple[int, ...] = ()
     sequence_length: int | None = None
+    ragged: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,10 @@ class Parts:
         hooks: Loss hooks.
         keys: Keys of a batch that the pair takes, in order.
         streams: Keys of further batches of the training data that each batch carries.
+        inspection_keys: Keys that the pair takes of data that it is inspected or judged on, where
+            these are not `keys`.
+        frames: Frames drawn of each sequence at every step, for methods of sequences.
+        companions: Further frames of each sequence that a batch carries.
     """
 
     model: "nn.Module"
@@ -56,6 +62,14 @@ class Parts:
     hooks: Sequence["Hook"] = ()
     keys: tuple[str, ...] = ("x",)
     streams: Sequence[str] = ()
+    inspection_keys: tuple[str, ...] | None = None
+    frames: int | None = None
+    companions: int = 0
+
+    @property
+    def inspected(self) -> tuple[str, ...]:
+        """Keys that the pair takes of data that it is inspected or judged on."""
+        return self.keys if self.inspection_keys is None else self.inspection_keys
 
 
 @dataclass(frozen=True)

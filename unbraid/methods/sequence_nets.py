@@ -1,0 +1,102 @@
+"""Options and construction that the methods of exchangeable frames share."""
+
+from dataclasses import dataclass, fields, replace
+from math import prod
+from typing import Literal, TypeVar
+
+from unbraid.nets import JointNormal, Trunk, conv_trunk, mlp_trunk
+
+from .image_nets import NetOptions
+from .method import DataSpec
+from .options import OptionError, in_range
+
+PUBLISHED = {
+    "channels": (256, 256, 256, 256),
+    "hidden": (512, 512),
+    "code_hidden": (512, 512),
+    "activation": "leaky-relu",
+}
+"""Sizes of Helminger et al. (2018), appendix C."""
+
+Chosen = TypeVar("Chosen", bound="SequenceOptions")
+
+
+@dataclass(frozen=True)
+class SequenceOptions(NetOptions):
+    """Nets, codes and frames.
+
+    Args:
+        static_dim: Number of coordinates of a sequence's static code, 1 to 4096.
+        dynamic_dim: Number of coordinates of a frame's dynamic code, 1 to 4096.
+        frames: Frames drawn of each sequence at every step, at least 2.
+        code_hidden: Widths of the hidden layers between codes, comma-separated.
+        preset: `light` for CPUs, or `published`: the paper's sizes, for GPUs. What is set by hand
+            counts before the preset.
+        warmup: Steps over which the divergences' weight rises from 0 to 1; 0 for none.
+    """
+
+    static_dim: int = 32
+    dynamic_dim: int = 2
+    frames: int = 3
+    code_hidden: tuple[int, ...] = (128, 128)
+    preset: Literal["light", "published"] = "light"
+    warmup: int = 0
+    activation: Literal["relu", "leaky-relu", "tanh", "silu", "softplus"] = "leaky-relu"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        in_range("static_dim", self.static_dim, 1, 4096)
+        in_range("dynamic_dim", self.dynamic_dim, 1, 4096)
+        in_range("frames", self.frames, 2, 4096)
+        in_range("warmup", self.warmup, 0)
+        if not self.code_hidden:
+            raise OptionError("code_hidden is empty; expected at least one width, such as 128,128")
+        for width in self.code_hidden:
+            in_range("code_hidden", width, 1, 65_536)
+
+    def require_sequences(self, data: DataSpec) -> None:
+        """Raise `ValueError` unless the data are sequences of two frames or more."""
+        if data.sequence_length is None:
+            raise ValueError(
+                "data are images without sequence ids; expected sequences: .npz with sequences, "
+                "or with images and sequence_ids, folders of frames, GIFs or videos. "
+                "See docs/sequences.md, or choose a method for images, such as vae"
+            )
+        if data.sequence_length < 2:
+            raise ValueError(
+                "data are sequences of one frame; expected at least 2, since what a sequence has "
+                "in common shows in several frames. Choose a method for images, such as vae"
+            )
+        if self.frames > data.sequence_length:
+            raise OptionError(
+                f"frames is {self.frames}; expected 2 to {data.sequence_length}, the frames of "
+                f"the longest sequence. Set frames={data.sequence_length} or fewer"
+            )
+
+    def make_trunk(self, data: DataSpec) -> Trunk:
+        """Make the net that maps each frame to its features."""
+        if self._convolves(data):
+            return conv_trunk(data.shape, self.channels, self.activation)
+        return mlp_trunk(data.shape, self.hidden, self.activation)
+
+    def make_prior(self, dim: int) -> JointNormal:
+        """Make the conditional prior of a code with `dim` coordinates, given the static code."""
+        return JointNormal((self.static_dim,), dim, self.code_hidden, self.activation)
+
+    def make_frame_encoder(self, trunk: Trunk, dim: int) -> JointNormal:
+        """Make the encoder of a frame's code from its features and the static code."""
+        inputs = (prod(trunk.feature_shape), self.static_dim)
+        return JointNormal(inputs, dim, self.code_hidden, self.activation)
+
+    def keys(self, data: DataSpec) -> tuple[str, ...]:
+        """Keys of a batch that the pair takes: the lengths too, where sequences differ in them."""
+        return ("x", "length") if data.ragged else ("x",)
+
+
+def with_preset(options: Chosen, published: dict) -> Chosen:
+    """Return options in which the preset's sizes stand wherever nothing else was set."""
+    if options.preset == "light":
+        return options
+    defaults = {field.name: field.default for field in fields(options)}
+    chosen = {n: v for n, v in published.items() if getattr(options, n) == defaults[n]}
+    return replace(options, **chosen)
