@@ -9,14 +9,18 @@ from typing import Any
 
 from .augment import Binarise
 from .bodies import bodies, bodies_small
+from .coil import coil20
 from .dataset import Dataset, Splits
 from .dsprites import dsprites, dsprites_small
 from .errors import DataError
 from .folder import read_folder
 from .freezing import freeze
+from .frey import frey_faces
+from .grid_faces import grid_faces
 from .idx import find_idx, idx_prefix, read_idx_pair
 from .mnist import fashion_mnist, mnist, mnist_small
 from .moving_digits import moving_mnist
+from .moving_mnist_file import moving_mnist_test
 from .oddities import warn_of_oddities
 from .seeds import check_seed
 from .source_options import keywords as _keywords
@@ -37,6 +41,10 @@ _BY_NAME: dict[str, Callable[..., Splits]] = {
     "moving-mnist": moving_mnist,
     "sprites": sprites,
     "sprites-actions": sprites_actions,
+    "moving-mnist-test": moving_mnist_test,
+    "frey-faces": frey_faces,
+    "grid-faces": grid_faces,
+    "coil20": coil20,
 }
 
 

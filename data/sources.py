@@ -51,4 +51,24 @@ SOURCES: dict[str, Source] = {
     "sprites-actions": Source(
         "the same characters in nine actions of eight frames", (3, 64, 64), _LPC
     ),
+    "moving-mnist-test": Source(
+        "the 10 000 published test sequences of moving digits; 819 MB are downloaded",
+        (1, 64, 64),
+        _MNIST,
+    ),
+    "frey-faces": Source(
+        "a video of one face, 1965 frames between 34 cuts; 1.1 MB are downloaded",
+        (1, 28, 20),
+        "none stated; used in research (Roweis)",
+    ),
+    "grid-faces": Source(
+        "ten people who speak, 75 frames each; of a file in UNBRAID_DATA",
+        (3, 64, 64),
+        "GRID corpus: free for research",
+    ),
+    "coil20": Source(
+        "20 objects on a turntable, 72 frames each; of a file in UNBRAID_DATA",
+        (1, 64, 64),
+        "non-commercial research (Columbia CAVE)",
+    ),
 }
