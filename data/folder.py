@@ -5,6 +5,7 @@ import struct
 import warnings
 import zlib
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,12 @@ from .errors import DataError, DataWarning
 from .limits import MAX_PIXELS, check_bytes
 from .png import check_png
 
-_FORMATS = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "bmp": "BMP", "gif": "GIF"}
-_FORMATS |= {"tif": "TIFF", "tiff": "TIFF", "webp": "WEBP", "pgm": "PPM", "ppm": "PPM"}
+IMAGES = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "bmp": "BMP", "gif": "GIF"}
+IMAGES |= {"tif": "TIFF", "tiff": "TIFF", "webp": "WEBP", "pgm": "PPM", "ppm": "PPM"}
 _TARGETS = {"1": "L", "L": "L", "RGB": "RGB", "P": "RGB"}
 _SYSTEM_FILES = {"thumbs.db", "desktop.ini", "__macosx"}
 # What Pillow's decoders raise on damaged files.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 
 def read_folder(folder: Path) -> Dataset:
@@ -33,17 +34,21 @@ def read_folder(folder: Path) -> Dataset:
     Raises:
         DataError: If a file is damaged or too large, or sizes or modes are mixed.
     """
-    paths, ignored = _find(folder)
-    if ignored:
-        warnings.warn(
-            f"{ignored} files of {folder} are left out: they are hidden or no images", DataWarning
-        )
+    return read_images(sorted(find_files(folder, IMAGES)), folder)
+
+
+def read_images(paths: list[Path], folder: Path) -> Dataset:
+    """Read images that lie in a folder, or in its subfolders, which are then labels.
+
+    Raises:
+        DataError: As of `read_folder`.
+    """
     if not paths:
         raise DataError(
-            f"number of images in {folder} is 0; expected at least 4 of {', '.join(_FORMATS)}. "
-            "Videos are not read: save their frames as sequences in an .npz file."
+            f"number of images in {folder} is 0; expected at least 4 of {', '.join(IMAGES)}, or "
+            "videos"
         )
-    size, mode = _check_headers(paths)
+    size, mode = check_headers(paths)
     channels = 1 if mode == "L" else 3
     check_bytes(len(paths) * channels * size[0] * size[1], folder)
     images = np.empty((len(paths), channels, size[1], size[0]), np.uint8)
@@ -53,22 +58,28 @@ def read_folder(folder: Path) -> Dataset:
     return Dataset(torch.from_numpy(images), folder.name, labels=labels, label_names=names)
 
 
-def _find(folder: Path) -> tuple[list[Path], int]:
-    """Return the image files in sorted order, and how many others there are."""
+def find_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """Return the files with one of the suffixes, and warn of how many others there are."""
     paths, ignored = [], 0
     for where, subfolders, names in os.walk(folder):
         subfolders[:] = [name for name in subfolders if not _is_hidden(name)]
-        images = [name for name in names if not _is_hidden(name) and _suffix(name) in _FORMATS]
-        paths += [Path(where, name) for name in images]
-        ignored += len(names) - len(images)
-    return sorted(paths), ignored
+        found = [name for name in names if not _is_hidden(name) and suffix(name) in suffixes]
+        paths += [Path(where, name) for name in found]
+        ignored += len(names) - len(found)
+    if ignored:
+        warnings.warn(
+            f"{ignored} files of {folder} are left out: they are hidden, or no images or videos",
+            DataWarning,
+        )
+    return paths
 
 
 def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _SYSTEM_FILES
 
 
-def _suffix(name: str) -> str:
+def suffix(name: str) -> str:
+    """Return what follows the last dot of a file's name, in lower case."""
     return name.rpartition(".")[2].lower()
 
 
@@ -85,30 +96,43 @@ def _labels(folder: Path, paths: list[Path]) -> tuple[torch.Tensor | None, tuple
     return torch.tensor([names.index(parent[0]) for parent in parents]), tuple(names)
 
 
-def _open(path: Path) -> Image.Image:
+def open_image(path: Path) -> Image.Image:
     """Open a file by its header alone, in those formats that need no other program."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(path, formats=sorted(set(_FORMATS.values())))
+            return Image.open(path, formats=sorted(set(IMAGES.values())))
     except Image.DecompressionBombError as error:
         raise DataError(
             f"{path} is too large ({error}); expected at most {MAX_PIXELS} pixels. Scale it down."
         ) from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise DataError(f"{path} is not an image ({error}); expected one. Remove it.") from error
 
 
-def _check_headers(paths: list[Path]) -> tuple[tuple[int, int], str]:
-    """Return the one (width, height) and the one mode, L or RGB, of all images."""
+def check_headers(
+    paths: list[Path], any_size: bool = False, grey: bool = False
+) -> tuple[tuple[int, int], str]:
+    """Return (width, height) and mode, L or RGB, of images, by their headers alone.
+
+    Args:
+        paths: The images, one or more.
+        any_size: They need not have one size; the first one's is returned.
+        grey: Colours are going to be made grey, so they may be mixed with grey images.
+
+    Raises:
+        DataError: If an image is damaged, moves or is too large, or sizes or modes are mixed.
+    """
     modes: Counter[str] = Counter()
     first = None
     for path in paths:
-        with _open(path) as image:
-            first = first or (path, image.size)
+        with open_image(path) as image:
+            first = (path, image.size) if any_size or first is None else first
             _check_header(path, image, *first)
             modes[image.mode] += 1
     targets = {_TARGETS.get(mode, mode) for mode in modes}
+    if grey and targets <= {"L", "RGB"}:
+        targets = {"L"}
     if first is None or targets not in ({"L"}, {"RGB"}):
         counts = ", ".join(f"{count} {mode}" for mode, count in sorted(modes.items()))
         raise DataError(
@@ -131,11 +155,12 @@ def _check_header(
         )
     try:
         frames = getattr(image, "n_frames", 1)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise _damaged(path, error) from error
     if frames > 1:
         raise DataError(
-            f"number of frames of {path} is {frames}; expected 1. Save sequences as .npz."
+            f"number of frames of {path} is {frames}; expected 1, as of the other images. "
+            "Keep moving GIF files in a folder of their own."
         )
 
 
@@ -143,13 +168,22 @@ def _damaged(path: Path, error: Exception) -> DataError:
     return DataError(f"{path} is cut off or damaged ({error}); expected a whole image. Remove it.")
 
 
-def _pixels(path: Path, mode: str) -> np.ndarray:
-    """Return the pixels `(C, H, W)` of one file."""
-    with _open(path) as image:
+def read_image(path: Path, mode: str) -> Image.Image:
+    """Return one image in mode L or RGB.
+
+    Raises:
+        DataError: If it is damaged.
+    """
+    with open_image(path) as image:
         try:
             if image.format == "PNG":
                 check_png(path)
-            pixels = np.asarray(image.convert(mode))
-        except _DAMAGE as error:
+            return image.convert(mode)
+        except DAMAGE as error:
             raise _damaged(path, error) from error
+
+
+def _pixels(path: Path, mode: str) -> np.ndarray:
+    """Return the pixels `(C, H, W)` of one file."""
+    pixels = np.asarray(read_image(path, mode))
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)

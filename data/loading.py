@@ -13,7 +13,6 @@ from .coil import coil20
 from .dataset import Dataset, Splits
 from .dsprites import dsprites, dsprites_small
 from .errors import DataError
-from .folder import read_folder
 from .freezing import freeze
 from .frey import frey_faces
 from .grid_faces import grid_faces
@@ -22,7 +21,9 @@ from .mnist import fashion_mnist, mnist, mnist_small
 from .moving_digits import moving_mnist
 from .moving_mnist_file import moving_mnist_test
 from .oddities import warn_of_oddities
+from .own_films import is_film, read_own_film, read_own_folder
 from .seeds import check_seed
+from .sequence_options import SequenceOptions
 from .source_options import keywords as _keywords
 from .source_options import read_options
 from .sources import SOURCES
@@ -99,9 +100,21 @@ def options_of(source: str) -> dict[str, inspect.Parameter]:
     return _keywords(_BY_NAME.get(source, _own))
 
 
-def _own(path: Path, seed: int) -> Splits:
+def _own(
+    path: Path,
+    seed: int,
+    *,
+    sequences: bool = False,
+    identities: bool = False,
+    length: int | None = None,
+    every: int = 1,
+    size: tuple[int, ...] | None = None,
+    grey: bool = False,
+) -> Splits:
+    options = SequenceOptions(sequences, identities, length, every, size, grey)
     prefix = idx_prefix(path)
     if prefix is not None:
+        options.refuse_for(str(path))
         return split(read_idx_pair(prefix, prefix.name), seed)
     if not path.exists():
         close = get_close_matches(str(path), SOURCES, n=1)
@@ -111,12 +124,18 @@ def _own(path: Path, seed: int) -> Splits:
         )
     if path.is_dir():
         files = find_idx(path)
-        return _idx_folder(path, sorted(files), seed) if files else split(read_folder(path), seed)
+        if not files:
+            return split(read_own_folder(path, options), seed)
+        options.refuse_for(str(path))
+        return _idx_folder(path, sorted(files), seed)
+    if is_film(path):
+        return split(read_own_film(path, options), seed)
+    options.refuse_for(str(path))
     if path.suffix == ".npz":
         return split(read_npz(path), seed)
     raise DataError(
-        f"data are {str(path)!r}; expected an .npz file, idx files or a folder of images. "
-        "Convert them to one of these, a video to sequences in an .npz file."
+        f"data are {str(path)!r}; expected an .npz file, idx files or a folder of images, "
+        "frames or films; or one GIF file or video. Convert them to one of these."
     )
 
 
