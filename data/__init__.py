@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .errors import DataError, DataWarning, DownloadError
     from .frame_store import FrameStore
     from .freezing import freeze
+    from .grouping import as_sequences
     from .loading import load, options_of, typed_options
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "RandomAffine",
     "Source",
     "Splits",
+    "as_sequences",
     "describe",
     "freeze",
     "load",
@@ -45,6 +47,7 @@ _HOMES = {
     "dataset": ("Dataset", "Splits", "describe"),
     "errors": ("DataError", "DataWarning", "DownloadError"),
     "freezing": ("freeze",),
+    "grouping": ("as_sequences",),
     "frame_store": ("FrameStore",),
     "loading": ("load", "options_of", "typed_options"),
 }

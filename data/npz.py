@@ -68,7 +68,10 @@ def open_array(
     with archive.open(member) as file:
         shape, fortran, dtype = _read_header(file, where)
         if dtype.hasobject:
-            ragged = " Pad all to one number of frames and save theirs as lengths."
+            ragged = (
+                " Pad all to one number of frames and save theirs as lengths, or save all frames "
+                "as images, with sequence_ids."
+            )
             raise DataError(
                 f"dtype of {where} is object; expected numbers. "
                 "Reading it needs pickle, which can run code; it is refused."

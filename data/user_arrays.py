@@ -1,6 +1,7 @@
 """The user's own `.npz`: find the axes, bring pixels to 8 bits, check what is known about them."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ from torch import Tensor
 
 from .dataset import Dataset
 from .errors import DataError, DataWarning
+from .grouping import as_sequences, group_frames
 from .npz import read_arrays
 
 _PIXELS = ("images", "sequences")
-_KEYS = (*_PIXELS, "labels", "factors", "factor_names", "groups", "lengths")
+_KEYS = (*_PIXELS, "labels", "factors", "factor_names", "groups", "lengths", "sequence_ids")
+_KEYS += ("frame_factors", "frame_factor_names")
 _CHANNELS = (1, 3)
 _CHUNK = 2**20  # pixels that are converted at a time
 _ROUNDING = 1e-3 / 255  # a change that comes from float32 alone
@@ -22,8 +25,15 @@ def read_npz(path: Path) -> Dataset:
     """Read images or sequences, and what is known about them, from an `.npz` file.
 
     Keys: `images`, `(N, H, W)`, `(N, C, H, W)` or `(N, H, W, C)`; or `sequences`, the same with
-    `(S, T)` in the place of `N`. Optional: `labels`, `factors` `(N, F)`, `factor_names`, `groups`,
-    `lengths`.
+    `(S, T)` in the place of `N`. Optional: `labels`, `factors` `(N, F)`, `factor_names`, `groups`.
+
+    Sequences of different lengths are `sequences` padded to one length, with `lengths` `(S,)`; or
+    `images` with `sequence_ids` `(N,)`, integers or text: images of one id are the frames of one
+    sequence, in the order in which they come. Labels and groups are then still `(N,)` and the
+    same in all frames of a sequence, and factors that change within one are those of frames.
+
+    What is known of frames may be given as `frame_factors`, `(S, T, G)` beside `sequences` and
+    `(N, G)` beside `sequence_ids`, with `frame_factor_names`. What is given of padding is ignored.
 
     Raises:
         DataError: If the file is damaged or something in it is not as it should be.
@@ -38,22 +48,96 @@ def read_npz(path: Path) -> Dataset:
             f"keys {', '.join(unknown)} of {path} are not used; known keys are {', '.join(_KEYS)}",
             DataWarning,
         )
+    _check_together(arrays, path)
     key, where = present[0], f"{present[0]} in {path}"
     images = channels_first(arrays[key], sequences=key == "sequences", where=where)
-    names = arrays.get("factor_names", np.empty(0, "U"))
     labels, label_names = _labels(arrays.get("labels"), path)
-    factors, sizes = _factors(arrays.get("factors"), path)
-    return Dataset(
+    factors, sizes = _factors(arrays.get("factors"), f"factors in {path}", "(N, F)")
+    data = Dataset(
         to_bytes(images, where),
         name=path.stem,
         labels=labels,
         label_names=label_names,
         factors=factors,
-        factor_names=tuple(str(name) for name in np.atleast_1d(names)),
+        factor_names=_names(arrays, "factor_names"),
         factor_sizes=sizes,
-        groups=_groups(arrays.get("groups"), path),
+        groups=_classes(arrays.get("groups"), f"groups in {path}"),
         lengths=_integers(arrays.get("lengths"), f"lengths in {path}"),
     )
+    if "sequence_ids" in arrays:
+        data = _grouped(data, arrays, path)
+    return data if data.frame_factors is not None else _with_frame_factors(data, arrays, path)
+
+
+def _check_together(arrays: dict[str, np.ndarray], path: Path) -> None:
+    """Refuse keys that do not go with the others."""
+    for key, other, reason in (
+        ("sequence_ids", "sequences", "which are sequences already"),
+        ("sequence_ids", "lengths", "which are counted from the ids"),
+    ):
+        if key in arrays and other in arrays:
+            raise DataError(
+                f"keys of {path} are {key} and {other}; expected {key} without {other}, {reason}"
+            )
+    if "frame_factors" in arrays and not arrays.keys() & {"sequences", "sequence_ids"}:
+        raise DataError(
+            f"keys of {path} are images and frame_factors; expected frame_factors beside "
+            "sequences or sequence_ids. Call them factors if the images are no frames."
+        )
+
+
+def _grouped(data: Dataset, arrays: dict[str, np.ndarray], path: Path) -> Dataset:
+    where = f"sequence_ids in {path}"
+    ids = _classes(arrays["sequence_ids"], where)
+    if ids is None or len(ids) != len(data):
+        raise DataError(
+            f"number of {where} is {len(arrays['sequence_ids'])}; expected {len(data)}, one for "
+            "each of the images"
+        )
+    grouped = as_sequences(data, arrays["sequence_ids"])
+    if grouped.frame_factors is not None and "frame_factors" in arrays:
+        raise DataError(
+            f"factors in {path} that change within a sequence are "
+            f"{', '.join(grouped.frame_factor_names)}; expected none beside frame_factors. "
+            "Move them there."
+        )
+    return grouped
+
+
+def _with_frame_factors(data: Dataset, arrays: dict[str, np.ndarray], path: Path) -> Dataset:
+    """Add the factors of frames, if they are given."""
+    values, where = arrays.get("frame_factors"), f"frame_factors in {path}"
+    if values is None:
+        return data
+    by_ids = "sequence_ids" in arrays
+    count, longest = data.images.shape[:2]
+    lead = (len(arrays["images"]),) if by_ids else (count, longest)
+    if values.ndim != len(lead) + 1 or values.shape[:-1] != lead:
+        expected = ", ".join(map(str, lead))
+        raise DataError(
+            f"shape of {where} is {values.shape}; expected ({expected}, G), a row for each frame"
+        )
+    true = torch.ones(lead, dtype=torch.bool)
+    if not by_ids and data.lengths is not None:
+        true = torch.arange(longest) < data.lengths[:, None]
+    rows, sizes = _factors(values[true.numpy()], where, "(N, G)")
+    if rows is None:
+        return data
+    if by_ids:
+        frames = group_frames(arrays["sequence_ids"]).scatter(rows)
+    else:
+        frames = torch.zeros((*lead, rows.shape[-1]), dtype=rows.dtype)
+        frames[true] = rows
+    return replace(
+        data,
+        frame_factors=frames,
+        frame_factor_names=_names(arrays, "frame_factor_names"),
+        frame_factor_sizes=sizes,
+    )
+
+
+def _names(arrays: dict[str, np.ndarray], key: str) -> tuple[str, ...]:
+    return tuple(str(name) for name in np.atleast_1d(arrays.get(key, np.empty(0, "U"))))
 
 
 def channels_first(array: np.ndarray, sequences: bool, where: str) -> np.ndarray:
@@ -156,29 +240,32 @@ def _labels(values: np.ndarray | None, path: Path) -> tuple[Tensor | None, tuple
     return labels, ()
 
 
-def _factors(values: np.ndarray | None, path: Path) -> tuple[Tensor | None, tuple[int, ...]]:
+def _factors(
+    values: np.ndarray | None, where: str, shape: str
+) -> tuple[Tensor | None, tuple[int, ...]]:
     """Return integer factors as class indices with their sizes, others as float32 with size 0."""
     if values is None:
         return None, ()
     if values.dtype.kind not in "iuf" or values.ndim != 2:
         raise DataError(
-            f"factors in {path} are {values.dtype} of shape {values.shape}; "
-            "expected numbers of shape (N, F)"
+            f"{where} are {values.dtype} of shape {values.shape}; expected numbers of shape "
+            f"{shape}"
         )
     if values.dtype.kind == "f":
-        _check_finite(values, f"factors in {path}")
+        _check_finite(values, where)
         return torch.from_numpy(values.astype(np.float32)), (0,) * values.shape[1]
     pairs = [np.unique(column, return_inverse=True) for column in values.T]
     indices = np.stack([classes for _, classes in pairs], axis=1).astype(np.int64)
     return torch.from_numpy(indices), tuple(len(distinct) for distinct, _ in pairs)
 
 
-def _groups(values: np.ndarray | None, path: Path) -> Tensor | None:
+def _classes(values: np.ndarray | None, where: str) -> Tensor | None:
+    """Number integers or text, in sorted order."""
     if values is None:
         return None
     if values.dtype.kind not in "iuU" or values.ndim != 1:
         raise DataError(
-            f"groups in {path} are {values.dtype} of shape {values.shape}; "
+            f"{where} are {values.dtype} of shape {values.shape}; "
             "expected a vector of integers or strings"
         )
     return torch.from_numpy(np.unique(values, return_inverse=True)[1].astype(np.int64))

@@ -234,3 +234,112 @@ def test_plain_arrays_in_memory_are_not_shared_with_the_file(write):
     path = write(images=GREY)
     read_npz(path).images.zero_()
     assert np.array_equal(np.load(io.BytesIO(path.read_bytes()))["images"], GREY)
+
+
+WALK = np.array(["walk 2", "walk 10", "walk 2"] * 4)
+
+
+@pytest.mark.parametrize("ids", [WALK, np.array([7, 3, 7] * 4, np.int32)])
+def test_images_with_ids_are_sequences(write, ids):
+    data = read_npz(write(images=COLOUR, sequence_ids=ids, labels=np.array([1, 0, 1] * 4)))
+    expected = COLOUR.transpose(0, 3, 1, 2)
+    assert data.images.shape == (2, 8, 3, 9, 11) and data.labels.tolist() == [1, 0]
+    assert np.array_equal(data.images[0].numpy(), np.delete(expected, [1, 4, 7, 10], 0))
+    assert np.array_equal(data.images[1, :4].numpy(), expected[1::3])
+    assert data.lengths.tolist() == [8, 4] and not data.images[1, 4:].any()
+
+
+def test_factors_of_frames_go_with_their_images(write):
+    values = np.arange(24).reshape(12, 2) * 10
+    names = np.array(["angle", "place"])
+    data = read_npz(
+        write(
+            images=GREY,
+            sequence_ids=WALK,
+            frame_factors=values,
+            frame_factor_names=names,
+            factors=np.array([[2], [5], [2]] * 4),
+        )
+    )
+    assert data.factors.tolist() == [[0], [1]] and data.factor_sizes == (2,)
+    assert data.frame_factor_names == ("angle", "place") and data.frame_factor_sizes == (12, 12)
+    assert data.frame_factors[1, :, 0].tolist() == [1, 4, 7, 10, 0, 0, 0, 0]
+
+
+def test_factors_of_frames_of_padded_sequences(write):
+    values = np.random.default_rng(3).normal(size=(6, 4, 2))
+    values[2, 1:] = np.nan
+    lengths = np.array([4, 4, 1, 4, 4, 4])
+    data = read_npz(write(sequences=CLIPS, lengths=lengths, frame_factors=values))
+    expected = np.nan_to_num(values).astype(np.float32)
+    assert np.array_equal(data.frame_factors.numpy(), expected)
+    assert data.frame_factor_sizes == (0, 0)
+
+
+def test_classes_of_padding_are_not_counted(write):
+    values = np.array([[[5], [9], [5], [9]]] * 6)
+    values[2, 1:] = -1
+    lengths = np.array([4, 4, 1, 4, 4, 4])
+    data = read_npz(write(sequences=CLIPS, lengths=lengths, frame_factors=values))
+    assert data.frame_factor_sizes == (2,)
+    assert data.frame_factors[1:3, :, 0].tolist() == [[0, 1, 0, 1], [0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"sequences": CLIPS, "sequence_ids": np.arange(6)}, "sequence_ids without sequences"),
+        (
+            {"images": GREY, "sequence_ids": WALK, "lengths": np.ones(2, int)},
+            "sequence_ids without lengths, which are counted",
+        ),
+        ({"images": GREY, "frame_factors": np.ones((12, 1))}, "expected frame_factors beside"),
+        (
+            {"images": GREY, "sequence_ids": WALK[:7]},
+            "number of sequence_ids in .*npz is 7; expected 12",
+        ),
+        (
+            {"images": GREY, "sequence_ids": np.linspace(0, 1, 12)},
+            "sequence_ids in .*npz are float64 of shape",
+        ),
+        (
+            {"images": GREY, "sequence_ids": WALK, "labels": np.arange(12)},
+            "labels of mine in the sequence walk 2 are 0 and 2; expected one",
+        ),
+        (
+            {
+                "images": GREY,
+                "sequence_ids": WALK,
+                "factors": np.arange(12)[:, None],
+                "frame_factors": np.ones((12, 1)),
+            },
+            "factors in .*npz that change within a sequence are factor 0; expected none beside",
+        ),
+        (
+            {"images": GREY, "sequence_ids": WALK, "frame_factors": np.ones((2, 8, 1))},
+            r"shape of frame_factors in .*npz is \(2, 8, 1\); expected \(12, G\)",
+        ),
+        (
+            {"sequences": CLIPS, "frame_factors": np.ones((6, 3, 1))},
+            r"shape of frame_factors in .*npz is \(6, 3, 1\); expected \(6, 4, G\)",
+        ),
+        (
+            {"sequences": CLIPS, "frame_factors": np.full((6, 4, 1), np.inf)},
+            r"frame_factors\[0\] in .*npz has 1 NaN or infinite",
+        ),
+        (
+            {"sequences": CLIPS, "frame_factors": np.full((6, 4, 1), "left")},
+            "frame_factors in .*npz are <U4 of shape",
+        ),
+    ],
+)
+def test_bad_keys_of_sequences_are_named(write, arrays, message):
+    with pytest.raises(DataError, match=message):
+        read_npz(write(**arrays))
+
+
+def test_ragged_objects_are_refused_with_two_ways_out(write):
+    ragged = np.empty(2, object)
+    ragged[:] = [CLIPS[0, :3], CLIPS[0, :2]]
+    with pytest.raises(DataError, match=r"refused. Pad all .* as lengths, or .* sequence_ids"):
+        read_npz(write(sequences=ragged))
