@@ -10,7 +10,11 @@ from .dci import DCI, dci, score_importance
 from .evaluation import Evaluation
 from .gallery import gallery, warp_gallery
 from .images import data_uri, image_grid, png_bytes, stack_pairs, to_pixels
+from .known_sequences import KnownSequences
 from .latents import active_units, kl_per_dimension, posterior_means
+from .leakage import leakage
+from .leakage_figure import leakage_figure
+from .leakage_result import Leakage, Probe
 from .linear import R2, forest_r2, linear_r2
 from .neighbours import Accuracy, knn_accuracy
 from .pictures import manifold, prior_samples, reconstructions, traversals
@@ -27,6 +31,9 @@ __all__ = [
     "Accuracy",
     "Alignment",
     "Evaluation",
+    "KnownSequences",
+    "Leakage",
+    "Probe",
     "WarpModel",
     "active_units",
     "align",
@@ -43,6 +50,8 @@ __all__ = [
     "kl_chart",
     "kl_per_dimension",
     "knn_accuracy",
+    "leakage",
+    "leakage_figure",
     "linear_r2",
     "manifold",
     "mean_variance",

@@ -1,0 +1,82 @@
+"""Scores of probes of static and dynamic codes."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from .probes import ProbeName
+
+About: TypeAlias = Literal["content", "pose"]
+Codes: TypeAlias = Literal["static", "dynamic"]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How well one kind of codes tells one factor, or the mean over factors, on test data.
+
+    Attributes:
+        about: `content`, what is known of sequences, or `pose`, what is known of frames.
+        codes: Which codes the probe was given, `static` or `dynamic`.
+        factor: Name of the factor; `mean` for the mean over the factors of this kind.
+        score: Share of the test data whose class is told rightly, in [0, 1]; of a continuous
+            factor the explained variance R^2, at most 1 and below 0 where codes mislead.
+        standard_error: Of the score, over groups of test sequences; the training of codes and
+            probe is taken as given.
+        chance: What the largest class's share of the test data is; 0 for R^2.
+        uniform_chance: 1 / number of classes; 0 for R^2.
+        discrete: Whether the factor has classes.
+        count: Number of test data: sequences for content told from static codes, else frames.
+    """
+
+    about: About
+    codes: Codes
+    factor: str
+    score: float
+    standard_error: float
+    chance: float
+    uniform_chance: float
+    discrete: bool
+    count: int
+
+    def __str__(self) -> str:
+        """Return the score with its error and what chance gives."""
+        name = f"{self.factor} of {self.about}" if self.factor == "mean" else self.factor
+        text = f"{name} | {self.codes}: {self.score:.3f} ± {self.standard_error:.3f}"
+        if not self.discrete:
+            return f"{text} (R^2, chance 0)"
+        even = f"{self.uniform_chance:.3f}"
+        largest = f"{self.chance:.3f}"
+        chance = largest if largest == even else f"{largest} largest class, {even} uniform"
+        return f"{text} (accuracy, chance {chance})"
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """What probes found.
+
+    Attributes:
+        probe: Which kind of probe was trained.
+        probes: One per factor and kind of codes.
+        means: Over the factors of one kind, classes and continuous ones apart.
+    """
+
+    probe: ProbeName
+    probes: tuple[Probe, ...]
+    means: tuple[Probe, ...]
+
+    def mean(self, about: About, codes: Codes, discrete: bool = True) -> Probe | None:
+        """Return the mean accuracy, or R^2, of one kind, or None where no such factor is known."""
+        found = (
+            p for p in self.means if (p.about, p.codes, p.discrete) == (about, codes, discrete)
+        )
+        return next(found, None)
+
+    def table(self) -> list[dict[str, str | float | int | bool]]:
+        """Return a row per probe and mean, by the names of the attributes of `Probe`."""
+        return [dict(vars(probe)) for probe in (*self.probes, *self.means)]
+
+    def summary(self) -> str:
+        """Return the means in words, a line each.
+
+        Of codes that are apart the first and third are high, the second and fourth at chance.
+        """
+        return "\n".join(map(str, self.means))

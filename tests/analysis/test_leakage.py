@@ -1,0 +1,374 @@
+"""Probes find what was put into codes, all of it and nothing else.
+
+Sampled accuracies are compared with their expectation within 5 standard errors of the mean over
+independent sequences: 6e-7 per comparison and side, below 1e-5 for the whole file.
+"""
+
+from dataclasses import replace
+from importlib import import_module
+from math import erf, sqrt
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from unbraid.analysis import KnownSequences, knn_accuracy, leakage, leakage_figure
+
+FRAMES, CLASSES, PLACES = 5, 3, 4
+
+
+class Sequences(KnownSequences):
+    """All of it arrays, which may be masked."""
+
+    static: NDArray
+    dynamic: NDArray
+    sequence_factors: NDArray
+    frame_factors: NDArray
+    mask: NDArray
+
+
+def codes_of(classes, size, random, width):
+    """One-hot classes, turned, in codes of the given width with noise in no other dimension."""
+    turn = np.linalg.qr(np.random.default_rng(7).normal(size=(width, width)))[0]
+    noise = random.normal(size=(*classes.shape, width - size))
+    return np.concatenate([np.eye(size)[classes], noise], -1) @ turn
+
+
+def apart(count, seed, frames=FRAMES):
+    """Sequences whose static codes hold their class only, and dynamic codes their place only."""
+    random = np.random.default_rng(seed)
+    content = random.integers(CLASSES, size=count)
+    place = random.integers(PLACES, size=(count, frames))
+    height = random.normal(size=(count, frames))
+    dynamic = codes_of(place, PLACES, random, 6)
+    return Sequences(
+        static=codes_of(content, CLASSES, random, 7),
+        dynamic=np.concatenate([dynamic, np.tanh(height)[..., None]], -1),
+        sequence_factors=content[:, None],
+        frame_factors=np.stack([place, height], -1),
+    )
+
+
+OPTIONS = {"frame_sizes": (PLACES, 0), "frame_names": ("place", "height")}
+
+
+def found(result, about, codes, factor):
+    (probe,) = [p for p in result.probes if (p.about, p.codes, p.factor) == (about, codes, factor)]
+    return probe
+
+
+def bound(chance, count):
+    return 5 * sqrt(chance * (1 - chance) / count)
+
+
+@pytest.mark.parametrize("probe", ["mlp", "logistic", "knn"])
+def test_codes_that_are_apart_are_high_low_high_low(probe):
+    result = leakage(apart(400, 0), apart(300, 1), probe=probe, **OPTIONS)
+    assert found(result, "content", "static", "factor 0").score == pytest.approx(1, abs=0.02)
+    assert found(result, "pose", "dynamic", "place").score == pytest.approx(1, abs=0.02)
+    assert found(result, "pose", "dynamic", "height").score > 0.8
+    # What a probe says is independent of the true class, so its hits are binomial.
+    leaked = found(result, "content", "dynamic", "factor 0").score
+    assert abs(leaked - 1 / CLASSES) < bound(1 / CLASSES, 300)
+    leaked = found(result, "pose", "static", "place").score
+    assert abs(leaked - 1 / PLACES) < bound(1 / PLACES, 300 * FRAMES)
+    assert found(result, "pose", "static", "height").score < 0.05
+
+
+def test_a_net_says_the_mean_of_what_codes_do_not_know():
+    train, test = (replace(apart(n, n), sequence_factors=None) for n in (400, 300))
+    result = leakage(train, test, **OPTIONS)
+    assert abs(found(result, "pose", "static", "height").score) < 0.02
+
+
+@pytest.mark.parametrize("probe", ["mlp", "logistic"])
+@pytest.mark.parametrize("distance", [1.0, 2.5])
+def test_a_leak_of_known_size_is_measured(probe, distance):
+    """Of two Normals at a distance d nothing tells more than Phi(d / 2)."""
+
+    def leaking(count, seed):
+        random = np.random.default_rng(seed)
+        content = random.integers(2, size=count)
+        frames = random.normal(size=(count, 3, 4))
+        frames[..., 1] += distance * content[:, None]
+        return KnownSequences(random.normal(size=(count, 2)), frames, content[:, None])
+
+    result = leakage(leaking(1500, 0), leaking(1500, 1), probe=probe)
+    bayes = (1 + erf(distance / 2 / sqrt(2))) / 2
+    leaked = found(result, "content", "dynamic", "factor 0")
+    # The frames of a sequence are independent here, given its class.
+    assert leaked.score < bayes + bound(bayes, 4500)
+    assert leaked.score > bayes - bound(bayes, 4500) - 0.01
+    assert leaked.standard_error == pytest.approx(sqrt(bayes * (1 - bayes) / 4500), rel=0.15)
+    assert found(result, "content", "static", "factor 0").score < 0.5 + bound(0.5, 1500)
+
+
+def test_a_net_finds_what_no_plane_parts():
+    def crossed(count, seed):
+        random = np.random.default_rng(seed)
+        signs = random.integers(2, size=(count, 4, 2))
+        codes = 2 * signs - 1 + 0.1 * random.normal(size=signs.shape)
+        return KnownSequences(
+            random.normal(size=(count, 3)), codes, frame_factors=signs.sum(-1, keepdims=True) % 2
+        )
+
+    scores = {
+        probe: found(
+            leakage(crossed(300, 0), crossed(200, 1), probe=probe), "pose", "dynamic", "factor 0"
+        ).score
+        for probe in ("mlp", "logistic")
+    }
+    assert scores["mlp"] > 0.98
+    assert scores["logistic"] < 0.75 + bound(0.75, 200)  # three corners of four
+
+
+def test_codes_of_a_tiny_scale_are_found():
+    train, test = (apart(200, seed) for seed in (0, 1))
+    small = [replace(part, static=1e-5 * part.static + 3) for part in (train, test)]
+    assert found(leakage(*small), "content", "static", "factor 0").score > 0.98
+
+
+def test_scores_errors_and_chances_equal_those_by_hand():
+    train, test = apart(60, 0), apart(41, 1)
+    result = leakage(train, test, probe="knn", **OPTIONS)
+    scaled = [(p.static - train.static.mean(0)) / train.static.std(0) for p in (train, test)]
+    expected = knn_accuracy(
+        scaled[0], train.sequence_factors[:, 0], scaled[1], test.sequence_factors[:, 0]
+    )
+    content = found(result, "content", "static", "factor 0")
+    assert (content.score, content.count) == (expected.accuracy, 41)
+    assert content.standard_error == pytest.approx(expected.standard_error)
+    assert content.uniform_chance == pytest.approx(1 / CLASSES)
+    counts = np.bincount(test.sequence_factors[:, 0])
+    assert content.chance == counts.max() / 41
+    place = found(result, "pose", "dynamic", "place")
+    assert place.count == 41 * FRAMES
+    assert place.chance == np.bincount(test.frame_factors[..., 0].astype(int).ravel()).max() / 205
+
+
+def test_errors_are_taken_over_groups():
+    """Repeating every test sequence within its group adds data and no knowledge."""
+    train, test = apart(60, 0), apart(40, 1)
+    noisy = [
+        replace(part, dynamic=part.dynamic + np.random.default_rng(2).normal(size=(7,)))
+        for part in (train, test)
+    ]
+    noisy = [
+        replace(p, dynamic=p.dynamic + np.random.default_rng(s).normal(size=p.dynamic.shape))
+        for s, p in enumerate(noisy)
+    ]
+    twice = KnownSequences(
+        *(
+            np.concatenate([getattr(noisy[1], name)] * 2)
+            for name in ("static", "dynamic", "sequence_factors", "frame_factors")
+        ),
+        groups=np.tile(np.arange(40), 2),
+    )
+    once = leakage(noisy[0], noisy[1], probe="logistic", **OPTIONS)
+    grouped = leakage(noisy[0], twice, probe="logistic", **OPTIONS)
+    loose = leakage(noisy[0], replace(twice, groups=None), probe="logistic", **OPTIONS)
+    for a, b, c in zip(once.means, grouped.means, loose.means, strict=True):
+        assert b.score == pytest.approx(a.score)
+        assert b.standard_error == pytest.approx(a.standard_error)
+        assert c.standard_error == pytest.approx(a.standard_error / sqrt(2))
+
+
+def test_errors_say_how_far_scores_spread():
+    """Over 40 draws of test sequences the spread is the error, within 5 of its own errors."""
+    train = apart(150, 0)
+    random = np.random.default_rng(9)
+    blur = random.normal(size=(7, 7))
+    train = replace(train, dynamic=train.dynamic + random.normal(size=train.dynamic.shape) @ blur)
+    everything = apart(40 * 30, 1)
+    everything = replace(
+        everything,
+        dynamic=everything.dynamic + random.normal(size=everything.dynamic.shape) @ blur,
+    )
+    scores, errors = [], []
+    for start in range(0, 1200, 30):
+        rows = slice(start, start + 30)
+        part = KnownSequences(
+            everything.static[rows],
+            everything.dynamic[rows],
+            frame_factors=everything.frame_factors[rows],
+        )
+        told = leakage(replace(train, sequence_factors=None), part, probe="logistic", **OPTIONS)
+        pair = [found(told, "pose", "dynamic", name) for name in ("place", "height")]
+        scores.append([probe.score for probe in pair])
+        errors.append([probe.standard_error for probe in pair])
+    ratio = np.std(scores, 0, ddof=1) / np.mean(errors, 0)
+    assert (abs(ratio - 1) < 5 / sqrt(2 * 39)).all()
+
+
+def test_means_average_the_factors_of_one_kind():
+    train, test = apart(80, 0), apart(50, 1)
+    train, test = (
+        replace(
+            part,
+            sequence_factors=np.c_[part.sequence_factors, part.sequence_factors[:, 0] == 2],
+        )
+        for part in (train, test)
+    )
+    result = leakage(train, test, probe="knn", sequence_names=("hue", "is red"), **OPTIONS)
+    names = [(p.about, p.codes, p.factor) for p in result.probes]
+    assert names[:2] == [("content", "static", "hue"), ("content", "static", "is red")]
+    pair = [found(result, "content", "dynamic", name) for name in ("hue", "is red")]
+    mean = result.mean("content", "dynamic")
+    assert mean is not None
+    for name in ("score", "chance", "uniform_chance"):
+        assert getattr(mean, name) == pytest.approx(np.mean([getattr(p, name) for p in pair]))
+    # Two factors of the same data: not independent, so between the mean error and that of two.
+    both = np.array([p.standard_error for p in pair])
+    assert sqrt((both**2).sum()) / 2 < mean.standard_error <= both.mean()
+    assert result.mean("content", "static", discrete=False) is None
+    assert len(result.table()) == len(result.probes) + len(result.means)
+    assert "mean of content | dynamic" in result.summary()
+    assert "largest class" in str(mean)
+
+
+def test_masked_frames_are_never_used():
+    def masked(part, seed, value):
+        random = np.random.default_rng(seed)
+        mask = np.arange(FRAMES) < random.integers(1, FRAMES + 1, size=(len(part.static), 1))
+        dynamic, factors = part.dynamic.copy(), part.frame_factors.copy()
+        dynamic[~mask], factors[~mask] = value, value
+        return replace(part, dynamic=dynamic, frame_factors=factors, mask=mask)
+
+    results = [
+        leakage(
+            masked(apart(60, 0), 2, value),
+            masked(apart(50, 1), 3, value),
+            probe="logistic",
+            **OPTIONS,
+        )
+        for value in (np.nan, 1e3)
+    ]
+    assert results[0] == results[1]
+    count = masked(apart(50, 1), 3, 0).mask.sum()
+    assert found(results[0], "pose", "dynamic", "place").count == count < 50 * FRAMES
+    assert results[0] != leakage(apart(60, 0), apart(50, 1), probe="logistic", **OPTIONS)
+
+
+@pytest.mark.parametrize("probe", ["mlp", "logistic", "knn"])
+def test_scores_repeat_themselves_by_the_seed(probe):
+    parts = [apart(60, 0), apart(50, 1)]
+    noisy = [
+        replace(
+            p,
+            frame_factors=None,
+            dynamic=p.dynamic + 0.7 * np.random.default_rng(2).normal(size=p.dynamic.shape),
+        )
+        for p in parts
+    ]
+    results = [leakage(*noisy, probe=probe, seed=seed, max_rows=40) for seed in (0, 0, 1)]
+    assert results[0] == results[1] != results[2]
+
+
+def test_training_rows_are_bounded(monkeypatch):
+    sizes = []
+
+    def seen(probe, codes, target, clusters, test, **options):
+        sizes.append((len(codes), len(target), len(clusters), len(test)))
+        return np.zeros(len(test))
+
+    monkeypatch.setattr(import_module("unbraid.analysis.leakage"), "tell", seen)
+    leakage(apart(60, 0), apart(50, 1), max_rows=55, **OPTIONS)
+    assert sizes == [(55, 55, 55, 50)] + [(55, 55, 55, 250)] * 5
+
+
+def test_frames_of_one_sequence_stop_the_net_together(monkeypatch):
+    """Else noise that marks a sequence would be learnt by heart as its class."""
+    probes = import_module("unbraid.analysis.probes")
+    held = []
+    true = probes._hold_out
+
+    def seen(clusters, random):
+        held.append((clusters, true(clusters, random)))
+        return held[-1][1]
+
+    monkeypatch.setattr(probes, "_hold_out", seen)
+    leakage(apart(20, 0), apart(15, 1), **OPTIONS)
+    assert len(held) == 6
+    for clusters, out in held:
+        assert set(clusters[out]).isdisjoint(clusters[~out])
+        assert len(set(clusters[out])) == 4
+
+
+def test_tensors_are_welcome():
+    parts = [apart(30, 0), apart(20, 1)]
+    tensors = [
+        KnownSequences(
+            torch.tensor(p.static, requires_grad=True),
+            torch.from_numpy(p.dynamic),
+            torch.from_numpy(p.sequence_factors),
+            torch.from_numpy(p.frame_factors),
+            torch.ones(p.dynamic.shape[:2], dtype=torch.bool),
+            torch.arange(len(p.static)),
+        )
+        for p in parts
+    ]
+    expected = leakage(*parts, probe="knn", **OPTIONS)
+    assert leakage(*tensors, probe="knn", **OPTIONS) == expected
+
+
+def test_bad_input_is_refused():
+    train, test = apart(30, 0), apart(20, 1)
+
+    def refused(pattern, *, of_train=None, of_test=None, **options):
+        parts = replace(train, **(of_train or {})), replace(test, **(of_test or {}))
+        with pytest.raises(ValueError, match=pattern):
+            leakage(*parts, **{**OPTIONS, "probe": "knn", **options})
+
+    refused("probe is 'svm'; expected one of mlp, logistic, knn", probe="svm")
+    refused("max_rows is 1; expected at least 2", max_rows=1)
+    broken = train.dynamic.copy()
+    broken[3, 2, 1] = np.nan
+    refused(r"train.dynamic\[3, 2, 1\] is nan; expected finite", of_train={"dynamic": broken})
+    broken = test.static.copy()
+    broken[4, 0] = -np.inf
+    refused(r"test.static\[4, 0\] is -inf; expected finite", of_test={"static": broken})
+    refused(r"train.static has shape \(29, 7\)", of_train={"static": train.static[1:]})
+    refused("static and dynamic codes of test have shapes", of_test={"dynamic": test.static})
+    refused("test_static_codes have 6 values", of_test={"static": test.static[:, 1:]})
+    refused(
+        r"train.frame_factors has shape \(30, 4, 2\)",
+        of_train={"frame_factors": train.frame_factors[:, 1:]},
+    )
+    refused("expected 2 axes", of_train={"sequence_factors": np.arange(30)})
+    refused("2 columns and 1 names", frame_names=("place",))
+    refused(
+        r"train.mask is int64 \(30, 5\); expected bool", of_train={"mask": np.ones((30, 5), int)}
+    )
+    empty = np.ones((20, FRAMES), bool)
+    empty[6] = False
+    refused(r"test.mask\[6\] is all False", of_test={"mask": empty})
+    refused("place is .*; expected classes 0 to 2", frame_sizes=(3, 0))
+    refused("height is .*; expected classes 0 to 3", frame_sizes=(PLACES, 4))
+    refused("test.groups are float64", of_test={"groups": np.ones(20)})
+    same = np.zeros((30, 1), int)
+    refused("factor 0 is 0 in all training data", of_train={"sequence_factors": same})
+    refused("factor 0 is 0 in all test data", of_test={"sequence_factors": same[:20]})
+    strange = test.sequence_factors.copy()
+    strange[2] = 5
+    refused("factor 0 is 5 in test data and never", of_test={"sequence_factors": strange})
+    refused("sequence_factors are missing in test", of_test={"sequence_factors": None})
+    refused(
+        "sequence_factors are continuous in test; expected classes",
+        of_test={"sequence_factors": test.sequence_factors * 1.0},
+    )
+    nothing = {"sequence_factors": None, "frame_factors": None}
+    refused("train has neither", of_train=nothing, of_test=nothing)
+
+
+def test_figures_show_every_score():
+    result = leakage(apart(60, 0), apart(50, 1), probe="knn", **OPTIONS)
+    figure = leakage_figure(result)
+    classes, numbers = figure.axes
+    heights = sorted(bar.get_height() for bar in classes.patches if isinstance(bar, Rectangle))
+    assert heights == sorted(probe.score for probe in result.probes if probe.discrete)
+    assert len(numbers.patches) == 2
+    names = [tick.get_text() for tick in classes.get_xticklabels()]
+    assert names == ["factor 0\n(content)", "place\n(pose)"]
+    figure.canvas.draw()
