@@ -94,6 +94,8 @@ def open_gif(path: Path) -> Film:
             f"{path} is cut off after {layout.frames} whole frames; expected a whole GIF file. "
             "Fetch or save it again, or remove it."
         )
+    if not layout.frames:
+        raise DataError(f"number of frames of {path} is 0; expected at least 2. Remove it.")
     height, width = layout.extent
     if height * width > MAX_PIXELS:
         raise DataError(
