@@ -6,10 +6,16 @@ Everything takes plain arguments: a pair, tensors, numbers. No method is known h
 from .alignment import Alignment, align, alignment_figure
 from .animation import traversal_animation
 from .charts import bounds_curve, kl_chart, training_curves
+from .clips import clip_reconstructions
 from .dci import DCI, dci, score_importance
+from .dynamic_manifold import dynamic_manifold
 from .evaluation import Evaluation
 from .gallery import gallery, warp_gallery
+from .generation_scores import GenerationScores, generation_scores
 from .images import data_uri, image_grid, png_bytes, stack_pairs, to_pixels
+from .judge import Judge, load_judge
+from .judge_training import train_judge
+from .judges import Judged, SwapConsistency, kept_accuracy, swap_consistency
 from .known_sequences import KnownSequences
 from .latents import active_units, kl_per_dimension, posterior_means
 from .leakage import leakage
@@ -17,10 +23,26 @@ from .leakage_figure import leakage_figure
 from .leakage_result import Leakage, Probe
 from .linear import R2, forest_r2, linear_r2
 from .neighbours import Accuracy, knn_accuracy
+from .new_sequences import new_frames, new_identities
 from .pictures import manifold, prior_samples, reconstructions, traversals
+from .prior_figure import prior_figure
 from .recombination import transfer, transfer_figure
 from .report import save_figures, write_report
+from .sequence_codes import SequenceCodes, SequenceSites, sequence_codes
+from .sequence_decoding import (
+    Moments,
+    SampledFrames,
+    decode_frames,
+    prior_of_dynamic,
+    sample_frames,
+    sample_static,
+)
+from .sequence_gallery import sequence_gallery
+from .sequence_neighbours import nearest_frames, nearest_neighbours, nearest_sequences
 from .sharpness import mean_variance, sharpness
+from .swap_recovery import Distance, SwapRecovery, swap_recovery
+from .swaps import swap_animation, swap_figure, swap_frames
+from .trajectory import trajectory_figure
 from .warp_figures import deformation_figure, gamma_figure
 from .warp_parts import decompose
 from .warped import WarpModel, warp_model
@@ -30,41 +52,75 @@ __all__ = [
     "R2",
     "Accuracy",
     "Alignment",
+    "Distance",
     "Evaluation",
+    "GenerationScores",
+    "Judge",
+    "Judged",
     "KnownSequences",
     "Leakage",
+    "Moments",
     "Probe",
+    "SampledFrames",
+    "SequenceCodes",
+    "SequenceSites",
+    "SwapConsistency",
+    "SwapRecovery",
     "WarpModel",
     "active_units",
     "align",
     "alignment_figure",
     "bounds_curve",
+    "clip_reconstructions",
     "data_uri",
     "dci",
+    "decode_frames",
     "decompose",
     "deformation_figure",
+    "dynamic_manifold",
     "forest_r2",
     "gallery",
     "gamma_figure",
+    "generation_scores",
     "image_grid",
+    "kept_accuracy",
     "kl_chart",
     "kl_per_dimension",
     "knn_accuracy",
     "leakage",
     "leakage_figure",
     "linear_r2",
+    "load_judge",
     "manifold",
     "mean_variance",
+    "nearest_frames",
+    "nearest_neighbours",
+    "nearest_sequences",
+    "new_frames",
+    "new_identities",
     "png_bytes",
     "posterior_means",
+    "prior_figure",
+    "prior_of_dynamic",
     "prior_samples",
     "reconstructions",
+    "sample_frames",
+    "sample_static",
     "save_figures",
     "score_importance",
+    "sequence_codes",
+    "sequence_gallery",
     "sharpness",
     "stack_pairs",
+    "swap_animation",
+    "swap_consistency",
+    "swap_figure",
+    "swap_frames",
+    "swap_recovery",
     "to_pixels",
+    "train_judge",
     "training_curves",
+    "trajectory_figure",
     "transfer",
     "transfer_figure",
     "traversal_animation",

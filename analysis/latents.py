@@ -59,13 +59,14 @@ def posterior_means(
 
     Returns:
         By latent site, on the host, `(N, K)`, of sequences `(N, T, K)`: the mean of q, its mode
-        where the site is discrete, a sample where q has neither.
+        where the site is discrete, a sample where q has neither. Of ragged sequences they hold
+        padding too; see `sequence_codes`.
 
     Raises:
         ValueError: If there are no batches.
     """
     codes = _codes(model, guide, batches, seed)
-    return {name: code for name, (code, _) in codes.items()}
+    return {name: code for name, (code, _, _) in codes.items()}
 
 
 def active_units(
@@ -87,19 +88,20 @@ def active_units(
         seed: Seed of what the guide samples.
 
     Returns:
-        By continuous latent site, bool `(K,)`; of sequences, frames count as data.
+        By continuous latent site, bool `(K,)`; of sequences, frames count as data, and those that
+        the guide masks do not.
 
     Raises:
         ValueError: If there are fewer than two data.
     """
     active = {}
-    for name, (code, discrete) in _codes(model, guide, batches, seed).items():
+    for name, (code, discrete, mask) in _codes(model, guide, batches, seed).items():
         if len(code) < 2:
             raise ValueError(
                 f"batches hold {len(code)} datum; expected at least 2. A variance needs two."
             )
         if not discrete:
-            values = code.reshape(-1, code.shape[-1] if code.dim() > 1 else 1).double()
+            values = code[mask].reshape(-1, code.shape[-1] if code.dim() > 1 else 1).double()
             active[name] = values.var(0, correction=0) > threshold
     return active
 
@@ -130,9 +132,10 @@ def _divergence(terms: Terms, name: str) -> Tensor:
 
 def _codes(
     model: Program, guide: Program, batches: Iterable[Batch], seed: int
-) -> Mapping[str, tuple[Tensor, bool]]:
-    """Codes by site, and whether the site is discrete."""
+) -> Mapping[str, tuple[Tensor, bool, Tensor]]:
+    """Codes by site, whether the site is discrete, and which of its codes the guide counts."""
     parts: dict[str, list[Tensor]] = {}
+    masks: dict[str, list[Tensor]] = {}
     discrete: dict[str, bool] = {}
     with undisturbed(model, guide, seed=seed):
         for batch in batches:
@@ -140,8 +143,16 @@ def _codes(
             for name, code in point_codes(terms).items():
                 parts.setdefault(name, []).append(code.cpu())
                 discrete[name] = is_discrete(terms[name].p)
+                site = terms[name].guide_site
+                counted = torch.ones(code.shape[: code.dim() - len(terms[name].p.event_shape)])
+                if site is not None and site.mask is not None:
+                    counted *= torch.as_tensor(site.mask).cpu()
+                masks.setdefault(name, []).append(counted.bool())
     _require(len(parts))
-    return {name: (torch.cat(codes), discrete[name]) for name, codes in parts.items()}
+    return {
+        name: (torch.cat(codes), discrete[name], torch.cat(masks[name]))
+        for name, codes in parts.items()
+    }
 
 
 def _require(count: int) -> None:

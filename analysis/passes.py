@@ -1,17 +1,20 @@
 """Passes of a pair for pictures and statistics: no gradients, no dropout, no trace left behind."""
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
-from pyro.poutine.messenger import Messenger
+from pyro.poutine.messenger import Messenger, unwrap
 from pyro.poutine.subsample_messenger import _Subsample
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from unbraid.inference import Program, Runner, Terms
+from unbraid.inference import Program, Runner, Site, Terms
+
+FRAMES = 256  # frames that are decoded together
 
 
 @contextmanager
@@ -73,6 +76,18 @@ def point_codes(terms: Terms) -> dict[str, Tensor]:
     return {name: sites[name].value for name in shared_latents(terms)}
 
 
+def sites_at_points(
+    program: Program, args: tuple[Any, ...], values: Mapping[str, Tensor] | None = None
+) -> Mapping[str, Site]:
+    """Run a program with the latent sites that `values` lack at their mean or mode.
+
+    Returns:
+        Its sites by name.
+    """
+    with _AtPoints():
+        return Runner().run(program, args, values).sites
+
+
 class _AtPoints(Messenger):
     """Give every latent site the mean or mode of its distribution instead of a sample."""
 
@@ -92,6 +107,12 @@ def _finite(distribution: Distribution, name: str) -> Tensor | None:
     except (NotImplementedError, AttributeError):
         return None
     return value if bool(torch.isfinite(value).all()) else None
+
+
+def spread_of(distribution: Distribution) -> Tensor:
+    """Return the standard deviation, `(batch, event)`; 0 where there is none."""
+    spread = _finite(distribution, "stddev")
+    return torch.zeros_like(distribution.sample()) if spread is None else spread
 
 
 def prior_moments(prior: Distribution) -> tuple[Tensor, Tensor]:
@@ -162,8 +183,14 @@ def decode(
         site: The site of the images.
 
     Returns:
-        Mean images `(B, C, H, W)` in [0, 1].
+        Mean images `(B, C, H, W)` in [0, 1]; of sequences, their first frames.
     """
+    if takes_frames(model):
+        size = len(args[0])
+        firsts = {name: code[:, :1] for name, code in codes.items()}
+        values = {name: code.expand(size, *code.shape[1:]) for name, code in firsts.items()}
+        runs = frames_of(model, size, values)
+        return torch.cat([mean_images(sites[site].fn, site) for sites in runs])
     terms = run(model, guide, args)
     values = {name: code.expand_as(terms[name].value) for name, code in codes.items()}
     return mean_images(terms.replay(values)[site].p, site)
@@ -172,6 +199,47 @@ def decode(
 def sample_prior(
     model: Callable[..., Any], size: int, conditions: tuple[Any, ...], site: str
 ) -> Tensor:
-    """Return the mean images `(size, C, H, W)` of codes that the model samples."""
+    """Return the mean images `(size, C, H, W)` of codes that the model samples.
+
+    Of a model of sequences they are one frame of each; the lengths are no conditions of it.
+    """
+    if takes_frames(model):
+        sites = Runner().run(partial(model, size=size, frames=1), ()).sites
+        return mean_images(sites[site].fn, site)
     sites = Runner().run(partial(model, size=size), (None, *conditions)).sites
     return mean_images(sites[site].fn, site)
+
+
+def takes_frames(model: Program) -> bool:
+    """Return whether a model samples sequences: it is told the number of `frames`."""
+    inner = unwrap(model)
+    called = inner.forward if isinstance(inner, nn.Module) else inner
+    return "frames" in inspect.signature(called).parameters
+
+
+def frames_of(
+    model: Callable[..., Any], size: int, values: Mapping[str, Tensor], *, points: bool = True
+) -> Iterator[Mapping[str, Site]]:
+    """Run a model of sequences on sequences of one frame each, a bounded number at a time.
+
+    Args:
+        model: The generative program, which `takes_frames`.
+        size: Number `M` of sequences.
+        values: Values `(M, 1, event)` by latent site.
+        points: Whether the other latent sites are at their mean or mode, or are sampled.
+
+    Yields:
+        Sites by name, with batch `(m, 1)`; the `m` add up to `M`.
+    """
+    for start in range(0, size, FRAMES):
+        part = {name: value[start : start + FRAMES] for name, value in values.items()}
+        sampled = partial(model, size=min(FRAMES, size - start), frames=1)
+        yield (
+            sites_at_points(sampled, (), part) if points else Runner().run(sampled, (), part).sites
+        )
+
+
+def _sampled_sites(
+    program: Program, args: tuple[Any, ...], values: Mapping[str, Tensor]
+) -> Mapping[str, Site]:
+    return Runner().run(program, args, values).sites

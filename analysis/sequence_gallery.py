@@ -1,0 +1,93 @@
+"""All pictures that a pair of sequences allows, in the order in which a report shows them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from unbraid.inference import Program
+
+from .charts import kl_chart
+from .clips import clip_reconstructions
+from .dynamic_manifold import dynamic_manifold
+from .new_sequences import new_frames, new_identities
+from .passes import takes_frames
+from .pictures import traversals
+from .prior_figure import prior_figure
+from .sequence_codes import SITES, SequenceSites, checked_sequences, chosen, codes_of
+from .sequence_decoding import model_sites
+from .sequence_neighbours import nearest_neighbours
+from .swaps import swap_figure
+from .trajectory import trajectory_figure
+
+IDENTITIES = 5
+
+
+def sequence_gallery(
+    model: Program,
+    guide: Program,
+    *args: Any,
+    kl: Mapping[str, Tensor] | None = None,
+    active: Mapping[str, Tensor] | None = None,
+    sites: SequenceSites = SITES,
+    seed: int = 0,
+) -> dict[str, Figure]:
+    """Draw swaps, the decoded plane of dynamics, priors, new sequences, neighbours and more.
+
+    Args:
+        model: The generative program.
+        guide: The inference program.
+        *args: The arguments of both: sequences `(S, T, C, H, W)`, in the order of time, and their
+            lengths `(S,)` where they are ragged. Neighbours are sought among all of them.
+        kl: Nats by dimension, by latent site, from `kl_per_dimension`; measured on `args` unless
+            given, without a chart.
+        active: Active dimensions by site, from `active_units`.
+        sites: The names of the pair's sites.
+        seed: Seed of the samples.
+
+    Returns:
+        Figures by name: `kl`, `swaps`, `dynamics`, `prior`, `trajectory`, `clips`, `new_frames`,
+        `identities`, `neighbours`, `traversals-STATIC` and `traversals-DYNAMIC`. Without `kl`
+        there is no chart of it; `dynamics` and `prior` need two dynamic dimensions, `swaps` and
+        `neighbours` two sequences. None where the model has no such sites, or takes no frames.
+
+    Raises:
+        ValueError: If the arguments hold no sequences.
+    """
+    if not is_sequence_model(model, sites, seed):
+        return {}
+    size = len(checked_sequences(args))
+    codes = codes_of(model, guide, args, sites, seed)
+    own = (kl or {}).get(sites.dynamic)
+    common = {"sites": sites, "seed": seed}
+    figures = {"kl": kl_chart(kl, active)} if kl else {}
+    if size > 1:
+        statics = chosen(args, list(range(min(size - 1, IDENTITIES))))
+        figures["swaps"] = swap_figure(model, guide, statics, chosen(args, [size - 1]), **common)
+    if codes.dynamic.shape[-1] > 1:
+        figures["dynamics"] = dynamic_manifold(model, guide, *args, kl=own, **common)
+        figures["prior"] = prior_figure(model, guide, *args, kl=own, **common)
+    longest = int(torch.argmax(codes.lengths))
+    figures["trajectory"] = trajectory_figure(
+        model, guide, *args, sequence=longest, kl=own, **common
+    )
+    figures["clips"] = clip_reconstructions(model, guide, *args, **common)
+    figures["new_frames"] = new_frames(model, guide, *args, **common)
+    figures["identities"] = new_identities(model, **common)
+    if size > 1:
+        figures["neighbours"] = nearest_neighbours(model, guide, *args, codes=codes, **common)
+    for name in (sites.static, sites.dynamic):
+        moved = {"latent": name, "site": sites.observed, "seed": seed}
+        if kl is not None:
+            moved["kl"] = kl.get(name)
+        figures[f"traversals-{name}"] = traversals(model, guide, *chosen(args, [0]), **moved)
+    return figures
+
+
+def is_sequence_model(model: Program, sites: SequenceSites = SITES, seed: int = 0) -> bool:
+    """Return whether a model samples sequences and has these sites."""
+    if not takes_frames(model):
+        return False
+    return {sites.static, sites.dynamic, sites.observed} <= set(model_sites(model, seed))
