@@ -8,6 +8,7 @@ from .checkpoint_folder import CheckpointError
 from .device import resolve_device
 from .dip import DIP
 from .eligibility import NoLikelihoodError
+from .emphasis import Emphasis
 from .fit import FitResult, fit
 from .hold import Hold
 from .hooks import Batch, Hook
@@ -18,6 +19,7 @@ from .log_likelihood_result import LogLikelihood
 from .metrics import read_metrics
 from .nonfinite import NonFiniteError
 from .objective import Loss, Objective, gradients
+from .sequence_discrimination import SequenceDiscrimination
 from .sites import Plate, Program, Runner, Site
 from .step import Step
 from .svi import SVI, fused_adam
@@ -39,6 +41,7 @@ __all__ = [
     "Checkpoints",
     "Constant",
     "DivergenceParts",
+    "Emphasis",
     "FitResult",
     "FolderLock",
     "FreeBits",
@@ -57,6 +60,7 @@ __all__ = [
     "Program",
     "RunInUseError",
     "Runner",
+    "SequenceDiscrimination",
     "Site",
     "Step",
     "Term",

@@ -1,7 +1,9 @@
 """Generative models p, one per file; the guide of `models/NAME.py` is `guides/NAME.py`."""
 
+from .fhvae import FHVAE
+from .neural_statistician import NeuralStatistician
 from .static_dynamic import StaticDynamic
 from .vae import VAE
 from .vitae import VITAE
 
-__all__ = ["VAE", "VITAE", "StaticDynamic"]
+__all__ = ["FHVAE", "VAE", "VITAE", "NeuralStatistician", "StaticDynamic"]

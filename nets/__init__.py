@@ -7,10 +7,13 @@ from .decoder import Decoder
 from .encoder import Encoder
 from .frames import Trunk, conv_trunk, frame_mask, mlp_trunk, true_frames
 from .joint import JointNormal
+from .layers import layer_names
 from .likelihood import Likelihood
 from .likelihoods import LIKELIHOODS, default_likelihood, make_likelihood
 from .mlp import MLPDecoder, MLPEncoder, mlp
 from .pairwise import PairwiseEncoder
+from .pooled import PooledEncoder
+from .sequence_arguments import length_and_index
 
 __all__ = [
     "LIKELIHOODS",
@@ -23,12 +26,15 @@ __all__ = [
     "MLPDecoder",
     "MLPEncoder",
     "PairwiseEncoder",
+    "PooledEncoder",
     "Trunk",
     "activation",
     "batch_size",
     "conv_trunk",
     "default_likelihood",
     "frame_mask",
+    "layer_names",
+    "length_and_index",
     "make_likelihood",
     "mlp",
     "mlp_trunk",

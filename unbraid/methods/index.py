@@ -39,6 +39,14 @@ METHODS: dict[str, Entry] = {
         "static_dynamic",
         "sequences: a static code of all frames, a dynamic one of each (Helminger 2018)",
     ),
+    "neural-statistician": Entry(
+        "neural_statistician",
+        "sequences: a code of their pooled frames, layers of codes of each (Edwards 2017)",
+    ),
+    "fhvae": Entry(
+        "fhvae",
+        "sequences: two codes of each frame, one near its sequence's own (Hsu 2017)",
+    ),
 }
 
 
