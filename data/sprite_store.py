@@ -49,18 +49,27 @@ class SpriteLayer:
         """Return the same layer on `device`."""
         return SpriteLayer(**{name: value.to(device) for name, value in vars(self).items()})
 
-    def paint_over(self, under: Tensor, rows: Tensor) -> None:
-        """Lay the rows, int64 `(B,)`, over opaque pixels `under`, uint8 `(B, 3, H * W)`."""
-        words = under.view(torch.int64)
+    def paint_on_black(self, canvas: Tensor, rows: Tensor) -> None:
+        """Write the rows, int64 `(B,)`, over black into `canvas`, uint8 `(B, 3, H * W)`."""
+        torch.index_select(self.paint, 0, rows, out=canvas.view(torch.int64))
+        self._blend(canvas, rows)
+
+    def paint_over(self, canvas: Tensor, rows: Tensor) -> None:
+        """Lay the rows over what is on `canvas`."""
+        words = canvas.view(torch.int64)
         words &= self.keep.index_select(0, rows)
         words |= self.paint.index_select(0, rows)
+        self._blend(canvas, rows)
+
+    def _blend(self, canvas: Tensor, rows: Tensor) -> None:
+        """Blend translucent pixels with what is beneath them."""
         if not self.places.shape[1]:
             return
         places = self.places.index_select(0, rows).unsqueeze(1).expand(-1, 3, -1)
         opacity, light = self.opacity.index_select(0, rows), self.light.index_select(0, rows)
-        blended = light + under.gather(2, places) * (_WHITE - opacity)
+        blended = light + canvas.gather(2, places) * (_WHITE - opacity)
         blended = (blended + _WHITE // 2).div_(_WHITE, rounding_mode="floor")
-        under.scatter_(2, places, blended.to(torch.uint8))
+        canvas.scatter_(2, places, blended.to(torch.uint8))
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,10 +149,13 @@ class Sprites:
     def _compose(self, target: Tensor, rows: Tensor) -> None:
         """Write frames into `target`, `(B, 3, H, W)`, from a row of every layer, `(L, B)`."""
         shape = (len(target), 3, self.cell, self.cell)
-        full = torch.zeros(shape, dtype=torch.uint8, device=self.device)
-        for layer, chosen in zip(self.layers, rows, strict=True):
-            layer.paint_over(full.flatten(2), chosen)
-        target.copy_(average_blocks(full, self.cell // self.size))
+        full = target if self.size == self.cell else target.new_empty(shape)
+        canvas = full.flatten(2)
+        self.layers[0].paint_on_black(canvas, rows[0])
+        for layer, chosen in zip(self.layers[1:], rows[1:], strict=True):
+            layer.paint_over(canvas, chosen)
+        if full is not target:
+            target.copy_(average_blocks(full, self.cell // self.size))
 
 
 def average_blocks(images: Tensor, factor: int) -> Tensor:

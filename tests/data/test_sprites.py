@@ -1,8 +1,10 @@
 # pyright: reportArgumentType=false, reportIndexIssue=false, reportMissingImports=false
 # pyright: reportOptionalMemberAccess=false, reportOptionalSubscript=false
 import os
+import struct
 import urllib.error
 import urllib.request
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +93,11 @@ def draw_sheet(path, band, level, size=SHEET):
 
 @pytest.fixture
 def drawn_sheets(tmp_path, monkeypatch):
-    """Put made-up sheets in the place of the real ones: layer k is seen in rows 8k to 8k + 7."""
+    """Put made-up sheets in the place of the real ones: layer k is seen in rows 8k to 8k + 7.
+
+    Returns a list of the calls for sheets, whether for all poses.
+    """
+    asked = []
     sheets = {
         layer: [
             draw_sheet(tmp_path / layer / f"{v}.png", slice(8 * k, 8 * k + 8), 10 * v + 5)
@@ -99,8 +105,13 @@ def drawn_sheets(tmp_path, monkeypatch):
         ]
         for k, layer in enumerate(LAYERS)
     }
-    monkeypatch.setattr("unbraid.data.sprites.fetch_sheets", lambda all_poses: sheets)
-    return sheets
+
+    def fetched(*, all_poses):
+        asked.append(all_poses)
+        return sheets
+
+    monkeypatch.setattr("unbraid.data.sprites.fetch_sheets", fetched)
+    return asked
 
 
 @pytest.fixture
@@ -204,13 +215,21 @@ def test_a_sheet_of_another_size_is_refused(tmp_path):
         read_sheet(path)
 
 
-@pytest.mark.parametrize("damage", ["cut", "text", "missing"])
+def declare_height(content, height):
+    """Change what the header of a PNG file says of its rows."""
+    header = b"IHDR" + content[16:20] + struct.pack(">I", height) + content[24:29]
+    return content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:]
+
+
+@pytest.mark.parametrize("damage", ["cut", "rows", "text", "missing"])
 def test_a_damaged_sheet_is_refused(tmp_path, damage):
-    path = draw_sheet(tmp_path / "sheet.png", slice(0, 64), 99)
-    content = path.read_bytes()
+    path = draw_sheet(tmp_path / "sheet.png", slice(0, 64), 99, size=(832, 1280))
+    content = declare_height(path.read_bytes(), 1344)
     path.unlink()
+    if damage == "cut":
+        content = content[: len(content) // 2]
     if damage != "missing":
-        path.write_bytes(content[: len(content) // 2] if damage == "cut" else b"not a picture")
+        path.write_bytes(b"not a picture" if damage == "text" else content)
     with pytest.raises(DataError, match=r"sheet .*sheet.png cannot be read .*expected a PNG file"):
         read_sheet(path)
 
@@ -267,7 +286,7 @@ def check_identities(dataset):
 def test_sprites_have_every_pose_of_an_identity(drawn_sheets):
     splits = load("sprites", options={"identities": 13})
     parts = (splits.train, splits.validation, splits.test)
-    assert [len(part) for part in parts] == [9, 1, 3]
+    assert [len(part) for part in parts] == [9, 1, 3] and drawn_sheets == [True]
     expected = torch.tensor([13 * row + k for row, n in enumerate(WIDTHS) for k in range(n)])
     for part in parts:
         assert part.images.shape == (len(part), 178, 3, 64, 64) and part.kind == "colour"
@@ -287,6 +306,7 @@ def test_sprites_have_every_pose_of_an_identity(drawn_sheets):
 def test_actions_have_the_published_frames(drawn_sheets):
     splits = load("sprites-actions", options={"identities": 13, "size": 64})
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [81, 9, 27]
+    assert drawn_sheets == [False]
     part = splits.validation
     rows = {"spellcast": 0, "walk": 8, "slash": 12}  # of the blocks in the sheet
     columns = {"spellcast": [0, 1, 2, 3, 4, 5, 4, 6], "slash": [0, 1, 2, 3, 4, 5, 4, 0]}
