@@ -4,7 +4,7 @@ from .activations import activation
 from .arguments import batch_size
 from .convolutional import ConvDecoder, ConvEncoder
 from .decoder import Decoder
-from .encoder import Encoder
+from .encoder import Encoder, diagonal_normal
 from .frames import Trunk, conv_trunk, frame_mask, mlp_trunk, true_frames
 from .joint import JointNormal
 from .layers import layer_names
@@ -32,6 +32,7 @@ __all__ = [
     "batch_size",
     "conv_trunk",
     "default_likelihood",
+    "diagonal_normal",
     "frame_mask",
     "layer_names",
     "length_and_index",
