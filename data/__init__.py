@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .frame_store import FrameStore
     from .freezing import freeze
     from .grouping import as_sequences
-    from .loading import load, options_of, typed_options
+    from .loading import load, maker_of, options_of, typed_options
 
 __all__ = [
     "SOURCES",
@@ -36,6 +36,7 @@ __all__ = [
     "describe",
     "freeze",
     "load",
+    "maker_of",
     "options_of",
     "typed_options",
 ]
@@ -49,7 +50,7 @@ _HOMES = {
     "freezing": ("freeze",),
     "grouping": ("as_sequences",),
     "frame_store": ("FrameStore",),
-    "loading": ("load", "options_of", "typed_options"),
+    "loading": ("load", "maker_of", "options_of", "typed_options"),
 }
 
 

@@ -92,12 +92,17 @@ def typed_options(source: str | Path, given: Mapping[str, Any]) -> dict[str, Any
     Raises:
         DataError: If there is no such option, or a value is not of its type.
     """
-    return read_options(str(source), _BY_NAME.get(str(source), _own), given)
+    return read_options(str(source), maker_of(source), given)
+
+
+def maker_of(source: str | Path) -> Callable[..., Splits]:
+    """Return the function that loads a source; its keyword arguments are the options."""
+    return _BY_NAME.get(str(source), _own)
 
 
 def options_of(source: str) -> dict[str, inspect.Parameter]:
     """Return the options of a source by name: keyword arguments with their types and defaults."""
-    return _keywords(_BY_NAME.get(source, _own))
+    return _keywords(maker_of(source))
 
 
 def _own(

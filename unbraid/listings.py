@@ -61,7 +61,8 @@ class Data:
     Example: unbraid data digits.npz
 
     Args:
-        source: A name, or a path of your own: an .npz file, a folder of images, or idx files.
+        source: A name, or a path of your own: an .npz file, a folder of images, of frame folders
+            or of videos, or idx files.
         json: Print one JSON document.
     """
 
@@ -78,11 +79,15 @@ class Data:
                 print_table([(name, source.summary) for name, source in SOURCES.items()])
                 print_next("unbraid train vae --data mnist-small --out runs/vae")
             return DONE
-        facts = _facts(self.source)
+        facts, options = _facts(self.source), _data_options(self.source)
         if self.json:
-            print_json(facts)
-        else:
-            print_table([(name, _in_words(value)) for name, value in facts.items()])
+            print_json({**facts, "options": options})
+            return DONE
+        print_table([(name, _in_words(value)) for name, value in facts.items()])
+        if options:
+            print("\noptions, set by --data-set:")
+            rows = [(o["name"], o["default"], o["type"], o["help"]) for o in options]
+            print_table([("option", "default", "values", "meaning"), *rows])
         return DONE
 
 
@@ -121,13 +126,35 @@ def _facts(source: str) -> dict[str, Any]:
     }
 
 
+def _data_options(source: str) -> list[dict[str, str]]:
+    """Return name, default, accepted values and meaning of each option of data."""
+    from unbraid.data import maker_of, options_of
+
+    maker = maker_of(source)
+    hints, meanings = get_type_hints(maker), _read_args(maker.__doc__)
+    return [
+        {
+            "name": name,
+            "default": _in_words(parameter.default),
+            "type": _values(hints[name]),
+            "help": meanings.get(name, ""),
+        }
+        for name, parameter in options_of(source).items()
+    ]
+
+
 def _meanings(kind: type) -> dict[str, str]:
     meanings: dict[str, str] = {}
     for base in reversed(kind.__mro__):
-        _, _, text = inspect.cleandoc(base.__doc__ or "").partition("Args:\n")
-        for name, meaning in re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE):
-            meanings[name] = " ".join(meaning.split())
+        meanings |= _read_args(base.__doc__)
     return meanings
+
+
+def _read_args(docstring: str | None) -> dict[str, str]:
+    """Return what the section `Args` of a docstring says of each name."""
+    _, _, text = inspect.cleandoc(docstring or "").partition("Args:\n")
+    found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)
+    return {name: " ".join(meaning.split()) for name, meaning in found}
 
 
 def _values(hint: Any) -> str:
