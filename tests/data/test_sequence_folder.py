@@ -237,6 +237,8 @@ def test_what_frames_declare_is_checked_before_they_are_read(clips, monkeypatch)
     # Four sequences, padded to 12 frames of 80 bytes; without padding there are 32 of these.
     refuse(clips, "mine declares is 3840 bytes; expected at most 2147")
     refuse(clips, "mine declares is 2560 bytes; expected at most 2147", length=3)
+    with pytest.raises(TypeError, match="not callable"):  # half of them would be read
+        read(clips, every=2)
 
 
 @pytest.mark.parametrize(
