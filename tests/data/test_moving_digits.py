@@ -237,6 +237,21 @@ def test_starts_and_velocities_are_drawn_as_published(form, fastest):
     assert len(speeds) == fastest + 5 and ((speeds - expected).abs() < 6 * expected**0.5).all()
 
 
+@pytest.mark.parametrize(
+    ("form", "side", "channels", "overlap"),
+    [
+        ("srivastava", 28, 1, "max"),
+        ("drnet", 32, 3, "front"),
+        ("svg", 32, 1, "sum"),
+        ("svg-stochastic", 32, 1, "sum"),
+    ],
+)
+def test_forms_look_as_published(form, side, channels, overlap):
+    store = moving_mnist(0, form=form, **SMALL).train.images
+    assert store.bank.shape[1:] == (side, side) and store.overlap == overlap
+    assert store.shape == (24, 7, channels, 64, 64)
+
+
 def test_digits_in_front_take_turns():
     """A share of 8000 fair coins; 6 standard deviations: 2e-9."""
     front = moving_mnist(0, form="drnet", length=1).train.images.front.double()
@@ -256,6 +271,15 @@ def test_srivastava_moves_a_tenth_of_the_room_in_all_directions():
 def test_a_redrawn_path_stays_within_its_room():
     data = moving_mnist(0, form="svg-stochastic", size=40, length=50, sequences=100).train
     assert data.frame_factors.min() == 0 and data.frame_factors.max() == 7
+
+
+def test_every_bounce_draws_a_velocity_of_its_own():
+    data = moving_mnist(0, form="svg-stochastic", length=400, sequences=50, digits=1).train
+    places = data.frame_factors
+    inside = ((places > 0) & (places < 31)).all(2)[:, 1:]
+    steps = zip(places.diff(dim=1), inside, strict=True)
+    distinct = sorted(len(step[free].unique(dim=0)) for step, free in steps)
+    assert distinct[20] > 12, "walls give the same few velocities again and again"
 
 
 def test_digits_may_be_resized():
