@@ -18,9 +18,14 @@ import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor, nn
 
-from unbraid.nets import batch_size, frame_mask, length_and_index, true_frames
-
-from .frame_codes import join_codes, number_of_frames
+from unbraid.nets import (
+    batch_size,
+    frame_mask,
+    join_codes,
+    length_and_index,
+    number_of_frames,
+    true_frames,
+)
 
 
 class FHVAE(nn.Module):

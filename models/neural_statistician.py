@@ -16,9 +16,14 @@ import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor, nn
 
-from unbraid.nets import batch_size, frame_mask, layer_names, true_frames
-
-from .frame_codes import join_codes, number_of_frames
+from unbraid.nets import (
+    batch_size,
+    frame_mask,
+    join_codes,
+    layer_names,
+    number_of_frames,
+    true_frames,
+)
 
 
 class NeuralStatistician(nn.Module):

@@ -15,9 +15,7 @@ import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor, nn
 
-from unbraid.nets import batch_size, frame_mask, true_frames
-
-from .frame_codes import join_codes, number_of_frames
+from unbraid.nets import batch_size, frame_mask, join_codes, number_of_frames, true_frames
 
 
 class StaticDynamic(nn.Module):

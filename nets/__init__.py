@@ -1,11 +1,11 @@
 """Encoders, decoders and likelihoods: plain modules that broadcast over leading dims."""
 
 from .activations import activation
-from .arguments import batch_size
+from .arguments import batch_size, number_of_frames
 from .convolutional import ConvDecoder, ConvEncoder
 from .decoder import Decoder
 from .encoder import Encoder, diagonal_normal
-from .frames import Trunk, conv_trunk, frame_mask, mlp_trunk, true_frames
+from .frames import Trunk, conv_trunk, frame_mask, join_codes, mlp_trunk, true_frames
 from .joint import JointNormal
 from .layers import layer_names
 from .likelihood import Likelihood
@@ -34,10 +34,12 @@ __all__ = [
     "default_likelihood",
     "diagonal_normal",
     "frame_mask",
+    "join_codes",
     "layer_names",
     "length_and_index",
     "make_likelihood",
     "mlp",
     "mlp_trunk",
+    "number_of_frames",
     "true_frames",
 ]

@@ -1,4 +1,4 @@
-"""What every model of images asks of its arguments."""
+"""What every model of images or sequences asks of its arguments."""
 
 from torch import Tensor
 
@@ -16,3 +16,19 @@ def batch_size(x: Tensor | None, size: int | None) -> int:
             "Call model(x) to score images or model(size=B) to sample B of them."
         )
     return x.shape[0] if x is not None else int(size or 0)
+
+
+def number_of_frames(x: Tensor | None, frames: int) -> int:
+    """Return how many frames the sequences `x` `(B, N, C, H, W)` have, or `frames` without `x`.
+
+    Raises:
+        ValueError: If `x` are no sequences.
+    """
+    if x is None:
+        return frames
+    if x.dim() != 5:
+        raise ValueError(
+            f"x has shape {tuple(x.shape)}; expected sequences (B, N, C, H, W). "
+            "Give one image as a sequence of one frame: x.unsqueeze(1)"
+        )
+    return x.shape[1]

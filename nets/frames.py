@@ -30,6 +30,12 @@ def true_frames(mask: Any) -> AbstractContextManager[Any]:
     return nullcontext() if mask is None else poutine.mask(mask=mask)
 
 
+def join_codes(*codes: Tensor) -> Tensor:
+    """Stack codes `(..., D)`, whose leading dims broadcast, to `(..., D + ...)`."""
+    lead = torch.broadcast_shapes(*(code.shape[:-1] for code in codes))
+    return torch.cat([code.expand(*lead, code.shape[-1]) for code in codes], -1)
+
+
 class Trunk(nn.Module):
     """Map frames `(..., C, H, W)` to features `(..., D, h, w)`.
 

@@ -1,0 +1,185 @@
+"""What codes of sequences tell, and what becomes of swaps, for `sequence_table`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unbraid import Run
+from unbraid.analysis import (
+    Judge,
+    KnownSequences,
+    decode_frames,
+    kept_accuracy,
+    leakage,
+    sample_frames,
+    sample_static,
+    sequence_codes,
+    swap_consistency,
+    swap_recovery,
+    train_judge,
+)
+from unbraid.data import Batches, Dataset
+
+from .sequence_settings import Setting
+
+TRAIN_SEQUENCES = 2000
+CHUNK = 8
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Sequences with their codes and with what is known of them.
+
+    Attributes:
+        x: Frames `(S, T, C, H, W)` in [0, 1].
+        known: The codes, and the factors.
+        content: Classes of sequences by name, `(S,)`.
+        pose: Factors of frames by name, `(S, T)`.
+    """
+
+    x: Tensor
+    known: KnownSequences
+    content: dict[str, Tensor]
+    pose: dict[str, Tensor]
+
+
+def show(run: Run, split: str, frames: int, seed: int) -> Shown:
+    """Encode some frames of each sequence of a split, drawn by `seed`."""
+    data: Dataset = run.split(split)
+    chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
+    data = data.take(chosen[:TRAIN_SEQUENCES])
+    batches = Batches(data, CHUNK, shuffle=False, frames=frames, seed=seed)
+    kept = [{key: value.clone() for key, value in batch.items()} for batch in batches]
+    codes = sequence_codes(run.model, run.guide, kept, run.parts.inspected)
+    whole = {key: torch.cat([batch[key] for batch in kept]) for key in kept[0]}
+    content = {}
+    if data.factors is not None:
+        content = dict(zip(data.factor_names, whole["factors"].T, strict=True))
+    elif data.labels is not None:
+        content = {"label": whole["label"]}
+    pose = {}
+    if data.frame_factors is not None:
+        pose = dict(
+            zip(data.frame_factor_names, whole["frame_factors"].movedim(-1, 0), strict=True)
+        )
+    known = KnownSequences(
+        codes.static,
+        codes.dynamic,
+        sequence_factors=torch.stack(list(content.values()), 1) if content else None,
+        frame_factors=torch.stack(list(pose.values()), -1) if pose else None,
+        mask=codes.mask,
+    )
+    return Shown(whole["x"], known, content, pose)
+
+
+def scores(run: Run, setting: Setting, split: str = "test", seed: int = 0) -> dict[str, Any]:
+    """Return leakage, what swaps keep by the codes, and by judges where the setting has them."""
+    learnt = show(run, "train", setting.probe_frames, seed + 1)
+    asked = show(run, split, setting.probe_frames, seed)
+    told = leakage(
+        learnt.known,
+        asked.known,
+        sequence_names=list(asked.content),
+        frame_names=list(asked.pose),
+        seed=seed,
+    )
+    found: dict[str, Any] = {
+        "leakage": told.table(),
+        "recovery": _recovery(run, asked, seed),
+    }
+    if setting.judged is not None:
+        found |= _judged(run, setting, learnt, asked, seed)
+    return found
+
+
+def _others(count: int, seed: int) -> Tensor:
+    """For every sequence another one, each once."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    partner = torch.empty_like(order)
+    partner[order] = order.roll(1)
+    return partner
+
+
+def _encode(run: Run, frames: Tensor) -> tuple[Tensor, Tensor]:
+    codes = sequence_codes(run.model, run.guide, [(part,) for part in frames.split(CHUNK)])
+    return codes.static, codes.dynamic
+
+
+def _codes(shown: Shown) -> tuple[Tensor, Tensor]:
+    return torch.as_tensor(shown.known.static), torch.as_tensor(shown.known.dynamic)
+
+
+def _recovery(run: Run, shown: Shown, seed: int) -> dict[str, Any]:
+    """Encode swapped and reconstructed sequences again."""
+    static, dynamic = _codes(shown)
+    own, other = torch.arange(len(static)), _others(len(static), seed)
+    found = {}
+    for name, driver in (("swap", other), ("reconstruction", own)):
+        decoded = decode_frames(run.model, static, dynamic[driver])
+        again = _encode(run, decoded)
+        result = swap_recovery(static, dynamic, *again, own, driver)
+        found[name] = {part: vars(getattr(result, part)) for part in ("static", "dynamic")}
+    return found
+
+
+def _judged(run: Run, setting: Setting, learnt: Shown, asked: Shown, seed: int) -> dict[str, Any]:
+    """Ask judges of real frames about swaps, reconstructions and new codes."""
+    if setting.judged is None:
+        raise ValueError("the setting has no judges; expected names of factors")
+    of_sequences, of_frames = setting.judged
+    judge = _train_judge(learnt, asked, setting, seed)
+    content = {name: asked.content[name] for name in of_sequences}
+    pose = {name: asked.pose[name] for name in of_frames}
+    static, dynamic = _codes(asked)
+    count, frames = dynamic.shape[:2]
+    other = _others(count, seed)
+    found: dict[str, Any] = {}
+    for name, driver in (("swap", other), ("reconstruction", torch.arange(count))):
+        decoded = decode_frames(run.model, static, dynamic[driver])
+        driven = {head: classes[driver] for head, classes in pose.items()}
+        found[name] = _table(swap_consistency(judge, decoded, content, driven).table())
+    new = decode_frames(run.model, sample_static(run.model, count, seed=seed), dynamic)
+    clips = torch.arange(count).repeat_interleave(frames)
+    flat = {name: classes.flatten() for name, classes in pose.items()}
+    found["new static"] = _table(kept_accuracy(judge, new.flatten(0, 1), flat, groups=clips))
+    drawn = sample_frames(run.model, static, frames, seed=seed).images
+    repeated = {name: classes.repeat_interleave(frames) for name, classes in content.items()}
+    found["new dynamic"] = _table(
+        kept_accuracy(judge, drawn.flatten(0, 1), repeated, groups=clips)
+    )
+    return {"judge": found}
+
+
+def _train_judge(learnt: Shown, asked: Shown, setting: Setting, seed: int) -> Judge:
+    def classes(shown: Shown) -> dict[str, Tensor]:
+        frames = shown.x.shape[1]
+        of_sequences, of_frames = setting.judged or ((), ())
+        rows = {n: shown.content[n].repeat_interleave(frames) for n in of_sequences}
+        return rows | {n: shown.pose[n].flatten() for n in of_frames}
+
+    groups = np.arange(len(asked.x)).repeat(asked.x.shape[1])
+    return train_judge(
+        learnt.x.flatten(0, 1),
+        classes(learnt),
+        asked.x.flatten(0, 1),
+        classes(asked),
+        test_groups=groups,
+        steps=setting.judge_steps,
+        seed=seed,
+    )
+
+
+def _table(rows: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": row.name,
+            "share": row.share.accuracy,
+            "standard_error": row.share.standard_error,
+            "ceiling": row.ceiling.accuracy,
+            "chance": row.chance,
+        }
+        for row in rows
+    ]

@@ -1,0 +1,96 @@
+"""The data sets and rows of the comparison of `sequence_table`."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+ROWS: dict[str, tuple[str, dict[str, Any]]] = {
+    "static-dynamic": ("static-dynamic", {}),
+    "distinct-frames": ("static-dynamic", {"companions": 3}),
+    "neural-statistician": ("neural-statistician", {}),
+    "fhvae": ("fhvae", {}),
+}
+"""By name: the method, and its options beside those of the setting."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One data set: what is trained on it, and how it is judged.
+
+    Attributes:
+        data: Name of the data.
+        data_options: Options of the data.
+        options: Options of every row that its method has.
+        train: Settings of the training.
+        steps: Steps of the training.
+        probe_frames: Frames of each sequence that probes and judges are given.
+        judged: Factors of sequences and factors of frames that judges of real frames are trained
+            for; none where the frames' factors have no classes.
+        frames: Frames of each sequence whose joint log p(x) is estimated.
+        samples: Samples of the static code.
+        inner_samples: Samples of each frame's codes per sample of the static one.
+        sequences: Test sequences that log p(x) is estimated of.
+    """
+
+    data: str
+    data_options: dict[str, Any]
+    options: dict[str, Any]
+    train: dict[str, Any]
+    steps: int
+    probe_frames: int
+    judged: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    frames: int = 3
+    samples: int = 200
+    inner_samples: int = 25
+    sequences: int = 50
+    judge_steps: int = field(default=2000)
+
+
+_TRAIN: dict[str, Any] = {"learning_rate": 1e-3, "clip_norm": 100.0, "mode": "compile"}
+_CODES: dict[str, Any] = {
+    "frames": 3,
+    "static_dim": 64,
+    "dynamic_dim": 4,
+    "likelihood": "normal-learned",
+    "warmup": 1000,
+}
+
+SETTINGS = {
+    "sprites": Setting(
+        data="sprites",
+        data_options={"size": 32, "identities": 324},  # a quarter
+        options=_CODES,
+        train={**_TRAIN, "batch_size": 32},
+        steps=40_000,
+        probe_frames=64,
+        judged=(("body", "bottomwear", "topwear", "hair"), ("pose", "action")),
+    ),
+    "digits": Setting(
+        data="moving-mnist",
+        data_options={
+            "form": "drnet",
+            "size": 32,
+            "digit_size": 16,
+            "digits_from": "mnist",
+            "sequences": 20_000,
+        },
+        options={
+            **_CODES,
+            "nets": "conv",
+            "channels": (32, 64, 128),
+            "pair_channels": 128,
+            "hidden": (512, 256),
+        },
+        train={**_TRAIN, "batch_size": 24},
+        steps=25_000,
+        probe_frames=20,
+    ),
+    "faces": Setting(
+        data="grid-faces",
+        data_options={"size": 32},
+        options={**_CODES, "static_dim": 16, "warmup": 500},
+        train={**_TRAIN, "batch_size": 30},
+        steps=4000,
+        probe_frames=15,
+        sequences=20,
+    ),
+}

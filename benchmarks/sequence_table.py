@@ -1,0 +1,82 @@
+"""Methods of sequences side by side: what each code knows, what swaps keep, and joint log p(x).
+
+Run: python -m benchmarks.sequence_table --data sprites --rows static-dynamic --seeds 0
+Finished rows are kept under --out and not run again; one that was stopped goes on where it was.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .sequence_run import Row, finish
+from .sequence_settings import ROWS, SETTINGS
+
+
+def print_row(row: dict[str, Any]) -> None:
+    """Print what is known of a finished row."""
+    judged = row["evaluation"]
+    print(
+        f"\n### {row['setting']}: {row['name']}, seed {row['seed']}, {row['steps']} steps, "
+        f"{row['split']} sequences\n\n"
+        f"{row['parameters']:,} parameters, {row['training_seconds']} s of training; joint "
+        f"log p(x) of {judged['frames']} frames {judged['log_likelihood']:.1f} ± "
+        f"{judged['log_likelihood_se']:.1f}, ELBO {judged['elbo']:.1f}, n {judged['n']}\n"
+    )
+    print("| known | from static | chance | from dynamic | chance |\n|---|---|---|---|---|")
+    for about in ("content", "pose"):
+        mine = [probe for probe in row["leakage"] if probe["about"] == about]
+        for factor in dict.fromkeys((p["factor"], p["discrete"]) for p in mine):
+            cells = [f"{about}: {factor[0]}{'' if factor[1] else ' (R²)'}"]
+            for codes in ("static", "dynamic"):
+                (probe,) = (
+                    p for p in mine if (p["factor"], p["discrete"], p["codes"]) == (*factor, codes)
+                )
+                cells += [
+                    f"{probe['score']:.3f} ± {probe['standard_error']:.3f}",
+                    f"{probe['chance']:.3f}",
+                ]
+            print("| " + " | ".join(cells) + " |")
+    for name, rows in row.get("judge", {}).items():
+        print(f"\n| judges see, {name} | share | real | chance |\n|---|---|---|---|")
+        for told in rows:
+            share = f"{told['share']:.3f} ± {told['standard_error']:.3f}"
+            print(f"| {told['name']} | {share} | {told['ceiling']:.3f} | {told['chance']:.3f} |")
+    print("\n| encoded again | distance | to the other's | nearer to its own |\n|---|---|---|---|")
+    for name, parts in row["recovery"].items():
+        for part, found in parts.items():
+            print(
+                f"| {part} of a {name} | {found['distance']:.3f} | {found['other']:.3f} "
+                f"| {found['nearer']:.3f} |"
+            )
+    sys.stdout.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Finish the rows and print a table for each."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--data", nargs="+", choices=list(SETTINGS), default=["sprites"])
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--steps", type=int, help="in place of the setting's")
+    parser.add_argument("--split", choices=["test", "validation"], default="test")
+    parser.add_argument("--out", type=Path, default=Path("runs/sequence-table"))
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args(arguments)
+    torch.set_num_threads(given.threads)
+    for setting in given.data:
+        for seed in given.seeds:
+            for name in given.rows:
+                steps = given.steps or SETTINGS[setting].steps
+                row = Row(setting, name, seed, steps, given.split)
+                print_row(finish(row, given.out, progress=sys.stderr.isatty()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
