@@ -116,6 +116,18 @@ def _own(
     size: tuple[int, ...] | None = None,
     grey: bool = False,
 ) -> Splits:
+    """Load the user's own data.
+
+    Args:
+        path: A file or a folder.
+        seed: As of `load`.
+        sequences: The images in each folder are the frames of one sequence.
+        identities: The first level of subfolders names who is shown; each stays in one split.
+        length: Cut films into stretches of so many frames; what is left is left out.
+        every: Keep one of so many frames.
+        size: Height,width that frames are brought to, or one number for both.
+        grey: Make one channel of the colours of frames.
+    """
     options = SequenceOptions(sequences, identities, length, every, size, grey)
     prefix = idx_prefix(path)
     if prefix is not None:
