@@ -63,6 +63,50 @@ CAPTIONS = {
         "Images decoded over two dimensions, evenly spaced in the prior's quantiles. Look for "
         "smooth changes; sharp borders separate classes.",
     ),
+    "swaps": Caption(
+        "Swaps",
+        "Frames of one sequence on top, one frame of others at the left; elsewhere what is static "
+        "in the row's sequence, with the dynamics of the column's frame. Along a row the identity "
+        "should stay, along a column the pose: whatever moves with the wrong one is entangled.",
+    ),
+    "dynamics": Caption(
+        "Decoded plane of the dynamics",
+        "The same grid of dynamic codes decoded with the static codes of several sequences, "
+        "within what their learned priors cover. Poses should change smoothly and agree between "
+        "panels at the same place; the identity should not change within one.",
+    ),
+    "prior": Caption(
+        "Learned prior and frames",
+        "Ellipses of the learned prior p(z|f) at 1 and 2 standard deviations, and what the guide "
+        "makes of each sequence's frames. Where the prior fits, 39 % of the points are in the "
+        "inner and 86 % in the outer ellipse; gaps inside are codes that no frame has.",
+    ),
+    "trajectory": Caption(
+        "Trajectory",
+        "Dynamic coordinates along a video, with some of its frames beneath. They should follow "
+        "what is seen to move; a flat line, or a band as wide as the prior's, carries nothing.",
+    ),
+    "clips": Caption(
+        "Reconstructions of sequences",
+        "Frames above the mean images decoded from their codes, all frames of a sequence with one "
+        "static code. Look for what is lost, and for poses that are blurred or wrong.",
+    ),
+    "new_frames": Caption(
+        "New frames",
+        "Left of the line true frames; right of it frames sampled from the learned prior p(z|f) "
+        "of the same sequence. They should show the same identity in poses like those it takes.",
+    ),
+    "identities": Caption(
+        "New sequences",
+        "Each row has a static code drawn from the prior, each column the same dynamic codes. "
+        "Rows should look like data, one identity each; a column should be in one pose.",
+    ),
+    "neighbours": Caption(
+        "Nearest neighbours",
+        "A frame; then the middle frames of the sequences nearest in static codes; then the "
+        "frames of other sequences nearest in dynamic codes. The former should look alike, "
+        "whatever their pose; the latter should be posed alike, whoever they are.",
+    ),
     "training": Caption(
         "Training",
         "Per image, by step. Validation values that fall behind while training values "

@@ -11,7 +11,7 @@ from unbraid.inference import Program
 from .image_figure import image_figure
 from .sequence_codes import SITES, SequenceSites, checked_sequences, chosen, codes_of
 from .sequence_decoding import decode_frames
-from .sequence_layout import checked_count, filled_row, spread
+from .sequence_layout import checked_count, filled_row, shown_sequences, spread
 
 SEQUENCES, COLUMNS = 4, 8
 
@@ -32,7 +32,7 @@ def clip_reconstructions(
         guide: The inference program.
         *args: The arguments of both: sequences `(S, T, C, H, W)`, and their lengths `(S,)` where
             they are ragged.
-        sequences: Which of them are shown; the first four unless given.
+        sequences: Which of them are shown; four, evenly spread over all, unless given.
         columns: Number of frames of each, evenly spread; at least 1.
         sites: The names of the pair's sites.
         seed: Seed of what has to be sampled.
@@ -41,9 +41,7 @@ def clip_reconstructions(
         ValueError: If an argument is out of range, or there are no sequences or no such site.
     """
     checked_count("columns", columns)
-    size = len(checked_sequences(args))
-    shown = list(sequences) if sequences is not None else list(range(min(size, SEQUENCES)))
-    checked_count("number of sequences", len(shown))
+    shown = shown_sequences(sequences, len(checked_sequences(args)), SEQUENCES)
     own = chosen(args, shown)
     codes = codes_of(model, guide, own, sites, seed)
     cells = []

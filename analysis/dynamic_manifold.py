@@ -13,7 +13,7 @@ from unbraid.inference import Program
 from .images import image_grid, to_pixels
 from .sequence_codes import SITES, SequenceSites, checked_sequences, chosen, codes_of
 from .sequence_decoding import Moments, decode_frames, prior_of_dynamic
-from .sequence_layout import checked_count, dims_by_kl, plane_of
+from .sequence_layout import checked_count, dims_by_kl, plane_of, shown_sequences
 from .style import DPI, WIDTH
 
 SMALLEST_QUANTILE = 0.02
@@ -45,7 +45,8 @@ def dynamic_manifold(
         guide: The inference program.
         *args: The arguments of both: sequences `(S, T, C, H, W)`, and their lengths `(S,)` where
             they are ragged.
-        sequences: Which of them are shown, a panel each; the first four unless given.
+        sequences: Which of them are shown, a panel each; four, evenly spread over all, unless
+            given.
         side: Number of images along each side, at least 2.
         kl: Nats by dimension `(Z,)` of the dynamic site; measured on `args` unless given.
         sites: The names of the pair's sites.
@@ -55,9 +56,7 @@ def dynamic_manifold(
         ValueError: If there are no sequences, no such site, or one with fewer than two dimensions.
     """
     checked_count("side", side, 2)
-    size = len(checked_sequences(args))
-    shown = list(sequences) if sequences is not None else list(range(min(size, IDENTITIES)))
-    checked_count("number of sequences", len(shown))
+    shown = shown_sequences(sequences, len(checked_sequences(args)), IDENTITIES)
     codes = codes_of(model, guide, chosen(args, shown), sites, seed)
     prior = together(prior_of_dynamic(model, codes.static, sites=sites, seed=seed))
     order = dims_by_kl(model, guide, args, codes.dynamic.shape[-1], kl, sites, seed)

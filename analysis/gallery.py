@@ -10,7 +10,7 @@ from unbraid.inference import Program
 
 from .alignment import align, alignment_figure
 from .charts import kl_chart
-from .passes import first_data, first_datum, run, undisturbed
+from .passes import first_data, first_datum, run, takes_frames, undisturbed
 from .pictures import manifold, prior_samples, reconstructions, traversals
 from .recombination import transfer_figure
 from .traversed import traversed_sites
@@ -50,7 +50,8 @@ def gallery(
         terms = run(model, guide, first_datum(args))
         dims = {name: terms[name].p.event_shape[0] for name in traversed_sites(terms)}
     shown = first_data(args, PAIRS)
-    conditions = first_data(args, SAMPLES)[1:]
+    # The lengths of sequences are no conditions of samples, which are single frames.
+    conditions = () if takes_frames(model) else first_data(args, SAMPLES)[1:]
     drawn = min(len(args[0]), SAMPLES) if conditions else SAMPLES
     common = {"site": site, "seed": seed}
     figures = {"kl": kl_chart(kl, active)} if kl else {}

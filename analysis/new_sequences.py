@@ -11,7 +11,7 @@ from unbraid.inference import Program
 from .image_figure import image_figure
 from .sequence_codes import SITES, SequenceSites, checked_sequences, chosen, codes_of
 from .sequence_decoding import decode_frames, sample_frames, sample_static
-from .sequence_layout import checked_count, filled_row, rule, spread
+from .sequence_layout import checked_count, filled_row, rule, shown_sequences, spread
 
 IDENTITIES, REAL, SAMPLED = 5, 4, 5
 NEW, DYNAMICS = 6, 8
@@ -34,7 +34,7 @@ def new_frames(
         guide: The inference program.
         *args: The arguments of both: sequences `(S, T, C, H, W)`, and their lengths `(S,)` where
             they are ragged.
-        sequences: Which of them are shown, a row each; the first five unless given.
+        sequences: Which of them are shown, a row each; five, evenly spread over all, unless given.
         real: Number of true frames on the left, evenly spread over the sequence, at least 1.
         sampled: Number of sampled frames on the right, at least 1.
         sites: The names of the pair's sites.
@@ -45,9 +45,7 @@ def new_frames(
     """
     checked_count("real", real)
     checked_count("sampled", sampled)
-    size = len(checked_sequences(args))
-    shown = list(sequences) if sequences is not None else list(range(min(size, IDENTITIES)))
-    checked_count("number of sequences", len(shown))
+    shown = shown_sequences(sequences, len(checked_sequences(args)), IDENTITIES)
     own = chosen(args, shown)
     codes = codes_of(model, guide, own, sites, seed)
     images = sample_frames(model, codes.static, sampled, sites=sites, seed=seed).images

@@ -21,7 +21,7 @@ from .sequence_codes import (
     codes_of,
 )
 from .sequence_decoding import prior_of_dynamic
-from .sequence_layout import checked_count, dims_by_kl, plane_of
+from .sequence_layout import dims_by_kl, plane_of, shown_sequences
 from .style import BLUE, DPI, GREY, ORANGE
 
 IDENTITIES, COLUMNS = 4, 2
@@ -50,7 +50,7 @@ def prior_figure(
         guide: The inference program.
         *args: The arguments of both: sequences `(S, T, C, H, W)`, and their lengths `(S,)` where
             they are ragged.
-        sequences: Which of them are shown; the first four unless given.
+        sequences: Which of them are shown; four, evenly spread over all, unless given.
         kl: Nats by dimension `(Z,)` of the dynamic site; measured on `args` unless given.
         sites: The names of the pair's sites.
         seed: Seed of the draws.
@@ -58,15 +58,13 @@ def prior_figure(
     Raises:
         ValueError: If there are no sequences, no such site, or one with fewer than two dimensions.
     """
-    size = len(checked_sequences(args))
-    shown = list(sequences) if sequences is not None else list(range(min(size, IDENTITIES)))
-    checked_count("number of sequences", len(shown))
+    shown = shown_sequences(sequences, len(checked_sequences(args)), IDENTITIES)
     codes = codes_of(model, guide, chosen(args, shown), sites, seed)
     order = dims_by_kl(model, guide, args, codes.dynamic.shape[-1], kl, sites, seed)
     plane = list(plane_of(order, sites.dynamic))
     prior = prior_of_dynamic(model, codes.static, sites=sites, seed=seed)
     loc, scale = prior.loc[:, plane].double(), prior.scale[:, plane].double()
-    points = [p[:, plane] for p in aggregate_draws(codes, seed)]
+    points = [p[:, plane] for p in aggregate_draws(codes, seed=seed)]
     columns = min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
     figure = Figure(figsize=(0.6 + columns * 2.3, 0.9 + rows * 2.2), dpi=DPI, layout="constrained")
@@ -89,11 +87,12 @@ def prior_figure(
     return figure
 
 
-def aggregate_draws(codes: SequenceCodes, seed: int = 0) -> list[Tensor]:
+def aggregate_draws(codes: SequenceCodes, draws: int = DRAWS, seed: int = 0) -> list[Tensor]:
     """Draw from the aggregate posterior of every sequence: from each true frame as often.
 
     Args:
         codes: What `sequence_codes` returns.
+        draws: Number of draws for each sequence, rounded up to a multiple of its frames.
         seed: Seed of the draws, from Normals of the guide's means and standard deviations.
 
     Returns:
@@ -103,7 +102,7 @@ def aggregate_draws(codes: SequenceCodes, seed: int = 0) -> list[Tensor]:
     points = []
     for mean, scale, mask in zip(codes.dynamic, codes.dynamic_scale, codes.mask, strict=True):
         frames = int(mask.sum())
-        repeats = -(-DRAWS // frames)
+        repeats = -(-draws // frames)
         loc, spread = (part[mask].double().repeat(repeats, 1) for part in (mean, scale))
         noise = torch.randn(loc.shape, generator=generator, dtype=torch.float64)
         points.append(loc + spread * noise)

@@ -13,7 +13,7 @@ from unbraid.inference import Program, Site
 from .latents import Batch, arguments
 from .passes import sites_at_points, spread_of, undisturbed
 
-CHUNK = 16  # sequences that are encoded together
+CHUNK = 512  # frames that are encoded together, unless one sequence has more
 
 
 class SequenceSites(NamedTuple):
@@ -154,9 +154,9 @@ def chunks(args: tuple[Any, ...]) -> list[tuple[Any, ...]]:
     Raises:
         ValueError: If they are no sequences.
     """
-    size = len(checked_sequences(args))
-    starts = range(0, size, CHUNK)
-    return [chosen(args, list(range(s, min(s + CHUNK, size)))) for s in starts]
+    size, frames = checked_sequences(args).shape[:2]
+    count = max(1, CHUNK // frames)
+    return [chosen(args, list(range(s, min(s + count, size)))) for s in range(0, size, count)]
 
 
 def chosen(args: tuple[Any, ...], indices: Sequence[int]) -> tuple[Any, ...]:

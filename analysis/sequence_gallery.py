@@ -18,6 +18,7 @@ from .pictures import traversals
 from .prior_figure import prior_figure
 from .sequence_codes import SITES, SequenceSites, checked_sequences, chosen, codes_of
 from .sequence_decoding import model_sites
+from .sequence_layout import spread
 from .sequence_neighbours import nearest_neighbours
 from .swaps import swap_figure
 from .trajectory import trajectory_figure
@@ -64,7 +65,7 @@ def sequence_gallery(
     common = {"sites": sites, "seed": seed}
     figures = {"kl": kl_chart(kl, active)} if kl else {}
     if size > 1:
-        statics = chosen(args, list(range(min(size - 1, IDENTITIES))))
+        statics = chosen(args, spread(size - 1, IDENTITIES))
         figures["swaps"] = swap_figure(model, guide, statics, chosen(args, [size - 1]), **common)
     if codes.dynamic.shape[-1] > 1:
         figures["dynamics"] = dynamic_manifold(model, guide, *args, kl=own, **common)

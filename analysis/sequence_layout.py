@@ -1,5 +1,6 @@
 """What pictures of sequences share: frames spread over time, rules between blocks, planes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,6 +22,17 @@ def spread(length: int, count: int) -> list[int]:
     """Return up to `count` places of `length` frames, evenly spread, both ends included."""
     shown = min(length, count)
     return torch.linspace(0, length - 1, shown).round().long().tolist()
+
+
+def shown_sequences(sequences: Sequence[int] | None, size: int, count: int) -> list[int]:
+    """Return which of `size` sequences are shown: those named, or up to `count`, evenly spread.
+
+    Raises:
+        ValueError: If none is named.
+    """
+    shown = spread(size, count) if sequences is None else list(sequences)
+    checked_count("number of sequences", len(shown))
+    return shown
 
 
 def rule(figure: Figure, images: Tensor, *, columns: int = 0, rows: int = 0) -> None:

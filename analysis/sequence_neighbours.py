@@ -11,7 +11,7 @@ from unbraid.inference import Program
 
 from .image_figure import image_figure
 from .sequence_codes import SITES, SequenceCodes, SequenceSites, checked_sequences, codes_of
-from .sequence_layout import checked_count, rule
+from .sequence_layout import checked_count, rule, spread
 
 QUERIES, NEIGHBOURS = 5, 4
 
@@ -110,8 +110,7 @@ def nearest_neighbours(
         codes = codes_of(model, guide, args, sites, seed)
     middles = ((codes.lengths - 1) // 2).tolist()
     if queries is None:
-        step = max(1, len(x) // QUERIES)
-        queries = [(i, middles[i]) for i in range(0, len(x), step)][:QUERIES]
+        queries = [(i, middles[i]) for i in spread(len(x), QUERIES)]
     near = nearest_sequences(codes, [sequence for sequence, _ in queries], neighbours)
     alike = nearest_frames(codes, queries, neighbours)
     count = near.shape[1]

@@ -11,6 +11,7 @@ from unbraid.analysis import (
     active_units,
     gallery,
     kl_per_dimension,
+    sequence_gallery,
     warp_gallery,
     write_report,
 )
@@ -19,7 +20,9 @@ from unbraid.inference import read_metrics
 
 from .run import Run
 
-SHOWN, COUNTED = 64, 2000
+SHOWN, COUNTED = 64, 2000  # images
+FRAMES_SHOWN, FRAMES_COUNTED = 256, 4096
+FEWEST = 8  # sequences, however long they are
 
 
 def write_run_report(run: Run) -> Path:
@@ -31,17 +34,19 @@ def write_run_report(run: Run) -> Path:
     Returns:
         The report's path.
     """
-    keys = run.parts.keys
-    batches = Batches(run.data.test, SHOWN, shuffle=False, device=run.device)
-    counted = [
-        tuple(batch[key].clone() for key in keys)
-        for batch in islice(batches, -(-COUNTED // SHOWN))
-    ]
+    keys = run.parts.inspected
+    counted = _counted(run, keys)
     kl = kl_per_dimension(run.model, run.guide, counted)
     active = active_units(run.model, run.guide, counted)
     seed = run.config["seed"]
-    figures = gallery(run.model, run.guide, *counted[0], kl=kl, active=active, seed=seed)
-    if keys == ("x",):
+    common = {"kl": kl, "active": active, "seed": seed}
+    figures = {}
+    if run.data.test.is_sequence:
+        whole = [torch.cat(parts) for parts in zip(*counted, strict=True)]
+        figures = sequence_gallery(run.model, run.guide, *whole, **common)
+    # Nothing of sequences comes from pairs that know none, such as those of single frames.
+    figures = figures or gallery(run.model, run.guide, *counted[0], **common)
+    if keys == ("x",) and not run.data.test.is_sequence:
         images, labels = torch.cat([x for (x,) in counted]), run.data.test.labels
         labels = None if labels is None else labels[: len(images)]
         warps = warp_gallery(run.model, run.guide, images, labels=labels, seed=seed)
@@ -57,6 +62,20 @@ def write_run_report(run: Run) -> Path:
         command=run.config["command"],
         bibtex=run.method.citation,
     )
+
+
+def _counted(run: Run, keys: tuple[str, ...]) -> list[tuple[torch.Tensor, ...]]:
+    """Test data in batches, a bounded number of images or frames in each and in all."""
+    test = run.data.test
+    shown, counted = SHOWN, COUNTED
+    if test.is_sequence:
+        frames = test.images.shape[1]
+        shown, counted = max(1, FRAMES_SHOWN // frames), max(FEWEST, FRAMES_COUNTED // frames)
+    batches = Batches(test, shown, shuffle=False, device=run.device)
+    return [
+        tuple(batch[key].clone() for key in keys)
+        for batch in islice(batches, -(-counted // shown))
+    ]
 
 
 def _read_evaluation(folder: Path) -> Any:
