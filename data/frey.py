@@ -31,7 +31,7 @@ _ELEMENT = struct.pack(
 )
 # fmt: on
 _CUT = 25  # grey levels by which a frame differs from the last on average, where there is a cut
-_FEWEST = 10  # sequences, however short the shortest may be
+_FEWEST = 10  # sequences that remain
 _SHARE = 0.1  # of the frames that validate, and that test
 
 
@@ -44,7 +44,7 @@ def frey_faces(seed: int, *, shortest: int = 1) -> Splits:
 
     Args:
         seed: Chooses which sequences test and validate: each at least a tenth of the frames.
-        shortest: Sequences of fewer frames are left out.
+        shortest: Sequences of fewer frames are left out; 1 to 85, so that ten remain.
 
     Raises:
         DataError: If the file is not as it should be, or an option is out of range.
