@@ -61,26 +61,28 @@ def read_films(films: list[Film], root: Path, mode: str, options: SequenceOption
     """
     labels, names = _labels(films, root, options)
     size = options.height_width or _one_size(films)
-    channels = 1 if mode == "L" else 3
-    _check_declared(films, channels * size[0] * size[1], root, options)
-    read, spent = [], 0
-    for film in films:
-        read.append(_read(film, size, mode, options, spent))
-        spent += read[-1].nbytes
-    of_film = list(range(len(films)))
-    if options.length is not None:
-        read, of_film = _cut(read, options.length)
-    _check_number(len(read), root, options)
-    images, lengths = _padded(read, root)
+    if options.length is None:
+        _check_number(len(films), root, options)
+    room = _Room(films, ((1 if mode == "L" else 3), *size), root, options)
+    counts = [room.fill(film, mode) for film in films]
+    if options.length is None:
+        of_film, lengths = list(range(len(films))), counts
+    else:
+        of_film = [row for row, count in enumerate(counts) for _ in range(count // options.length)]
+        lengths = [options.length] * len(of_film)
+        _warn_of_rests(counts, options.length)
+    _check_number(len(of_film), root, options)
+    _check_lengths(lengths, root)
+    images = np.ascontiguousarray(room.images[: len(of_film), : max(lengths)])
     rows = torch.tensor(of_film)
     labels = None if labels is None else labels[rows]
     return Dataset(
-        images,
+        torch.from_numpy(images),
         name=root.stem if root.is_file() else root.name,
         labels=labels,
         label_names=names,
         groups=labels if options.identities else _groups(rows, len(films), root, options),
-        lengths=lengths,
+        lengths=torch.tensor(lengths) if min(lengths) < max(lengths) else None,
     )
 
 
@@ -122,17 +124,6 @@ def _check_size(path: Path, size: tuple[int, int], expected: tuple[int, int], of
         )
 
 
-def _check_declared(films: list[Film], frame: int, root: Path, options: SequenceOptions) -> None:
-    """Check what films declare, `frame` bytes each frame, before any of them is read."""
-    kept = [None if film.count is None else -(-film.count // options.every) for film in films]
-    known = [count for count in kept if count is not None]
-    if options.length is None:
-        _check_number(len(films), root, options)
-        check_bytes(len(films) * max(known, default=0) * frame, root)
-    else:
-        check_bytes(sum(known) * frame, root)
-
-
 def _check_number(count: int, root: Path, options: SequenceOptions) -> None:
     if count < _FEWEST:
         option = "choose a smaller length" if options.length else "set the option length"
@@ -143,30 +134,68 @@ def _check_number(count: int, root: Path, options: SequenceOptions) -> None:
         )
 
 
-def _read(
-    film: Film, size: tuple[int, int], mode: str, options: SequenceOptions, spent: int
-) -> np.ndarray:
-    """Return the frames `(T, C, H, W)` of one film, where others have `spent` bytes already."""
-    kept, allowed = [], max_bytes()
-    for place, frame in enumerate(film.frames()):
-        if options.size is None:
-            _check_size(film.path, (frame.height, frame.width), size, "its first frame")
-        if place % options.every:
-            continue
-        kept.append(_pixels(frame, size, mode))
-        spent += kept[-1].nbytes
-        if spent > allowed:
-            raise DataError(
-                f"size of the frames up to frame {place} of {film.path} is {spent} bytes; "
-                f"expected at most {allowed}. Set {VARIABLE} to allow more, or take fewer frames "
-                "by every or smaller ones by size."
+class _Room:
+    """Room for sequences, filled frame by frame, so that no frame is held twice.
+
+    There is as much as the films declare, checked before any of them is read, and more is made
+    where they have more frames than that.
+    """
+
+    def __init__(
+        self, films: list[Film], frame: tuple[int, int, int], root: Path, options: SequenceOptions
+    ) -> None:
+        known = [-(-film.count // options.every) for film in films if film.count is not None]
+        if options.length is None:
+            rows, columns = len(films), max(known, default=1)
+        else:
+            rows, columns = sum(count // options.length for count in known), options.length
+        check_bytes(rows * columns * math.prod(frame), root)
+        self.images = np.zeros((max(1, rows), max(1, columns), *frame), np.uint8)
+        self._options, self._row = options, 0
+
+    def fill(self, film: Film, mode: str) -> int:
+        """Put in the frames of the next film; return how many of them are kept."""
+        options, count = self._options, 0
+        for place, frame in enumerate(film.frames()):
+            size = (self.images.shape[-2], self.images.shape[-1])
+            if options.size is None:
+                _check_size(film.path, (frame.height, frame.width), size, "its first frame")
+            if place % options.every:
+                continue
+            stretch, column = (
+                (0, count) if options.length is None else divmod(count, options.length)
             )
-    if len(kept) < (options.length or 1):
-        raise DataError(
-            f"number of frames of {film.path} is {len(kept)}; expected at least "
-            f"{options.length or 1}. Choose a smaller length, or remove it."
-        )
-    return np.stack(kept)
+            self._grow(self._row + stretch, column, f"frame {place} of {film.path}")
+            self.images[self._row + stretch, column] = _pixels(frame, size, mode)
+            count += 1
+        if count < (options.length or 1):
+            raise DataError(
+                f"number of frames of {film.path} is {count}; expected at least "
+                f"{options.length or 1}. Choose a smaller length, or remove it."
+            )
+        self._row += 1 if options.length is None else count // options.length
+        return count
+
+    def _grow(self, row: int, column: int, where: str) -> None:
+        """See that there is a row and a column: twice as many, or as many as are allowed."""
+        rows, columns = self.images.shape[:2]
+        if row < rows and column < columns:
+            return
+        allowed = max_bytes() // math.prod(self.images.shape[2:])
+        needed = max(rows, row + 1) * max(columns, column + 1)
+        if needed > allowed:
+            raise DataError(
+                f"number of frames of all sequences, as long as the longest, is {needed} at "
+                f"{where}; expected at most {allowed}. Set {VARIABLE} to allow more, or take "
+                "fewer frames by every, or smaller ones by size."
+            )
+        if row >= rows:
+            rows = max(row + 1, min(2 * rows, allowed // columns))
+        if column >= columns:
+            columns = max(column + 1, min(2 * columns, allowed // rows))
+        images = np.zeros((rows, columns, *self.images.shape[2:]), np.uint8)
+        images[: self.images.shape[0], : self.images.shape[1]] = self.images
+        self.images = images
 
 
 def _pixels(frame: Image.Image, size: tuple[int, int], mode: str) -> np.ndarray:
@@ -181,26 +210,17 @@ def _pixels(frame: Image.Image, size: tuple[int, int], mode: str) -> np.ndarray:
     return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def _cut(read: list[np.ndarray], length: int) -> tuple[list[np.ndarray], list[int]]:
-    """Cut films into stretches; return these, and of which film each is."""
-    stretches, of_film, rests = [], [], []
-    for row, frames in enumerate(read):
-        count, rest = divmod(len(frames), length)
-        stretches += np.split(frames[: count * length], count)
-        of_film += [row] * count
-        rests.append(rest)
+def _warn_of_rests(counts: list[int], length: int) -> None:
+    rests = [count % length for count in counts]
     if any(rests):
         warnings.warn(
-            f"{sum(rests)} frames at the ends of {np.count_nonzero(rests)} of the {len(read)} "
+            f"{sum(rests)} frames at the ends of {np.count_nonzero(rests)} of the {len(counts)} "
             f"films are left out: they do not fill a length of {length}",
             DataWarning,
         )
-    return stretches, of_film
 
 
-def _padded(read: list[np.ndarray], root: Path) -> tuple[Tensor, Tensor | None]:
-    """Return the sequences `(S, T, C, H, W)`, and their lengths if these differ."""
-    lengths = [len(frames) for frames in read]
+def _check_lengths(lengths: list[int], root: Path) -> None:
     single = lengths.count(1)
     if single == len(lengths):
         raise DataError(
@@ -211,14 +231,6 @@ def _padded(read: list[np.ndarray], root: Path) -> tuple[Tensor, Tensor | None]:
         warnings.warn(
             f"{single} of the {len(lengths)} sequences in {root} have one frame only", DataWarning
         )
-    shape = (len(read), max(lengths), *read[0].shape[1:])
-    check_bytes(math.prod(shape), f"{root}, with its sequences padded to {max(lengths)} frames,")
-    images = np.zeros(shape, np.uint8)
-    for row, length in enumerate(lengths):
-        images[row, :length] = read[row]
-        read[row] = np.empty(0)  # so that the frames are not held twice
-    ragged = min(lengths) < max(lengths)
-    return torch.from_numpy(images), torch.tensor(lengths) if ragged else None
 
 
 def _groups(rows: Tensor, films: int, root: Path, options: SequenceOptions) -> Tensor | None:

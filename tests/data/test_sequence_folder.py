@@ -234,9 +234,9 @@ def test_a_damaged_frame_is_named(clips):
 def test_what_frames_declare_is_checked_before_they_are_read(clips, monkeypatch):
     monkeypatch.setenv("UNBRAID_MAX_GIB", "0.000002")
     monkeypatch.setattr("unbraid.data.own_films.read_image", None)
-    # Four sequences, padded to 12 frames of 80 bytes; without padding there are 32 of these.
+    # Four sequences, padded to 12 frames of 80 bytes; and ten stretches of three.
     refuse(clips, "mine declares is 3840 bytes; expected at most 2147")
-    refuse(clips, "mine declares is 2560 bytes; expected at most 2147", length=3)
+    refuse(clips, "mine declares is 2400 bytes; expected at most 2147", length=3)
     with pytest.raises(TypeError, match="not callable"):  # half of them would be read
         read(clips, every=2)
 

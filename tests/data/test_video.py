@@ -1,5 +1,6 @@
 # pyright: reportMissingImports=false, reportOptionalMemberAccess=false
 # pyright: reportAttributeAccessIssue=false, reportIndexIssue=false
+import dataclasses
 import struct
 import sys
 import wave
@@ -129,6 +130,9 @@ def test_films_are_made_grey(films):
     assert np.array_equal(read(films, grey=True).images[0, :, 0].numpy(), expected)
 
 
+@pytest.mark.skipif(
+    not hasattr(av.VideoFrame, "rotation"), reason="this version of av does not say"
+)
 def test_a_film_is_turned_as_its_file_says(tmp_path):
     rows, columns = np.mgrid[:32, :48]
     ramp = np.stack([np.stack([rows * 7, columns * 5, 0 * rows], 2)] * 3).astype(np.uint8)
@@ -249,8 +253,35 @@ def test_reading_stops_where_a_film_declared_too_little(tmp_path, monkeypatch):
     monkeypatch.setenv("UNBRAID_MAX_GIB", "0.000002")
     refuse(
         tmp_path,
-        "size of the frames up to frame 1 of .*1.avi is 2160 bytes; expected at most",
+        r"is 12 at frame 2 of .*0.avi; expected at most 8. Set",
     )
+
+
+@pytest.mark.parametrize("length", [None, 2])
+@pytest.mark.filterwarnings("ignore:2 frames at the ends of 2")
+def test_films_may_have_more_frames_than_they_declare(films, monkeypatch, length):
+    expected = read(films, length=length)
+    opened = open_video
+
+    def declaring_less(path):
+        return dataclasses.replace(opened(path), count=None if path.name[0] == "2" else 1)
+
+    monkeypatch.setattr("unbraid.data.own_films.open_video", declaring_less)
+    data = read(films, length=length)
+    assert np.array_equal(data.images.numpy(), expected.images.numpy())
+    assert (data.lengths is None) == (expected.lengths is None)
+
+
+def test_films_may_have_fewer_frames_than_they_declare(films, monkeypatch):
+    expected = read(films)
+    opened = open_video
+
+    def declaring_more(path):
+        return dataclasses.replace(opened(path), count=11)
+
+    monkeypatch.setattr("unbraid.data.own_films.open_video", declaring_more)
+    data = read(films)
+    assert np.array_equal(data.images.numpy(), expected.images.numpy())
 
 
 def test_a_frame_that_is_too_large_is_refused(films, monkeypatch):
