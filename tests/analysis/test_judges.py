@@ -7,9 +7,10 @@ and a trained judge errs so rarely that shares equal those of the frames drawn r
 import numpy as np
 import pytest
 import torch
-from .squares import ACTIONS, HUES, IDENTITY, PLACES, SIZES, clips, draw, identities, motions
 
 from unbraid.analysis import Judge, kept_accuracy, load_judge, swap_consistency, train_judge
+
+from .squares import ACTIONS, HUES, IDENTITY, PLACES, SIZES, clips, draw, identities, motions
 
 CLOSE = 0.02
 
