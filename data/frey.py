@@ -97,9 +97,8 @@ def _cut(data: Dataset, seed: int) -> Splits:
     lengths = data.annotations()["lengths"]
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
     target, parts, start = _SHARE * int(lengths.sum()), [], 0
-    for later in (2, 1):  # parts that still need a sequence
-        before = int((lengths[order[start:]].cumsum(0) < target).sum())
-        stop = start + min(before + 1, len(data) - start - later)
+    for _ in range(2):
+        stop = start + int((lengths[order[start:]].cumsum(0) < target).sum()) + 1
         parts.append(order[start:stop])
         start = stop
     test, validation, train = (part.sort().values for part in (*parts, order[start:]))
