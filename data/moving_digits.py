@@ -237,12 +237,12 @@ def _moving(
     """Return `sequences` of the digits of `source`, which depend on `key` alone."""
     draws = uniforms((*key, _START), sequences, digits, 5)
     chosen = torch.from_numpy(integers(draws[..., 0], 0, len(source) - 1))
+    shown, within = chosen.unique(return_inverse=True)
     corners = torch.from_numpy(_paths(form, key, draws[..., 1:], size - form.digit_size, length))
     front = integers(uniforms((*key, _FRONT), sequences), 0, digits - 1)
-    images = source.pixels(torch.arange(len(source))).squeeze(1)
     store = MovingDigits(
-        _resized(images, form.digit_size),
-        chosen,
+        _resized(source.pixels(shown).squeeze(1), form.digit_size),
+        within,
         corners.transpose(1, 2).contiguous(),
         size,
         form.overlap,

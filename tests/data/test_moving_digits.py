@@ -202,12 +202,18 @@ def test_a_single_digit_is_a_label():
 
 
 def test_factors_are_the_classes_in_the_order_of_drawing():
-    digits, moving = load("mnist-small", seed=4), moving_mnist(4, form="drnet", **SMALL)
+    digits, moving = load("mnist-small", seed=4), moving_mnist(4, digits=3, **SMALL)
     for part in ("train", "validation", "test"):
         source, data = getattr(digits, part), getattr(moving, part)
-        assert data.factor_names == ("digit 0", "digit 1") and data.factor_sizes == (10, 10)
-        assert torch.equal(data.factors, source.labels[data.images.chosen])
-        assert len(data.images.bank) == len(source)
+        assert data.factor_names == ("digit 0", "digit 1", "digit 2")
+        assert data.factor_sizes == (10,) * 3 and data.factors.shape == (len(data), 3)
+        classes = {
+            image.numpy().tobytes(): int(label)
+            for image, label in zip(source.images, source.labels, strict=True)
+        }
+        shown = data.images.bank[data.images.chosen]
+        found = [[classes[image.numpy().tobytes()] for image in images] for images in shown]
+        assert data.factors.tolist() == found
 
 
 def test_parts_share_no_digit():
