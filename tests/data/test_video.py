@@ -171,6 +171,18 @@ def test_cut_off_mp4_is_named(tmp_path, flags, share):
     refuse(tmp_path, r"3.mp4 is (cut off or damaged after \d|not a video)|streams of .*3.mp4 are")
 
 
+@pytest.mark.parametrize(("suffix", "flags"), [("mov", "faststart"), ("avi", "")])
+def test_a_last_frame_that_a_decoder_would_make_up_is_named(tmp_path, suffix, flags):
+    large = RNG.integers(0, 256, (7, 64, 96), np.uint8)
+    for k in range(4):
+        path = tmp_path / f"{k}.{suffix}"
+        save(path, large, codec="mjpeg", pixels="yuvj420p", flags=flags)
+    path = tmp_path / f"3.{suffix}"
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 9 // 10])
+    refuse(tmp_path, r"3\.... is cut off or damaged after 6 frames \(a piece is not whole\)")
+
+
 def test_flipped_bytes_are_found(tmp_path):
     large = RNG.integers(0, 256, (9, 96, 128, 3), np.uint8)
     for k in range(4):
