@@ -16,6 +16,11 @@ SMALL = {
 OUT, STEPS, SHOWN = "run", 20, 40
 DATA, AUGMENT = "mnist-small", {"binarise": "dynamic", "rotate": 20, "translate": 0.1}
 """,
+    "what_moves.py": """
+OUT, STEPS, SHOWN = "run", 10, 12
+DATA = "moving-mnist"
+DATA_OPTIONS = {"digits": 1, "size": 32, "digit_size": 16, "sequences": 300, "length": 6}
+""",
 }
 
 
@@ -75,3 +80,12 @@ def test_the_notebook_on_pose_runs_and_shows_its_pictures(tmp_path):
     assert pictures(outputs) == 7
     assert re.search(r"digit from perspective  0\.\d\d \+- 0\.\d\d", printed(outputs))
     assert re.search(r"appearance +\d+\.\d nats", printed(outputs))
+
+
+def test_the_notebook_on_sequences_runs_and_shows_its_pictures(tmp_path):
+    outputs = executed("what_moves.py", tmp_path)
+    assert (tmp_path / "run" / "report.html").is_file()
+    assert (tmp_path / "run" / "swap.gif").is_file()
+    assert pictures(outputs) == 9
+    assert "mean of content | static: " in printed(outputs)
+    assert re.search(r"log p of 3 frames -?\d+\.\d \+- \d", printed(outputs))
