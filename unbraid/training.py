@@ -273,13 +273,17 @@ def _clear(folder: Path) -> None:
 def _check_support(parts: Parts, run_data: RunData, config: TrainConfig) -> None:
     """Refuse data outside of the likelihood's support; of binary ones every image is looked at."""
     size = min(256 if run_data.train.is_sequence else 4096, len(run_data.train))
-    look = Batches(
-        run_data.train,
-        size,
-        transforms=run_data.transforms,
-        shuffle=False,
-        frames=parts.frames,
-    )
+    try:
+        look = Batches(
+            run_data.train,
+            size,
+            transforms=run_data.transforms,
+            shuffle=False,
+            frames=parts.frames,
+            companions=parts.companions,
+        )
+    except ValueError as error:  # of how many frames are drawn
+        raise OptionError(str(error)) from error
     for batch in look if parts.likelihood.discrete_levels == 2 else [look.batch(0)]:
         try:
             parts.likelihood.check(batch["x"])
