@@ -16,6 +16,7 @@ SIZES = {
     "samples=1000": "samples=2",
     "samples=500": "samples=2",
     "epochs=20": "steps=3",
+    '"sequences": 1000': '"sequences": 200',
 }
 
 
@@ -27,7 +28,15 @@ def python_of(document: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/stock-pyro.md", "docs/penalised-vaes.md"])
+@pytest.mark.parametrize(
+    "document",
+    [
+        "README.md",
+        "docs/stock-pyro.md",
+        "docs/penalised-vaes.md",
+        "docs/static-dynamic.md",
+    ],
+)
 def test_it_runs(document, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     blocks = python_of(document)
