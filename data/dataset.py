@@ -175,6 +175,7 @@ def _length_range(dataset: Dataset) -> str:
 
 
 def _is_binary(images: Tensor) -> bool:
+    images = images.flatten(0, -4)  # frames of sequences by themselves
     return all(bool(((part == 0) | (part == 255)).all()) for part in images.split(_CHUNK))
 
 

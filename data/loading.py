@@ -60,7 +60,8 @@ def load(
 
     Args:
         source: A name of `SOURCES`, or a path of the user's own: an `.npz` file, a folder of image
-            files whose subfolders are labels, or idx files by folder or by prefix.
+            files whose subfolders are labels, idx files by folder or by prefix, or sequences: a
+            folder of folders of frames, GIF files or videos, or one of these.
         seed: Chooses the validation data, and the test data where the source has no test part of
             its own; 0 to 2**32 - 1.
         binarise: `threshold` cuts the pixels at 0.5. `dynamic` draws the test and validation

@@ -60,7 +60,8 @@ def _read(name: str, value: Any, hint: Any) -> Any:
     if hint is float and type(value) is int:
         return float(value)
     if get_origin(hint) is tuple:
-        items = value.split(",") if isinstance(value, str) else value
+        given = value.split(",") if isinstance(value, str) else value
+        items = given if isinstance(given, list | tuple) else (given,)
         return tuple(_read(name, item, get_args(hint)[0]) for item in items)
     if type(value) is not hint:
         words = {int: "an integer", float: "a number", bool: "true or false", str: "text"}

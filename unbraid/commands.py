@@ -84,8 +84,8 @@ class Train:
         return self._tell(run, config)
 
     def _config(self) -> TrainConfig:
-        options = _by_name("--set", self.set, f"unbraid methods {self.method}")
-        data_options = _by_name("--data-set", self.data_set, f"unbraid data {self.data}")
+        options = by_name("--set", self.set, f"unbraid methods {self.method}")
+        data_options = by_name("--data-set", self.data_set, f"unbraid data {self.data}")
         try:
             return TrainConfig(
                 self.method, self.data, options, data_options, **vars(self.settings)
@@ -122,7 +122,7 @@ class Train:
         return DONE
 
 
-def _by_name(flag: str, given: tuple[tuple[str, ...], ...], listing: str) -> dict[str, str]:
+def by_name(flag: str, given: tuple[tuple[str, ...], ...], listing: str) -> dict[str, str]:
     """Read words KEY=VALUE."""
     options = {}
     for word in (word for words in given for word in words):

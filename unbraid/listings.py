@@ -7,11 +7,12 @@ import types
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 from unbraid.data import SOURCES
 from unbraid.methods import METHODS, load_method
 
+from .commands import by_name
 from .console import print_json, print_next, print_table
 from .exit_codes import DONE
 
@@ -63,10 +64,14 @@ class Data:
     Args:
         source: A name, or a path of your own: an .npz file, a folder of images, of frame folders
             or of videos, or idx files.
+        data_set: Options of the data, such as sequences=true for a folder of frame folders.
         json: Print one JSON document.
     """
 
     source: Annotated[Positional[str | None], arg(metavar="NAME|PATH")] = None
+    data_set: Annotated[
+        UseAppendAction[tuple[tuple[str, ...], ...]], arg(metavar="KEY=VALUE [KEY=VALUE ...]")
+    ] = ()
     json: bool = False
 
     def run(self) -> int:
@@ -79,7 +84,8 @@ class Data:
                 print_table([(name, source.summary) for name, source in SOURCES.items()])
                 print_next("unbraid train vae --data mnist-small --out runs/vae")
             return DONE
-        facts, options = _facts(self.source), _data_options(self.source)
+        given = by_name("--data-set", self.data_set, f"unbraid data {self.source}")
+        facts, options = _facts(self.source, given), _data_options(self.source)
         if self.json:
             print_json({**facts, "options": options})
             return DONE
@@ -109,13 +115,13 @@ def describe_options(kind: type) -> list[dict[str, str]]:
     ]
 
 
-def _facts(source: str) -> dict[str, Any]:
-    """What is known of data; those with a name are not fetched for it."""
-    if source in SOURCES:
+def _facts(source: str, options: dict[str, str]) -> dict[str, Any]:
+    """What is known of data; those with a name are only made where options are given."""
+    if source in SOURCES and not options:
         return {"name": source, **dataclasses.asdict(SOURCES[source])}
     from unbraid.data import describe, load
 
-    splits = load(source)
+    splits = load(source, options=options)
     return {
         "name": splits.train.name,
         "shape": splits.train.shape,

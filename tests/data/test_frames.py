@@ -56,7 +56,7 @@ def test_frames_are_drawn_without_replacement():
 
 
 def test_every_frame_and_every_order_is_as_likely():
-    """8400 draws of places: each of 7 first places within 5.5 standard errors, alarm below 1e-6."""
+    """8400 draws: each of 7 places within 5.5 standard errors, alarm below 1e-6."""
     batches = Batches(sequences(), 10, frames=2, seed=2)
     places = torch.cat([batches.batch(step)["frame"].clone() for step in range(840)])
     for column in places.T:
@@ -176,3 +176,10 @@ def test_options_of_a_source_are_read_as_their_types():
 def test_unknown_options_and_values(source, options, words):
     with pytest.raises(DataError, match=words):
         load(source, options=options)
+
+
+def test_one_number_stands_for_a_pair(tmp_path):
+    (tmp_path / "a").mkdir()
+    for size in (8, "8", (8,), [8, 8], "8,8"):
+        with pytest.raises(DataError, match="number of"):
+            load(tmp_path, options={"sequences": True, "size": size})
