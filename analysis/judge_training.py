@@ -33,7 +33,9 @@ def train_judge(
     """Train a classifier of real data, all questions at once, and measure it on held-out ones.
 
     A judge of clips averages what it sees over their frames; see `JudgeNet`. The loss is the
-    cross-entropy, summed over heads; AdamW's step falls to 0 along a cosine.
+    cross-entropy, summed over heads; AdamW's step falls to 0 along a cosine. The default takes a
+    minute or two on a CPU for frames of 32 x 32, and four times that for 64 x 64. A judge whose
+    ceiling is low judges nothing: train it for more steps, or on more data.
 
     Source: Li & Mandt (2018), https://arxiv.org/abs/1803.02991, for classifiers of real data
     as judges.

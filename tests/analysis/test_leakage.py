@@ -50,7 +50,7 @@ def apart(count, seed, frames=FRAMES):
         static=codes_of(content, CLASSES, random, 7),
         dynamic=np.concatenate([dynamic, np.tanh(height)[..., None]], -1),
         sequence_factors=content[:, None],
-        frame_factors=np.stack([place, height], -1),
+        frame_factors=np.stack([place, 40 + 3 * height], -1),
     )
 
 
@@ -190,7 +190,7 @@ def test_errors_equal_the_jackknife_over_sequences(monkeypatch):
     # What goes wrong goes wrong together in a sequence, and in both factors.
     broken = (random.random(200) < 0.4)[sequence]
     told = [np.where(broken, 0, f) for f in factors[:3]]
-    told.append(factors[3] * 0.7 + 0.5 * broken + 0.2 * random.normal(size=len(sequence)))
+    told.append(12 + factors[3] * 0.7 + 1.5 * broken + 0.6 * random.normal(size=len(sequence)))
     answers = iter([np.zeros(200), np.zeros(200), *told, np.zeros(1000), np.zeros(1000)])
     monkeypatch.setattr(LEAKAGE, "tell", lambda *args, **options: next(answers))
     result = leakage(test, test, **OPTIONS)
