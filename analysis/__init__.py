@@ -37,7 +37,7 @@ from .sequence_decoding import (
     sample_frames,
     sample_static,
 )
-from .sequence_gallery import sequence_gallery
+from .sequence_gallery import sequence_gallery, sequence_sites
 from .sequence_neighbours import nearest_frames, nearest_neighbours, nearest_sequences
 from .sharpness import mean_variance, sharpness
 from .swap_recovery import Distance, SwapRecovery, swap_recovery
@@ -110,6 +110,7 @@ __all__ = [
     "score_importance",
     "sequence_codes",
     "sequence_gallery",
+    "sequence_sites",
     "sharpness",
     "stack_pairs",
     "swap_animation",

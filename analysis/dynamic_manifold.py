@@ -19,6 +19,7 @@ from .style import DPI, WIDTH
 SMALLEST_QUANTILE = 0.02
 IDENTITIES, PANELS_PER_ROW = 4, 2
 LARGEST_PANEL = 3.6  # inches
+GAP = 1  # pixels; without it, what moves within a frame seems to stand still
 
 
 def dynamic_manifold(
@@ -127,17 +128,17 @@ def _outer(place: int, count: int) -> tuple[bool, bool]:
 
 
 def _draw(axis: Axes, images: Tensor, side: int, values: Tensor, names: tuple[bool, bool]) -> None:
-    axis.imshow(to_pixels(image_grid(images, side, gap=0)), cmap="gray", vmin=0, vmax=255)
+    axis.imshow(to_pixels(image_grid(images, side, GAP)), cmap="gray", vmin=0, vmax=255)
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0, labelsize=8, pad=2)
     height, width = images.shape[-2:]
     ends = [0, side // 2, side - 1] if side % 2 else [0, side - 1]
     below, left = names
     axis.set_xticks(
-        [(i + 0.5) * width - 0.5 for i in ends],
+        [i * (width + GAP) + (width - 1) / 2 for i in ends],
         labels=[f"{values[0, i]:z.1f}" if below else "" for i in ends],
     )
     axis.set_yticks(
-        [(i + 0.5) * height - 0.5 for i in ends],
+        [i * (height + GAP) + (height - 1) / 2 for i in ends],
         labels=[f"{values[1, side - 1 - i]:z.1f}" if left else "" for i in ends],
     )

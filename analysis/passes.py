@@ -234,12 +234,7 @@ def frames_of(
     for start in range(0, size, FRAMES):
         part = {name: value[start : start + FRAMES] for name, value in values.items()}
         sampled = partial(model, size=min(FRAMES, size - start), frames=1)
-        yield (
-            sites_at_points(sampled, (), part) if points else Runner().run(sampled, (), part).sites
-        )
-
-
-def _sampled_sites(
-    program: Program, args: tuple[Any, ...], values: Mapping[str, Tensor]
-) -> Mapping[str, Site]:
-    return Runner().run(program, args, values).sites
+        if points:
+            yield sites_at_points(sampled, (), part)
+        else:
+            yield Runner().run(sampled, (), part).sites

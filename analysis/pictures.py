@@ -1,5 +1,6 @@
 """Pictures of what a pair has learned: reconstructions, samples, traversals, the manifold."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -97,6 +98,7 @@ def traversals(
     span: float = 3.0,
     steps: int = 7,
     rows: int = TRAVERSED_DIMS,
+    held: Sequence[str] | None = None,
     site: str = "x",
     seed: int = 0,
 ) -> Figure:
@@ -114,6 +116,8 @@ def traversals(
         span: Largest shift from the start, in standard deviations of the prior; positive.
         steps: Number of images per row, odd, so that the middle column is the start itself.
         rows: Largest number of dimensions shown, at least 1.
+        held: Latent sites of a model of sequences that keep their codes, `latent` aside; all of
+            them unless given. The others follow, at the model's mean given the rest.
         site: The site of the images.
         seed: Seed of what has to be sampled.
 
@@ -133,6 +137,8 @@ def traversals(
         base = mean if start == "prior" else codes[latent]
         shown = by_kl(kl, base.shape[-1])[:rows]
         moved = [_shifted(base, dim, shift * scale) for dim in shown for shift in shifts]
+        if held is not None:
+            codes = {name: codes[name] for name in held}
         codes[latent] = torch.cat(moved)
         images = decode(model, guide, first_datum(args, len(moved)), codes, site)
     nats = {dim: f" ({kl[dim]:.2f} nats)" if len(kl) == base.shape[-1] else "" for dim in shown}

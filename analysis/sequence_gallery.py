@@ -32,7 +32,7 @@ def sequence_gallery(
     *args: Any,
     kl: Mapping[str, Tensor] | None = None,
     active: Mapping[str, Tensor] | None = None,
-    sites: SequenceSites = SITES,
+    sites: SequenceSites | None = None,
     seed: int = 0,
 ) -> dict[str, Figure]:
     """Draw swaps, the decoded plane of dynamics, priors, new sequences, neighbours and more.
@@ -45,7 +45,7 @@ def sequence_gallery(
         kl: Nats by dimension, by latent site, from `kl_per_dimension`; measured on `args` unless
             given, without a chart.
         active: Active dimensions by site, from `active_units`.
-        sites: The names of the pair's sites.
+        sites: The names of the pair's sites; what `sequence_sites` finds unless given.
         seed: Seed of the samples.
 
     Returns:
@@ -57,7 +57,10 @@ def sequence_gallery(
     Raises:
         ValueError: If the arguments hold no sequences.
     """
-    if not is_sequence_model(model, sites, seed):
+    if not takes_frames(model):
+        return {}
+    sites = sequence_sites(model) if sites is None else sites
+    if not {sites.static, sites.dynamic, sites.observed} <= model_sites(model).keys():
         return {}
     size = len(checked_sequences(args))
     codes = codes_of(model, guide, args, sites, seed)
@@ -80,15 +83,30 @@ def sequence_gallery(
     if size > 1:
         figures["neighbours"] = nearest_neighbours(model, guide, *args, codes=codes, **common)
     for name in (sites.static, sites.dynamic):
-        moved = {"latent": name, "site": sites.observed, "seed": seed}
+        held = (sites.static, *sites.of_frames)
+        moved = {"latent": name, "held": held, "site": sites.observed, "seed": seed}
         if kl is not None:
             moved["kl"] = kl.get(name)
         figures[f"traversals-{name}"] = traversals(model, guide, *chosen(args, [0]), **moved)
     return figures
 
 
-def is_sequence_model(model: Program, sites: SequenceSites = SITES, seed: int = 0) -> bool:
-    """Return whether a model samples sequences and has these sites."""
-    if not takes_frames(model):
-        return False
-    return {sites.static, sites.dynamic, sites.observed} <= set(model_sites(model, seed))
+def sequence_sites(model: Program) -> SequenceSites:
+    """Return the sites of a model of sequences by their usual names.
+
+    Layers of a frame's codes, such as `dynamic_2` and `dynamic_1`, are taken in the order of the
+    model: planes are of the first, and the others go with it.
+
+    Args:
+        model: The generative program, called as `model(size=B, frames=1)`.
+
+    Returns:
+        `static`, `x` and `dynamic`, unless there are layers in its place.
+
+    Raises:
+        ValueError: If the model samples no sequences.
+    """
+    layers = [name for name in model_sites(model) if name.startswith(f"{SITES.dynamic}_")]
+    if layers and SITES.dynamic not in model_sites(model):
+        return SITES._replace(dynamic=layers[0], layers=tuple(layers[1:]))
+    return SITES

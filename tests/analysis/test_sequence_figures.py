@@ -71,7 +71,7 @@ def test_the_plane_of_one_sequence_is_spaced_by_its_own_prior():
         for across in (-EDGE, 0.0, EDGE)
     ]
     (axis,) = figure.axes
-    assert_shows(axis, torch.stack(cells), columns=3, gap=0)
+    assert_shows(axis, torch.stack(cells), columns=3, gap=1)
     ends = [f"{float(loc[0] + s * scale[0]):z.1f}" for s in (-EDGE, 0, EDGE)]
     assert names(axis.get_xticklabels()) == ends
     ends = [f"{float(loc[1] + s * scale[1]):z.1f}" for s in (EDGE, 0, -EDGE)]
@@ -91,7 +91,7 @@ def test_planes_of_several_sequences_share_the_grid_of_their_priors_together():
             for up in (EDGE, -EDGE)
             for across in (-EDGE, EDGE)
         ]
-        assert_shows(axis, torch.stack(cells), columns=2, gap=0)
+        assert_shows(axis, torch.stack(cells), columns=2, gap=1)
 
 
 def test_of_more_dimensions_the_plane_has_the_two_of_largest_divergence():
@@ -104,7 +104,7 @@ def test_of_more_dimensions_the_plane_has_the_two_of_largest_divergence():
         for across in (-EDGE, EDGE):
             shift = torch.tensor([0.0, across, 0.0, up])
             cells.append(model.mean(static[2], loc + scale * shift))
-    assert_shows(figure.axes[0], torch.stack(cells), columns=2, gap=0)
+    assert_shows(figure.axes[0], torch.stack(cells), columns=2, gap=1)
     assert figure.get_supxlabel().startswith("dynamic[1]")
     assert figure.get_supylabel() == "dynamic[3]"
     first, second = kl_per_dimension(model, guide, [(x, LENGTHS)])["dynamic"].argsort(

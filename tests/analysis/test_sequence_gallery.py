@@ -17,6 +17,7 @@ from unbraid.analysis import (
     image_grid,
     kl_per_dimension,
     sequence_gallery,
+    sequence_sites,
     swap_figure,
     to_pixels,
 )
@@ -108,6 +109,63 @@ def test_the_gallery_of_images_shows_first_frames():
     assert model.largest <= 256
     assert pixels(figures["reconstructions"]).shape[1] == 5 * (SHAPE[2] + 2) - 2
     assert pixels(figures["samples"]).shape == (8 * (SHAPE[1] + 2) - 2, 8 * (SHAPE[2] + 2) - 2)
+
+
+def named_model(names):
+    def model(x=None, *, size: int = 1, frames: int = 1):
+        with pyro.plate("data", size, dim=-2):
+            pyro.sample("static", dist.Normal(torch.zeros(3), 1.0).to_event(1))
+            with pyro.plate("frames", frames, dim=-1):
+                for name in names:
+                    pyro.sample(name, dist.Normal(torch.zeros(2), 1.0).to_event(1))
+
+    return model
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["dynamic"], SequenceSites()),
+        (["content", "dynamic"], SequenceSites()),
+        (["dynamic_2", "dynamic_1"], SequenceSites(dynamic="dynamic_2", layers=("dynamic_1",))),
+    ],
+)
+def test_sites_are_found_by_their_names(names, expected):
+    assert sequence_sites(named_model(names)) == expected
+
+
+def hierarchy_model(x=None, *, size: int = 1, frames: int = 1):
+    """The frame is decoded from `content`, whose mean is the static code, and from `dynamic`."""
+    size, frames = (size, frames) if x is None else x.shape[:2]
+    with pyro.plate("data", size, dim=-2):
+        static = pyro.sample("static", dist.Normal(torch.zeros(1), 1.0).to_event(1))
+        with pyro.plate("frames", frames, dim=-1):
+            content = pyro.sample("content", dist.Normal(static, 0.5).to_event(1))
+            dynamic = pyro.sample("dynamic", dist.Normal(torch.zeros(1), 1.0).to_event(1))
+            mean = (0.5 + 0.1 * content + 0.05 * dynamic)[..., None, None]
+            image = dist.Normal(mean.expand(size, frames, *SHAPE), 0.1).to_event(3)
+            pyro.sample("x", image, obs=x)
+
+
+def hierarchy_guide(x):
+    with pyro.plate("data", x.shape[0], dim=-2):
+        pyro.sample("static", dist.Normal(torch.full((len(x), 1, 1), 0.2), 0.1).to_event(1))
+        with pyro.plate("frames", x.shape[1], dim=-1):
+            for name, value in (("content", 3.0), ("dynamic", 1.0)):
+                loc = torch.full((*x.shape[:2], 1), value)
+                pyro.sample(name, dist.Normal(loc, 0.1).to_event(1))
+
+
+def test_the_content_of_a_hierarchy_follows_its_static_code():
+    """Neither held at its own code, 3, nor where the static code was before it moved."""
+    x = torch.rand(2, 4, *SHAPE)
+    kl = {"static": torch.ones(1), "dynamic": torch.ones(1)}
+    figures = sequence_gallery(hierarchy_model, hierarchy_guide, x, kl=kl)
+    row = pixels(figures["traversals-static"])[0, :: SHAPE[2] + 2] / 255
+    shifts = torch.arange(-3.0, 4)
+    assert np.allclose(row, 0.5 + 0.1 * (0.2 + shifts) + 0.05, atol=0.5 / 255 + 1e-6)
+    row = pixels(figures["traversals-dynamic"])[0, :: SHAPE[2] + 2] / 255
+    assert np.allclose(row, 0.5 + 0.1 * 0.2 + 0.05 * (1 + shifts), atol=0.5 / 255 + 1e-6)
 
 
 def layered_model(x=None, *, size: int = 1, frames: int = 1):
