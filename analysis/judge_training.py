@@ -12,7 +12,7 @@ from .judge import Judge, as_clips, scaled
 from .judge_net import JudgeNet, judge_loss
 from .score_inputs import Values, check_varies, class_column
 
-_FRAMES_PER_STEP, _FEWEST_CLIPS = 128, 16
+_FRAMES_PER_STEP, _FEWEST_CLIPS = 64, 16
 _WEIGHT_DECAY = 1e-4
 
 
@@ -26,7 +26,7 @@ def train_judge(
     test_mask: Values | None = None,
     test_groups: Values | None = None,
     steps: int = 1500,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 3e-3,
     seed: int = 0,
     progress: bool = True,
 ) -> Judge:
@@ -50,7 +50,7 @@ def train_judge(
         test_mask: The same of the held-out clips.
         test_groups: Which of the held-out data are not independent, such as frames of one
             sequence, integers, for standard errors of the ceiling.
-        steps: Number of steps, each on 128 frames, or on 16 clips where these are more.
+        steps: Number of steps, each on 64 frames, or on 16 clips where these are more.
         learning_rate: Of the first step.
         seed: Of first weights and batches.
         progress: Whether to show a progress bar with the remaining time.
