@@ -64,38 +64,60 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
     run = _train(row, setting, folder, progress)
     if run.result is None or run.result.stopped == "signal":
         raise KeyboardInterrupt(f"{folder} was stopped; the same command goes on with it")
-    trained = time.process_time()
-    result = run.log_likelihood(
-        setting.samples,
-        split=row.split,
-        limit=setting.sequences,
-        seed=DATA_SEED,
-        frames=setting.frames,
-        inner_samples=setting.inner_samples,
-        progress=progress,
-        resume=folder / "evaluation.partial",
-    )
-    np.savez(
-        folder / VALUES,
-        log_likelihood=result.log_likelihood.cpu().numpy(),
-        elbo=result.elbo.cpu().numpy(),
-    )
+    trained = round(time.process_time() - started)
     found = {
         "setting": row.setting,
         "name": row.name,
         "seed": row.seed,
         "steps": row.steps,
         "split": row.split,
-        "parameters": sum(p.numel() for p in pair_parameters(run.model, run.guide)),
-        "training_seconds": round(trained - started),
-        "evaluation": {**result.summary(), "frames": setting.frames},
-        **scores(run, setting, row.split),
-        "judging_seconds": round(time.process_time() - trained),
-        "options": run.config["options"],
-        "versions": run.config.get("versions"),
+        "training_seconds": trained,
+        **judge(run, setting, row.split, progress=progress),
     }
     write_json_atomically(folder / ROW, found)
     return found
+
+
+def judge(run: Run, setting: Setting, split: str, *, progress: bool) -> dict[str, Any]:
+    """Estimate joint log p(x) and score the codes of a trained run."""
+    started = time.process_time()
+    result = run.log_likelihood(
+        setting.samples,
+        split=split,
+        limit=setting.sequences,
+        seed=DATA_SEED,
+        frames=setting.frames,
+        inner_samples=setting.inner_samples,
+        progress=progress,
+        resume=run.folder / f"evaluation-{split}.partial",
+    )
+    np.savez(
+        run.folder / VALUES,
+        log_likelihood=result.log_likelihood.cpu().numpy(),
+        elbo=result.elbo.cpu().numpy(),
+    )
+    return {
+        "parameters": sum(p.numel() for p in pair_parameters(run.model, run.guide)),
+        "evaluation": {**result.summary(), "frames": setting.frames},
+        **scores(run, setting, split),
+        "judging_seconds": round(time.process_time() - started),
+        "options": run.config["options"],
+        "versions": run.config.get("versions"),
+    }
+
+
+def judge_folder(folder: Path, setting: str, split: str, *, progress: bool) -> dict[str, Any]:
+    """Judge a run that was trained otherwise, such as from the command line; keep nothing."""
+    run = unbraid.load(folder, "cpu")
+    return {
+        "setting": setting,
+        "name": f"{run.config['method']} in {folder.name}",
+        "seed": run.config["seed"],
+        "steps": run.step,
+        "split": split,
+        "training_seconds": None,
+        **judge(run, SETTINGS[setting], split, progress=progress),
+    }
 
 
 def _train(row: Row, setting: Setting, folder: Path, progress: bool) -> Run:

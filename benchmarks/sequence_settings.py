@@ -47,10 +47,10 @@ class Setting:
 
 _TRAIN: dict[str, Any] = {"learning_rate": 1e-3, "clip_norm": 100.0, "mode": "compile"}
 _CODES: dict[str, Any] = {
-    "frames": 3,
-    "static_dim": 64,
+    "frames": 4,
+    "static_dim": 32,
     "dynamic_dim": 4,
-    "likelihood": "normal-learned",
+    "likelihood": "normal",
     "warmup": 1000,
 }
 
@@ -59,8 +59,8 @@ SETTINGS = {
         data="sprites",
         data_options={"size": 32, "identities": 324},  # a quarter
         options=_CODES,
-        train={**_TRAIN, "batch_size": 32},
-        steps=40_000,
+        train={**_TRAIN, "batch_size": 24, "clip_norm": 1000.0},
+        steps=30_000,
         probe_frames=64,
         judged=(("body", "bottomwear", "topwear", "hair"), ("pose", "action")),
     ),
@@ -75,6 +75,9 @@ SETTINGS = {
         },
         options={
             **_CODES,
+            "frames": 3,
+            "static_dim": 64,
+            "likelihood": "normal-learned",
             "nets": "conv",
             "channels": (32, 64, 128),
             "pair_channels": 128,
@@ -87,7 +90,7 @@ SETTINGS = {
     "faces": Setting(
         data="grid-faces",
         data_options={"size": 32},
-        options={**_CODES, "static_dim": 16, "warmup": 500},
+        options={**_CODES, "static_dim": 16, "dynamic_dim": 8, "warmup": 500},
         train={**_TRAIN, "batch_size": 30},
         steps=4000,
         probe_frames=15,

@@ -2,6 +2,7 @@
 
 Run: python -m benchmarks.sequence_table --data sprites --rows static-dynamic --seeds 0
 Finished rows are kept under --out and not run again; one that was stopped goes on where it was.
+With --judge DIR a run that was trained otherwise is judged as the rows of --data are.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from typing import Any
 
 import torch
 
-from .sequence_run import Row, finish
+from .sequence_run import Row, finish, judge_folder
 from .sequence_settings import ROWS, SETTINGS
 
 
@@ -22,7 +23,7 @@ def print_row(row: dict[str, Any]) -> None:
     print(
         f"\n### {row['setting']}: {row['name']}, seed {row['seed']}, {row['steps']} steps, "
         f"{row['split']} sequences\n\n"
-        f"{row['parameters']:,} parameters, {row['training_seconds']} s of training; joint "
+        f"{row['parameters']:,} parameters, {_seconds(row)}joint "
         f"log p(x) of {judged['frames']} frames {judged['log_likelihood']:.1f} ± "
         f"{judged['log_likelihood_se']:.1f}, ELBO {judged['elbo']:.1f}, n {judged['n']}\n"
     )
@@ -55,6 +56,11 @@ def print_row(row: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
+def _seconds(row: dict[str, Any]) -> str:
+    seconds = row["training_seconds"]
+    return "" if seconds is None else f"{seconds} s of training; "
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Finish the rows and print a table for each."""
     parser = argparse.ArgumentParser(
@@ -66,15 +72,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, help="in place of the setting's")
     parser.add_argument("--split", choices=["test", "validation"], default="test")
     parser.add_argument("--out", type=Path, default=Path("runs/sequence-table"))
+    parser.add_argument("--judge", type=Path, help="the folder of a run")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
+    progress = sys.stderr.isatty()
+    if given.judge is not None:
+        print_row(judge_folder(given.judge, given.data[0], given.split, progress=progress))
+        return 0
     for setting in given.data:
         for seed in given.seeds:
             for name in given.rows:
                 steps = given.steps or SETTINGS[setting].steps
                 row = Row(setting, name, seed, steps, given.split)
-                print_row(finish(row, given.out, progress=sys.stderr.isatty()))
+                print_row(finish(row, given.out, progress=progress))
     return 0
 
 
