@@ -37,7 +37,9 @@ def write_run_report(run: Run) -> Path:
     keys = run.parts.inspected
     counted = _counted(run, keys)
     kl = kl_per_dimension(run.model, run.guide, counted)
-    active = active_units(run.model, run.guide, counted)
+    # A single datum, such as the one video of a small test split, has no variance.
+    several = sum(len(batch[0]) for batch in counted) > 1
+    active = active_units(run.model, run.guide, counted) if several else None
     seed = run.config["seed"]
     common = {"kl": kl, "active": active, "seed": seed}
     figures = {}
