@@ -112,7 +112,7 @@ def aggregate_draws(codes: SequenceCodes, draws: int = DRAWS, seed: int = 0) -> 
 def _draw(axis: Axes, own: Tensor, others: Tensor, loc: Tensor, scale: Tensor) -> None:
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(labelsize=8)
-    axis.scatter(*others.T.tolist(), s=2, color=GREY, alpha=0.2, linewidths=0)
+    axis.scatter(*others.T.tolist(), s=4, color=GREY, alpha=0.35, linewidths=0)
     axis.scatter(*own.T.tolist(), s=6, color=BLUE, alpha=0.5, linewidths=0)
     for deviations in DEVIATIONS:
         width, height = (2 * deviations * scale).tolist()
