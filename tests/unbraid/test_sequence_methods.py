@@ -25,6 +25,10 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("static-dynamic", {}),
     ("static-dynamic", {"nets": "conv", "pair_channels": 5}),
     ("static-dynamic", {"companions": 2, "warmup": 10}),
+    ("neural-statistician", {}),
+    ("neural-statistician", {"layers": 2, "nets": "conv", "emphasis": 1.0}),
+    ("fhvae", {}),
+    ("fhvae", {"nets": "conv", "alpha": 0.0, "warmup": 10}),
 ]
 variants = pytest.mark.parametrize("name, options", VARIANTS, ids=str)
 both = pytest.mark.parametrize("ragged", [False, True], ids=["even", "ragged"])
@@ -263,9 +267,7 @@ def test_companions_alone_tell_the_static_code():
     other = {**given, "x": 1 - given["x"]}
     more = {**given, "companions": 1 - given["companions"]}
     means = [
-        Objective()
-        .terms(parts.model, parts.guide, arguments(parts.keys, case))["static"]
-        .q.mean
+        Objective().terms(parts.model, parts.guide, arguments(parts.keys, case))["static"].q.mean
         for case in (given, other, more)
     ]
     torch.testing.assert_close(means[0], means[1])
