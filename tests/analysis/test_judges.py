@@ -112,6 +112,27 @@ def test_a_swap_that_succeeds_reaches_the_ceiling(judge):
     assert "identity and pose: " in found.summary()
 
 
+def test_every_share_stands_beside_the_ceiling_of_its_own_heads(judge):
+    right = {
+        "hue": [True, True, False, False],
+        "size": [True, False, True, False],
+        "place": [False, True, True, True],
+    }
+    made = Judge(judge.net, False, {n: np.array(v) for n, v in right.items()}, np.arange(4))
+    frames, identity, _, place = moving(10, 8)
+    found = swap_consistency(made, frames, identity, {"place": place})
+    ceilings = {row.name: row.ceiling.accuracy for row in found.table()}
+    assert ceilings == {
+        "hue": 0.5,
+        "size": 0.5,
+        "whole identity": 0.25,
+        "place": 0.75,
+        "identity and pose": 0,
+    }
+    kept = kept_accuracy(made, frames[:, 0], identity)
+    assert [row.ceiling.accuracy for row in kept] == [0.5, 0.5, 0.25]
+
+
 def test_exchanged_identity_and_pose_are_seen(judge):
     """Frames with B's identity in A's pose have the right classes as often as A and B agree."""
     _, identity_a, _, place_a = moving(60, 8)
