@@ -248,7 +248,8 @@ def test_judges_repeat_themselves_by_their_seed():
     assert torch.equal(torch.get_rng_state(), outside)
     name = "frame_features.0.weight"
     assert torch.equal(weights[0][name], weights[1][name])
-    assert not torch.equal(weights[0][name], weights[2][name])
+    # Other first weights, not only other batches: three steps move a weight by some 0.01.
+    assert (weights[0][name] - weights[2][name]).abs().max() > 0.1
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 28, 31), (2, 64, 64)])
