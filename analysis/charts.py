@@ -23,7 +23,9 @@ LINES: dict[str, dict[str, Any]] = {
 }
 
 
-def training_curves(history: Sequence[Mapping[str, Any]], *, is_likelihood: bool = True) -> Figure:
+def training_curves(
+    history: Sequence[Mapping[str, Any]], *, is_likelihood: bool = True, datum: str = "image"
+) -> Figure:
     """Draw loss and evidence lower bound against the step.
 
     The loss has a chart of its own only where it is not the negative bound, that is, with weights
@@ -33,6 +35,7 @@ def training_curves(history: Sequence[Mapping[str, Any]], *, is_likelihood: bool
         history: Rows with `step` and any of `loss`, `elbo`, `validation_loss` and
             `validation_elbo`, in nats per datum; missing or infinite values leave a gap.
         is_likelihood: False labels the numbers as no likelihood.
+        datum: What one datum is called.
 
     Raises:
         ValueError: If no row has a finite value to draw.
@@ -43,7 +46,7 @@ def training_curves(history: Sequence[Mapping[str, Any]], *, is_likelihood: bool
             f"history has {len(history)} rows with no loss or elbo; expected at least one value. "
             "Train first, or leave the chart out."
         )
-    unit = "nats per image" if is_likelihood else f"nats per image, {NOT_A_LIKELIHOOD}"
+    unit = f"nats per {datum}" if is_likelihood else f"nats per {datum}, {NOT_A_LIKELIHOOD}"
     figure, axes = chart(rows=len(panels))
     for axis, (name, curves) in zip(axes, panels, strict=True):
         for curve, (steps, values) in curves.items():
@@ -84,11 +87,12 @@ def kl_chart(kl: Mapping[str, Tensor], active: Mapping[str, Tensor] | None = Non
     return figure
 
 
-def bounds_curve(evaluation: Evaluation) -> Figure:
+def bounds_curve(evaluation: Evaluation, datum: str = "image") -> Figure:
     """Draw the importance-sampled bound L_K against the number K of samples.
 
     Args:
         evaluation: With `by_samples`; its ends have bars of one standard error over the data.
+        datum: What one datum is called.
 
     Raises:
         ValueError: If there is no finite bound.
@@ -108,7 +112,7 @@ def bounds_curve(evaluation: Evaluation) -> Figure:
     axis.set_xticks(samples)
     axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axis.xaxis.set_minor_formatter(NullFormatter())
-    unit = "nats per image"
+    unit = f"nats per {datum}"
     if not evaluation.get("is_likelihood", True):
         unit += f", {NOT_A_LIKELIHOOD}"
     label(axis, title="Bound by number of importance samples", x="samples K", y=f"L_K ({unit})")

@@ -28,6 +28,8 @@ class Evaluation(TypedDict, total=False):
         split: Which data, such as `"test"`.
         likelihood: Name of the likelihood.
         is_likelihood: False where the numbers are no log-likelihoods.
+        frames: Number of frames of each sequence that were judged together; of sequences only.
+        inner_samples: Samples of each frame's codes per sample of its sequence's.
     """
 
     log_likelihood: float | None
@@ -46,6 +48,8 @@ class Evaluation(TypedDict, total=False):
     split: str
     likelihood: str
     is_likelihood: bool
+    frames: int
+    inner_samples: int
 
 
 class Bound(NamedTuple):

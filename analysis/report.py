@@ -51,6 +51,7 @@ def write_report(
     figures: Mapping[str, Figure],
     command: str | None = None,
     bibtex: str | None = None,
+    datum: str = "image",
 ) -> Path:
     """Write `report.html`, one file without scripts or remote assets, and the figures beside it.
 
@@ -65,22 +66,24 @@ def write_report(
         figures: Figures by name, in order; those that `gallery` names are captioned.
         command: The command that reproduces the run.
         bibtex: How to cite the method.
+        datum: What one datum is called: image, or sequence.
 
     Returns:
         Path of `report.html`.
     """
     numbers = evaluation or Evaluation()
-    drawn = {**_drawn(numbers, history), **figures}
+    drawn = {**_drawn(numbers, history, datum), **figures}
     shown = _embed(folder, drawn)
     latents = [shown.pop(name) for name in LATENT_FIGURES if name in shown]
     page = _template().render(
         title=title,
-        summary=wording.summary(evaluation),
+        summary=wording.summary(evaluation, datum),
         evaluated=bool(evaluation),
-        rows=wording.likelihood_rows(numbers),
+        rows=wording.likelihood_rows(numbers, datum),
         bounds=wording.bound_rows(numbers),
-        pareto=wording.pareto_words(unreliable_share(numbers)),
+        pareto=wording.pareto_words(unreliable_share(numbers), datum),
         is_likelihood=numbers.get("is_likelihood", True),
+        datum=datum,
         curve=shown.pop("bounds", None),
         training=shown.pop("training", None),
         latents=latents,
@@ -95,14 +98,16 @@ def write_report(
     return path
 
 
-def _drawn(evaluation: Evaluation, history: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
+def _drawn(
+    evaluation: Evaluation, history: Sequence[Mapping[str, Any]], datum: str
+) -> dict[str, Figure]:
     """The figures of whatever numbers there are."""
     figures = {}
     if any(known(bound.value) for bound in bounds(evaluation)):
-        figures["bounds"] = bounds_curve(evaluation)
+        figures["bounds"] = bounds_curve(evaluation, datum)
     if training_panels(history):
         figures["training"] = training_curves(
-            history, is_likelihood=evaluation.get("is_likelihood", True)
+            history, is_likelihood=evaluation.get("is_likelihood", True), datum=datum
         )
     return figures
 

@@ -23,28 +23,31 @@ def with_error(value: Any, error: Any) -> str:
     return f"{text} ± {number(error)}" if known(value) and known(error) else text
 
 
-def summary(evaluation: Evaluation | None) -> str:
-    """Return the one sentence that a report starts with."""
+def summary(evaluation: Evaluation | None, datum: str = "image") -> str:
+    """Return the one sentence that a report starts with; `datum` is what one datum is called."""
     if not evaluation or not known(evaluation.get("log_likelihood")):
         return "No likelihood is known: this model has not been evaluated."
     value = with_error(evaluation.get("log_likelihood"), evaluation.get("log_likelihood_se"))
-    where = f"{number(evaluation.get('n'))} {evaluation.get('split', '')}".strip()
+    where = f"{number(evaluation.get('n'))} {evaluation.get('split', '')} {datum}s"
+    where = " ".join(where.split())
+    if evaluation.get("frames"):
+        where += f", {evaluation.get('frames')} frames of each,"
     if not evaluation.get("is_likelihood", True):
         return (
-            f"On {where} images the importance-sampled bound is {value} nats per image: "
+            f"On {where} the importance-sampled bound is {value} nats per {datum}: "
             f"not a likelihood, as {evaluation.get('likelihood', 'the decoder')} has no "
             "normalised density of such images."
         )
     samples = number(evaluation.get("samples"))
     return (
-        f"On {where} images the importance-sampled log-likelihood is {value} nats per image "
-        f"(K = {samples} samples each, ± one standard error over images)."
+        f"On {where} the importance-sampled log-likelihood is {value} nats per {datum} "
+        f"(K = {samples} samples each, ± one standard error over {datum}s)."
     )
 
 
-def likelihood_rows(evaluation: Evaluation) -> list[tuple[str, str, bool]]:
+def likelihood_rows(evaluation: Evaluation, datum: str = "image") -> list[tuple[str, str, bool]]:
     """Return name and value of each number, and whether it rests on the likelihood."""
-    get = evaluation.get
+    get, data = evaluation.get, f"{datum.capitalize()}s"
     rows = [
         ("log p(x), nats", with_error(get("log_likelihood"), get("log_likelihood_se")), True),
         ("ELBO, nats", with_error(get("elbo"), get("elbo_se")), True),
@@ -52,15 +55,26 @@ def likelihood_rows(evaluation: Evaluation) -> list[tuple[str, str, bool]]:
     if get("bits_per_dimension") is not None:
         rows.append(("Bits per dimension", number(get("bits_per_dimension"), 4), True))
     if get("non_finite"):
-        rows.append(("Images without a finite estimate", number(get("non_finite")), False))
+        rows.append((f"{data} without a finite estimate", number(get("non_finite")), False))
     return [
         *rows,
         ("Effective sample size", _of_samples(evaluation), False),
-        ("Images with Pareto k-hat above 0.7", percent(unreliable_share(evaluation)), False),
-        ("Images", f"{number(get('n'))} ({get('split', 'split unknown')})", False),
-        ("Samples K per image", number(get("samples")), False),
+        (f"{data} with Pareto k-hat above 0.7", percent(unreliable_share(evaluation)), False),
+        (data, f"{number(get('n'))} ({get('split', 'split unknown')})", False),
+        *_frame_rows(evaluation),
+        (f"Samples K per {datum}", number(get("samples")), False),
         ("Seed of the samples", _plain(get("seed")), False),
         ("Likelihood", _plain(get("likelihood")), False),
+    ]
+
+
+def _frame_rows(evaluation: Evaluation) -> list[tuple[str, str, bool]]:
+    """Return what is to be said of the frames of sequences."""
+    if not evaluation.get("frames"):
+        return []
+    return [
+        ("Frames of each, judged together", number(evaluation.get("frames")), False),
+        ("Samples of each frame per sample", number(evaluation.get("inner_samples")), False),
     ]
 
 
@@ -87,7 +101,7 @@ def _plain(value: Any) -> str:
     return UNKNOWN if value is None else str(value)
 
 
-def pareto_words(share: Any) -> str:
+def pareto_words(share: Any, datum: str = "image") -> str:
     """Say what the share of data with a Pareto k-hat above 0.7 means."""
     if not known(share):
         return "Whether the importance weights have heavy tails was not measured."
@@ -96,9 +110,9 @@ def pareto_words(share: Any) -> str:
         "which is then likely too low"
     )
     if share == 0:
-        return f"{meaning}; no image here is such a case."
+        return f"{meaning}; no {datum} here is such a case."
     if share < FEW:
-        return f"{meaning}; here these are few images, which change the mean little."
+        return f"{meaning}; here these are few {datum}s, which change the mean little."
     return f"{meaning}. Here these are many: use more samples, or a guide of a wider family."
 
 

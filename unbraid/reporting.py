@@ -63,6 +63,7 @@ def write_run_report(run: Run) -> Path:
         figures=figures,
         command=run.config["command"],
         bibtex=run.method.citation,
+        datum="image" if run.parts.frames is None else "sequence",
     )
 
 

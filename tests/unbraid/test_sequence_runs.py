@@ -36,6 +36,10 @@ def test_sequences_are_trained_judged_and_reported(method, data, clips, unbraid)
     assert judged["frames"] == 3
     assert judged["elbo"] <= judged["log_likelihood"]
     assert unbraid("report", "run").code == 0
+    page = (clips / "run" / "report.html").read_text()
+    assert "test sequences, 3 frames of each, the importance-sampled log-likelihood" in page
+    assert "standard error over sequences" in page
+    assert "per image" not in page
     for picture in ("swaps", "dynamics", "prior", "trajectory", "new_frames", "identities"):
         assert (clips / "run" / "figures" / f"{picture}.png").is_file(), picture
 
