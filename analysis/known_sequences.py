@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .host import host_array
-from .score_inputs import Values, are_classes, class_column
+from .score_inputs import Values, are_classes, class_column, host_array
 
 
 @dataclass(frozen=True, eq=False)

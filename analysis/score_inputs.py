@@ -20,7 +20,7 @@ def code_rows(what: str, codes: Values) -> NDArray[np.floating]:
     Raises:
         ValueError: If there are none, or one is not a finite number.
     """
-    values = _array(codes)
+    values = host_array(codes)
     if values.ndim < 2 or 0 in values.shape:
         raise ValueError(
             f"{what} have shape {values.shape}; expected (N, K) with N and K at least 1. "
@@ -40,7 +40,7 @@ def class_column(what: str, labels: Values, count: int) -> NDArray[np.integer]:
     Raises:
         ValueError: If they are no integers, or not as many.
     """
-    values = _array(labels)
+    values = host_array(labels)
     if values.shape != (count,):
         raise ValueError(
             f"{what} have shape {values.shape}; expected ({count},). Give one class per code."
@@ -64,7 +64,7 @@ def target_columns(what: str, targets: Values, count: int) -> NDArray[np.floatin
     Raises:
         ValueError: If there are not as many, or one is not a finite number.
     """
-    values = _array(targets)
+    values = host_array(targets)
     columns = values[:, None] if values.ndim == 1 else values
     if columns.ndim != 2 or len(columns) != count or columns.shape[1] == 0:
         raise ValueError(
@@ -76,7 +76,7 @@ def target_columns(what: str, targets: Values, count: int) -> NDArray[np.floatin
 
 def are_classes(targets: Values) -> bool:
     """Return whether targets are integers or bools."""
-    return _array(targets[:0]).dtype.kind in "iub"
+    return host_array(targets[:0]).dtype.kind in "iub"
 
 
 def check_varies(what: str, targets: NDArray[Any]) -> None:
@@ -98,7 +98,8 @@ def check_widths(train: NDArray[Any], test: NDArray[Any], what: str = "codes") -
         )
 
 
-def _array(values: Values) -> NDArray[Any]:
+def host_array(values: Values) -> NDArray[Any]:
+    """Return an array, of a tensor on any device without its gradient; bfloat16 as float32."""
     if not isinstance(values, Tensor):
         return np.asarray(values)
     values = values.detach().cpu()

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .clustered import clustered_error
-from .host import host_array
 from .known_sequences import frame_mask
-from .score_inputs import Values, check_widths, class_column, code_rows
+from .score_inputs import Values, check_widths, class_column, code_rows, host_array
 
 _Floats: TypeAlias = NDArray[np.floating]
 

@@ -1,8 +1,7 @@
 """One row of `sequence_table`: train, estimate log p(x), score; all is kept in its folder."""
 
-import json
 import time
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +12,11 @@ from unbraid import Run
 from unbraid.inference import pair_parameters, write_json_atomically
 from unbraid.methods import load_method
 
+from .rows import ROW, VALUES, Row
 from .sequence_scores import scores
 from .sequence_settings import ROWS, SETTINGS, Setting
 
 DATA_SEED = 0  # all rows and seeds are judged on the same sequences
-ROW, VALUES = "row.json", "values.npz"
-
-
-@dataclass(frozen=True)
-class Row:
-    """What is trained: a row of a setting, by a seed.
-
-    Attributes:
-        setting: Key of `SETTINGS`.
-        name: Key of `ROWS`.
-        seed: Seed of weights, batches and noise.
-        steps: Steps of the training.
-        split: Which sequences are judged: `"test"`, or `"validation"` while settings are chosen.
-    """
-
-    setting: str
-    name: str
-    seed: int
-    steps: int
-    split: str = "test"
-
-    def folder(self, out: Path) -> Path:
-        """Where the row is kept."""
-        return out / self.setting / f"{self.name}-{self.seed}"
 
 
 def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
@@ -50,15 +26,10 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
         KeyboardInterrupt: If a signal stopped the training; a part of it is never judged.
         ValueError: If the folder holds the results of other settings.
     """
-    folder = row.folder(out)
-    if (folder / ROW).exists():
-        found = json.loads((folder / ROW).read_text(encoding="utf-8"))
-        if (found["steps"], found["split"]) != (row.steps, row.split):
-            raise ValueError(
-                f"{folder} holds {found['steps']} steps judged on {found['split']}; expected "
-                f"{row.steps} on {row.split}. Choose another --out, or remove the folder"
-            )
+    found = row.finished(out)
+    if found is not None:
         return found
+    folder = row.folder(out)
     setting = SETTINGS[row.setting]
     started = time.process_time()
     run = _train(row, setting, folder, progress)
@@ -67,7 +38,7 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
     trained = round(time.process_time() - started)
     found = {
         "setting": row.setting,
-        "name": row.name,
+        "method": row.method,
         "seed": row.seed,
         "steps": row.steps,
         "split": row.split,
@@ -111,7 +82,7 @@ def judge_folder(folder: Path, setting: str, split: str, *, progress: bool) -> d
     run = unbraid.load(folder, "cpu")
     return {
         "setting": setting,
-        "name": f"{run.config['method']} in {folder.name}",
+        "method": f"{run.config['method']} in {folder.name}",
         "seed": run.config["seed"],
         "steps": run.step,
         "split": split,
@@ -122,7 +93,7 @@ def judge_folder(folder: Path, setting: str, split: str, *, progress: bool) -> d
 
 def _train(row: Row, setting: Setting, folder: Path, progress: bool) -> Run:
     """Train; a run that is there, whole or not, is gone on with."""
-    method, own = ROWS[row.name]
+    method, own = ROWS[row.method]
     known = {field.name for field in fields(load_method(method).options)}
     options = {name: value for name, value in setting.options.items() if name in known}
     return unbraid.train(

@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-from .sequence_run import Row, finish, judge_folder
+from .rows import Row
+from .sequence_run import finish, judge_folder
 from .sequence_settings import ROWS, SETTINGS
 
 
@@ -21,7 +22,7 @@ def print_row(row: dict[str, Any]) -> None:
     """Print what is known of a finished row."""
     judged = row["evaluation"]
     print(
-        f"\n### {row['setting']}: {row['name']}, seed {row['seed']}, {row['steps']} steps, "
+        f"\n### {row['setting']}: {row['method']}, seed {row['seed']}, {row['steps']} steps, "
         f"{row['split']} sequences\n\n"
         f"{row['parameters']:,} parameters, {_seconds(row)}joint "
         f"log p(x) of {judged['frames']} frames {judged['log_likelihood']:.1f} ± "

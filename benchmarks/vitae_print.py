@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .vitae_run import VALUES, Row
+from .rows import VALUES, Row
 from .vitae_settings import BASE, ROWS, SETTINGS
 
 

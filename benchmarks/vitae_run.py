@@ -1,9 +1,7 @@
 """One row of `vitae_table`: train, estimate log p(x), score; everything is kept in its folder."""
 
 import hashlib
-import json
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,34 +13,11 @@ from unbraid import Run
 from unbraid.inference import pair_parameters, write_json_atomically
 
 from .matched import count_parameters, match_hidden
+from .rows import ROW, VALUES, Row
 from .vitae_scores import scores
 from .vitae_settings import BASE, SETTINGS, Setting
 
 DATA_SEED = 0  # all rows and seeds are judged on the same images
-ROW, VALUES = "row.json", "values.npz"
-
-
-@dataclass(frozen=True)
-class Row:
-    """What is trained: a method on a data set, by a seed.
-
-    Attributes:
-        setting: Key of `SETTINGS`.
-        method: Name of the method.
-        seed: Seed of weights, batches and noise.
-        steps: Steps of the training.
-        split: Which images are judged: `"test"`, or `"validation"` while settings are chosen.
-    """
-
-    setting: str
-    method: str
-    seed: int
-    steps: int
-    split: str = "test"
-
-    def folder(self, out: Path) -> Path:
-        """Where the row is kept."""
-        return out / self.setting / f"{self.method}-{self.seed}"
 
 
 def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
@@ -53,15 +28,10 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
         KeyboardInterrupt: If a signal stopped the training; a part of it is never judged.
         ValueError: If the folder holds the results of other settings.
     """
-    folder = row.folder(out)
-    if (folder / ROW).exists():
-        found = json.loads((folder / ROW).read_text(encoding="utf-8"))
-        if (found["steps"], found["split"]) != (row.steps, row.split):
-            raise ValueError(
-                f"{folder} holds {found['steps']} steps judged on {found['split']}; expected "
-                f"{row.steps} on {row.split}. Choose another --out, or remove the folder"
-            )
+    found = row.finished(out)
+    if found is not None:
         return found
+    folder = row.folder(out)
     setting = SETTINGS[row.setting]
     started = time.process_time()
     run = _train(row, setting, folder, progress)

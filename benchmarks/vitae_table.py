@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
+from .rows import Row
 from .vitae_print import print_row, print_table
-from .vitae_run import Row, finish
+from .vitae_run import finish
 from .vitae_settings import ROWS, SETTINGS
 
 
