@@ -6,10 +6,11 @@ from typing import Any, get_args, get_type_hints
 import pytest
 import torch
 
-from unbraid.inference import Objective
+from unbraid.inference import Objective, gradients, pair_parameters
 from unbraid.methods import METHODS, DataSpec, OptionError, load_method, read_options
 
 DATA = DataSpec((1, 9, 14), "binary", 120)
+SEQUENCES = dataclasses.replace(DATA, sequence_length=9)
 SMALL = {"hidden": (13, 11), "channels": (4, 7)}
 PERSPECTIVES = {"appearance_dim": 5, "perspective_dim": 3, "perspective_hidden": (6,)}
 SIZES = {"c-vitae": PERSPECTIVES, "u-vitae": PERSPECTIVES}
@@ -21,6 +22,7 @@ OTHER = {  # of options that are words
     "padding": "zeros",
     "sampling": "weighted",
     "kind": "i",
+    "preset": "published",
 }
 NEEDS = {  # options that only have an effect beside another one
     "channels": {"nets": "conv"},
@@ -29,6 +31,7 @@ NEEDS = {  # options that only have an effect beside another one
     "cells": {"transform": "cpab"},
     "scale": {"likelihood": "normal"},
     "scale_warmup": {"likelihood": "normal-learned"},
+    "emphasis_steps": {"emphasis": 1.0, "emphasis_steps": 1},
 }
 OPTIONS = [
     (name, field.name)
@@ -47,6 +50,8 @@ every_option = pytest.mark.parametrize("name, option", OPTIONS)
 
 def another(option: str, value: Any) -> Any:
     """Return a value that is not the given one."""
+    if isinstance(value, bool):
+        return not value
     if isinstance(value, str):
         return OTHER[option]
     if isinstance(value, tuple):
@@ -85,27 +90,48 @@ def test_the_same_options_build_the_same(name, option):
 
 def small_options(name: str, option: str) -> Any:
     """Options of small nets under which `option` has an effect."""
-    sizes = SIZES.get(name, {"latent_dim": 5})
-    return read_options(load_method(name).options, {**SMALL, **sizes, **NEEDS.get(option, {})})
+    kind = load_method(name).options
+    sizes = {} if of_sequences(kind) else SIZES.get(name, {"latent_dim": 5})
+    return read_options(kind, {**SMALL, **sizes, **NEEDS.get(option, {})})
+
+
+def of_sequences(kind: type) -> bool:
+    return hasattr(kind, "require_sequences")
+
+
+def batch(parts: Any) -> dict[str, torch.Tensor]:
+    """What a step is given: images, or as many frames as the method draws."""
+    frames = () if parts.frames is None else (parts.frames,)
+    return {
+        "x": torch.randint(0, 2, (4, *frames, *DATA.shape)).float(),
+        "length": torch.full((4,), parts.frames or 1),
+        "companions": torch.randint(0, 2, (4, max(parts.companions, 1), *DATA.shape)).float(),
+        "index": torch.tensor([3, 0, 7, 1]),
+    }
 
 
 def outcome(name: str, options: Any) -> tuple[list[torch.Size], list[float]]:
     torch.manual_seed(1)
-    parts = load_method(name).build(options, DATA)
-    x = torch.randint(0, 2, (4, *DATA.shape)).float()
+    data = SEQUENCES if of_sequences(type(options)) else DATA
+    parts = load_method(name).build(options, data)
+    given = batch(parts)
     objective = Objective(parts.weights, parts.hooks)
-    modules = torch.nn.ModuleList([parts.model, parts.guide])
+    parameters = pair_parameters(parts.model, parts.guide)
     numbers = []
     for _ in range(3):
         torch.manual_seed(2)
-        modules.zero_grad()
-        numbers.append(objective.loss_and_grads(parts.model, parts.guide, x))
+        args = tuple(given[key] for key in parts.keys)
+        loss = objective.mean_loss(parts.model, parts.guide, args, given)
+        numbers.append(float(loss.parts["loss"]))
+        found = gradients(loss, parts.model, parts.guide, parameters)
+        for parameter, gradient in zip(parameters, found, strict=True):
+            parameter.grad = gradient
         for hook in parts.hooks:
             hook.after_backward()
-        gradients = [p.grad for p in modules.parameters() if p.grad is not None]
-        numbers.append(float(sum(gradient.abs().sum() for gradient in gradients)))
+        left = [p.grad for p in parameters if p.grad is not None]
+        numbers.append(float(sum(gradient.abs().sum() for gradient in left)))
         objective.advance()
-    return [parameter.shape for parameter in modules.parameters()], numbers
+    return [parameter.shape for parameter in parameters], numbers
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -44,6 +44,13 @@ def test_sequences_are_trained_judged_and_reported(method, data, clips, unbraid)
         assert (clips / "run" / "figures" / f"{picture}.png").is_file(), picture
 
 
+def test_the_report_of_layers_of_codes(clips, unbraid):
+    assert unbraid(*words("neural-statistician", "ragged.npz", "layers=2")).code == 0
+    assert unbraid("report", "run").code == 0
+    for picture in ("swaps", "dynamics", "prior", "trajectory", "traversals-dynamic_2"):
+        assert (clips / "run" / "figures" / f"{picture}.png").is_file(), picture
+
+
 def test_companions_train_and_are_not_needed_afterwards(clips, unbraid):
     assert unbraid(*words("static-dynamic", "clips.npz", "companions=2")).code == 0
     assert unbraid("evaluate", "run", "--samples", "3", "--frames", "5").code == 0
