@@ -179,4 +179,6 @@ def _values(hint: Any) -> str:
 def _in_words(value: Any) -> str:
     if value is None:
         return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -240,17 +240,17 @@ REFUSED_DATA = [
     Row(
         "row-37-moving-gif",
         folder(*GREY[:4], x_gif=moving_gif(GREY[:7])),
-        r"number of frames of pictures/x.gif is 7; expected 1. Save sequences as .npz",
+        r"number of frames of pictures/x.gif is 7; expected 1, as of the other images. Keep mov",
     ),
     Row(
-        "row-38-video",
+        "row-38-damaged-video",
         file("mine.mp4", b"video"),
-        r"data are 'mine.mp4'; expected an .npz file.*a video to sequences in an .npz",
+        r"mine.mp4 is not a video that can be read \(.*\); expected a whole file of mp4, .*Fetch",
     ),
     Row(
-        "row-38-folder-of-videos",
+        "row-38-folder-of-damaged-videos",
         folder(x_mp4=b"video"),
-        r"number of images in pictures is 0; expected at least 4 of png, .*Videos are not read",
+        r"pictures/x.mp4 is not a video that can be read \(.*\); expected a whole file of mp4,",
     ),
     Row(
         "row-54-tar-file",
@@ -360,7 +360,7 @@ ACCEPTED = [
     Row(
         "row-57-hidden-files",
         folder(*GREY, Thumbs_db=b"", _DS_Store=b""),
-        r"2 files of pictures are left out: they are hidden or no images",
+        r"2 files of pictures are left out: they are hidden, or no images or videos",
     ),
 ]
 
