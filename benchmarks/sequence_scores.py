@@ -1,5 +1,6 @@
 """What codes of sequences tell, and what becomes of swaps, for `sequence_table`."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,7 @@ from unbraid.data import Batches, Dataset
 
 from .sequence_settings import Setting
 
-TRAIN_SEQUENCES = 2000
+TRAIN_SEQUENCES = 8000
 CHUNK = 8
 
 
@@ -34,26 +35,32 @@ class Shown:
     """Sequences with their codes and with what is known of them.
 
     Attributes:
-        x: Frames `(S, T, C, H, W)` in [0, 1].
+        x: Frames `(S, T, C, H, W)` in [0, 1]; None where nobody looks at them.
         known: The codes, and the factors.
         content: Classes of sequences by name, `(S,)`.
         pose: Factors of frames by name, `(S, T)`.
     """
 
-    x: Tensor
+    x: Tensor | None
     known: KnownSequences
     content: dict[str, Tensor]
     pose: dict[str, Tensor]
 
 
-def show(run: Run, split: str, frames: int, seed: int) -> Shown:
-    """Encode some frames of each sequence of a split, drawn by `seed`."""
+def show(run: Run, split: str, frames: int, seed: int, keep: bool) -> Shown:
+    """Encode some frames of each sequence of a split, drawn by `seed`, and keep them on request."""
     data: Dataset = run.split(split)
     chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
     data = data.take(chosen[:TRAIN_SEQUENCES])
     batches = Batches(data, CHUNK, shuffle=False, frames=frames, seed=seed)
-    kept = [{key: value.clone() for key, value in batch.items()} for batch in batches]
-    codes = sequence_codes(run.model, run.guide, kept, run.parts.inspected)
+    kept: list[dict[str, Tensor]] = []
+
+    def passing() -> Iterator[dict[str, Tensor]]:
+        for batch in batches:
+            kept.append({k: v.clone() for k, v in batch.items() if keep or k != "x"})
+            yield batch
+
+    codes = sequence_codes(run.model, run.guide, passing(), run.parts.inspected)
     whole = {key: torch.cat([batch[key] for batch in kept]) for key in kept[0]}
     content = {}
     if data.factors is not None:
@@ -72,13 +79,14 @@ def show(run: Run, split: str, frames: int, seed: int) -> Shown:
         frame_factors=torch.stack(list(pose.values()), -1) if pose else None,
         mask=codes.mask,
     )
-    return Shown(whole["x"], known, content, pose)
+    return Shown(whole.get("x"), known, content, pose)
 
 
 def scores(run: Run, setting: Setting, split: str = "test", seed: int = 0) -> dict[str, Any]:
     """Return leakage, what swaps keep by the codes, and by judges where the setting has them."""
-    learnt = show(run, "train", setting.probe_frames, seed + 1)
-    asked = show(run, split, setting.probe_frames, seed)
+    keep = setting.judged is not None
+    learnt = show(run, "train", setting.probe_frames, seed + 1, keep)
+    asked = show(run, split, setting.probe_frames, seed, keep)
     told = leakage(
         learnt.known,
         asked.known,
@@ -154,13 +162,16 @@ def _judged(run: Run, setting: Setting, learnt: Shown, asked: Shown, seed: int) 
 
 
 def _train_judge(learnt: Shown, asked: Shown, setting: Setting, seed: int) -> Judge:
+    if learnt.x is None or asked.x is None:
+        raise ValueError("the frames were not kept; expected them for the judge")
+    frames = asked.x.shape[1]
+
     def classes(shown: Shown) -> dict[str, Tensor]:
-        frames = shown.x.shape[1]
         of_sequences, of_frames = setting.judged or ((), ())
         rows = {n: shown.content[n].repeat_interleave(frames) for n in of_sequences}
         return rows | {n: shown.pose[n].flatten() for n in of_frames}
 
-    groups = np.arange(len(asked.x)).repeat(asked.x.shape[1])
+    groups = np.arange(len(asked.x)).repeat(frames)
     return train_judge(
         learnt.x.flatten(0, 1),
         classes(learnt),
