@@ -48,7 +48,7 @@ class Shown:
 
 
 def show(run: Run, split: str, frames: int, seed: int, keep: bool) -> Shown:
-    """Encode some frames of each sequence of a split, drawn by `seed`, and keep them on request."""
+    """Encode some frames of each sequence of a split, drawn by `seed`; keep them on request."""
     data: Dataset = run.split(split)
     chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
     data = data.take(chosen[:TRAIN_SEQUENCES])
