@@ -1,5 +1,6 @@
 """What codes of sequences tell, and what becomes of swaps, for `sequence_table`."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -180,6 +181,7 @@ def _train_judge(learnt: Shown, asked: Shown, setting: Setting, seed: int) -> Ju
         test_groups=groups,
         steps=setting.judge_steps,
         seed=seed,
+        progress=sys.stderr.isatty(),
     )
 
 

@@ -37,7 +37,7 @@ DATA_OPTIONS = {"form": "svg", "digits": 1, "size": 32, "digit_size": 16, "seque
 # %% [markdown]
 # ## Train
 #
-# Two numbers for what moves, thirty-two for what stays; three frames of each sequence at a time.
+# Two numbers for what moves, sixteen for what stays; three frames of each sequence at a time.
 
 # %%
 run = unbraid.train(
@@ -47,7 +47,7 @@ run = unbraid.train(
     out=OUT,
     steps=STEPS,
     batch_size=32,
-    options={"static_dim": 32, "dynamic_dim": 2, "frames": 3, "likelihood": "normal-learned"},
+    options={"static_dim": 16, "dynamic_dim": 2, "frames": 3, "likelihood": "normal"},
     force=True,
     progress=False,
 )
