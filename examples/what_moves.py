@@ -74,8 +74,13 @@ def known(part: Dataset) -> KnownSequences:
     return KnownSequences(codes.static, codes.dynamic, part.factors, part.frame_factors)
 
 
-names = {"sequence_names": ["digit"], "frame_names": list(run.data.test.frame_factor_names)}
-found = leakage(known(run.data.train), known(run.data.test), max_rows=5000, **names)
+found = leakage(
+    known(run.data.train),
+    known(run.data.test),
+    sequence_names=["digit"],
+    frame_names=run.data.test.frame_factor_names,
+    max_rows=5000,
+)
 print(found.summary())
 leakage_figure(found)
 

@@ -1,5 +1,7 @@
 """The pull on conditional priors: its closed form, masks, particles, and what it refuses."""
 
+from typing import Any
+
 import pyro
 import pyro.distributions as dist
 import pytest
@@ -18,10 +20,10 @@ class Model(nn.Module):
         super().__init__()
         self.loc, self.raw = nn.Linear(F, Z).double(), nn.Linear(F, Z).double()
 
-    def prior(self, static: Tensor) -> dist.Independent:
+    def prior(self, static: Tensor) -> Any:
         return dist.Normal(self.loc(static), self.raw(static).exp()).to_event(1)
 
-    def forward(self, x: Tensor, mask: Tensor) -> None:
+    def forward(self, x: Tensor, mask: Any) -> None:
         zero = x.new_zeros(F)
         with pyro.plate("data", B, dim=-2):
             static = pyro.sample("static", dist.Normal(zero, zero + 1).to_event(1))
@@ -35,12 +37,13 @@ class Guide(nn.Module):
         super().__init__()
         self.shift = nn.Parameter(torch.zeros(Z, dtype=torch.float64))
 
-    def forward(self, x: Tensor, mask: Tensor) -> None:
+    def forward(self, x: Tensor, mask: Any) -> None:
         zero = x.new_zeros(F)
         with pyro.plate("data", B, dim=-2):
             pyro.sample("static", dist.Normal(zero, zero + 1).to_event(1).expand([B, 1]))
             with pyro.plate("frames", N, dim=-1), poutine.mask(mask=mask):
-                pyro.sample("dynamic", dist.Normal(self.shift, 1.0).expand([B, N, Z]).to_event(1))
+                shift = self.shift.expand(B, N, Z)
+                pyro.sample("dynamic", dist.Normal(shift, 1.0).to_event(1))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Static and dynamic codes: log p(x) of a linear-Gaussian case, and a conditional prior learned."""
+"""Static and dynamic codes: log p(x) of a linear-Gaussian case; a conditional prior learned."""
 
 from typing import Any
 
@@ -189,8 +189,8 @@ class Second(nn.Module):
 def test_the_prior_learns_a_known_conditional_prior():
     """z | f ~ N(sin 2f, (0.2 + 0.3 s(2f))^2), s the sigmoid, told from frames (f, z) themselves.
 
-    480 000 frames of f uniform in [-2, 2] fix both functions to about 0.01, a small net in 600 steps
-    to about 0.03; the bounds are 0.08 and 0.05. Noise and guide widen the codes by 0.01 at most.
+    480 000 frames of f uniform in [-2, 2] fix both functions to about 0.01, a small net in 600
+    steps to about 0.03; the bounds are 0.08 and 0.05. Noise and guide widen the codes by 0.01.
     """
     torch.manual_seed(0)
     prior = JointNormal((1,), 1, (32, 32), "silu")

@@ -10,7 +10,10 @@ from torch.nn import functional
 from unbraid.nets import JointNormal, PairwiseEncoder, conv_trunk, frame_mask, mlp_trunk
 
 B, N, D, C = 3, 5, 4, 6
-doubles = {"dtype": torch.float64}
+
+
+def draw(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("trunk", [conv_trunk((3, 9, 17), (5, 7)), mlp_trunk((3, 9, 17), (8, 6))])
@@ -28,7 +31,9 @@ def test_a_trunk_refuses_other_frames():
 
 def test_lengths_say_which_frames_are_true():
     expected = [[True, True, False], [True, True, True], [False, False, False]]
-    assert frame_mask(torch.tensor([2, 3, 0]), 3).tolist() == expected
+    mask = frame_mask(torch.tensor([2, 3, 0]), 3)
+    assert mask is not None
+    assert mask.tolist() == expected
     assert frame_mask(None, 3) is None
 
 
@@ -43,8 +48,7 @@ def encoder(kernel: int = 3) -> tuple[PairwiseEncoder, tuple[int, int, int]]:
 
 def pair_by_pair(net: PairwiseEncoder, frames: torch.Tensor) -> torch.Tensor:
     """Convolve every ordered pair of stacked maps `(N, D, h, w)`, then average."""
-    weight, bias = net.halves.weight, net.halves.bias
-    assert bias is not None
+    weight, bias = (net.halves.get_parameter(name) for name in ("weight", "bias"))
     stacked = torch.cat([weight[:C], weight[C:]], 1)
     pairs = list(permutations(range(len(frames)), 2)) or [(0, 0)]
     padding = weight.shape[-1] // 2
@@ -61,7 +65,7 @@ def pair_by_pair(net: PairwiseEncoder, frames: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("count", [1, 2, N])
 def test_pairs_are_those_of_stacked_maps(kernel, count):
     net, shape = encoder(kernel)
-    features = torch.randn(B, count, *shape, **doubles)
+    features = draw(B, count, *shape)
     q = net(features)
     assert q.batch_shape == (B, 1)
     for row in range(B):
@@ -72,7 +76,7 @@ def test_pairs_are_those_of_stacked_maps(kernel, count):
 @pytest.mark.parametrize("kernel", [1, 3])
 def test_masked_pairs_are_those_of_true_frames(kernel):
     net, shape = encoder(kernel)
-    features = torch.randn(4, N, *shape, **doubles)
+    features = draw(4, N, *shape)
     length = torch.tensor([N, 1, 2, 4])
     q = net(features, frame_mask(length, N))
     for row, count in enumerate(length):
@@ -82,7 +86,7 @@ def test_masked_pairs_are_those_of_true_frames(kernel):
 
 def test_pairs_keep_leading_dims():
     net, shape = encoder()
-    features = torch.randn(2, 3, N, *shape, **doubles)
+    features = draw(2, 3, N, *shape)
     q = net(features)
     assert q.batch_shape == (2, 3, 1)
     torch.testing.assert_close(q.mean[1, 2], net(features[1, 2:]).mean[0], rtol=1e-10, atol=1e-10)
@@ -92,17 +96,17 @@ def test_both_halves_start_as_the_convolution_of_stacked_maps_would():
     """Glorot's bound for 2 D channels in and C out; the largest of many weights comes close."""
     net = PairwiseEncoder((40, 4, 4), 2, channels=30)
     bound = 2**0.5 * (6 / ((2 * 40 + 30) * 9)) ** 0.5
-    assert 0.98 * bound < float(net.halves.weight.detach().abs().max()) <= bound
+    assert 0.98 * bound < float(net.halves.get_parameter("weight").detach().abs().max()) <= bound
 
 
 def test_a_joint_normal_is_that_of_stacked_inputs():
     net = JointNormal((3, 4), 2, (7, 5), "silu").double()
-    static, frames = torch.randn(6, B, 1, 3, **doubles), torch.randn(B, N, 4, **doubles)
+    static, frames = draw(6, B, 1, 3), draw(B, N, 4)
     q = net(static, frames)
     assert q.batch_shape == (6, B, N)
     both = torch.cat([static.expand(6, B, N, 3), frames.expand(6, B, N, 4)], -1)
-    weight = torch.cat([layer.weight for layer in net.first], 1)
-    bias = net.first[0].bias
+    weight = torch.cat([layer.get_parameter("weight") for layer in net.first], 1)
+    bias = net.first[0].get_parameter("bias")
     raw = net.rest(functional.silu(functional.linear(both, weight, bias)))
     torch.testing.assert_close(q.mean, raw[..., :2])
     torch.testing.assert_close(q.stddev, functional.softplus(raw[..., 2:]) + 1e-6)

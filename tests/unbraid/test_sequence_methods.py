@@ -54,6 +54,11 @@ def batch(frames: int = N, dtype: torch.dtype = torch.float64) -> dict[str, Tens
     }
 
 
+def normal(terms: Any, site: str) -> Any:
+    """The guide's distribution of a site."""
+    return terms[site].q
+
+
 def arguments(keys: tuple[str, ...], given: dict[str, Tensor]) -> tuple[Tensor, ...]:
     return tuple(given[key] for key in keys)
 
@@ -119,7 +124,7 @@ def test_the_order_of_frames_changes_nothing(name, options, ragged):
         given["length"] = torch.tensor([4, 2, 3, 4, 2])
     permuted = {**given, "x": given["x"][:, order]}
     terms = [Objective().terms(model, guide, arguments(keys, g)) for g in (given, permuted)]
-    first, second = (t["static"].q for t in terms)
+    first, second = (normal(t, "static") for t in terms)
     torch.testing.assert_close(first.mean, second.mean, rtol=0, atol=1e-12)
     torch.testing.assert_close(first.variance, second.variance, rtol=0, atol=1e-12)
     values = {site: terms[0][site].value for site in terms[0].latents}
@@ -146,7 +151,7 @@ def test_padding_does_not_count(name, options):
     for case in (given, other):
         torch.manual_seed(5)
         terms = Objective().terms(model, guide, arguments(parts.inspected, case))
-        found.append((terms.elbo, terms["static"].q.mean))
+        found.append((terms.elbo, normal(terms, "static").mean))
     for a, b in zip(*found, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
 
@@ -158,7 +163,7 @@ def test_a_shorter_sequence_is_a_padded_one(name, options, true):
     parts = build(name, spec(ragged=True), **options)
     model, guide, x = parts.model.double(), parts.guide.double(), batch()["x"]
     codes = [
-        Objective().terms(model, guide, (frames, torch.full((B,), true)))["static"].q
+        normal(Objective().terms(model, guide, (frames, torch.full((B,), true))), "static")
         for frames in (x[:, :true], x)
     ]
     torch.testing.assert_close(codes[0].mean, codes[1].mean, rtol=1e-12, atol=1e-12)
@@ -268,7 +273,9 @@ def test_companions_alone_tell_the_static_code():
     other = {**given, "x": 1 - given["x"]}
     more = {**given, "companions": 1 - given["companions"]}
     means = [
-        Objective().terms(parts.model, parts.guide, arguments(parts.keys, case))["static"].q.mean
+        normal(
+            Objective().terms(parts.model, parts.guide, arguments(parts.keys, case)), "static"
+        ).mean
         for case in (given, other, more)
     ]
     torch.testing.assert_close(means[0], means[1])
