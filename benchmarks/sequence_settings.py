@@ -1,6 +1,6 @@
 """The data sets and rows of the comparison of `sequence_table`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -29,6 +29,7 @@ class Setting:
         samples: Samples of the static code.
         inner_samples: Samples of each frame's codes per sample of the static one.
         sequences: Test sequences that log p(x) is estimated of.
+        judge_steps: Steps that the judges are trained for.
     """
 
     data: str
@@ -42,7 +43,7 @@ class Setting:
     samples: int = 200
     inner_samples: int = 25
     sequences: int = 50
-    judge_steps: int = field(default=2000)
+    judge_steps: int = 6000
 
 
 _TRAIN: dict[str, Any] = {"learning_rate": 1e-3, "clip_norm": 100.0, "mode": "compile"}
