@@ -30,8 +30,8 @@ class SequenceOptions(NetOptions):
         dynamic_dim: Number of coordinates of a frame's dynamic code, 1 to 4096.
         frames: Frames drawn of each sequence at every step, at least 2.
         code_hidden: Widths of the hidden layers between codes, comma-separated.
-        preset: `light` for CPUs, or `published`: the paper's sizes, for GPUs. What is set by hand
-            counts before the preset.
+        preset: `light` for CPUs, or `published`: the paper's sizes, for GPUs. Sizes that are set
+            to others than the light ones count before the preset.
         warmup: Steps over which the divergences' weight rises from 0 to 1; 0 for none.
     """
 
