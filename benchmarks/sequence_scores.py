@@ -104,7 +104,7 @@ def scores(run: Run, setting: Setting, split: str = "test", seed: int = 0) -> di
     return found
 
 
-def _others(count: int, seed: int) -> Tensor:
+def partners(count: int, seed: int) -> Tensor:
     """For every sequence another one, each once."""
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     partner = torch.empty_like(order)
@@ -124,7 +124,7 @@ def _codes(shown: Shown) -> tuple[Tensor, Tensor]:
 def _recovery(run: Run, shown: Shown, seed: int) -> dict[str, Any]:
     """Encode swapped and reconstructed sequences again."""
     static, dynamic = _codes(shown)
-    own, other = torch.arange(len(static)), _others(len(static), seed)
+    own, other = torch.arange(len(static)), partners(len(static), seed)
     found = {}
     for name, driver in (("swap", other), ("reconstruction", own)):
         decoded = decode_frames(run.model, static, dynamic[driver])
@@ -144,7 +144,7 @@ def _judged(run: Run, setting: Setting, learnt: Shown, asked: Shown, seed: int) 
     pose = {name: asked.pose[name] for name in of_frames}
     static, dynamic = _codes(asked)
     count, frames = dynamic.shape[:2]
-    other = _others(count, seed)
+    other = partners(count, seed)
     found: dict[str, Any] = {}
     for name, driver in (("swap", other), ("reconstruction", torch.arange(count))):
         decoded = decode_frames(run.model, static, dynamic[driver])
