@@ -19,7 +19,6 @@ from .log_likelihood_result import LogLikelihood
 from .metrics import read_metrics
 from .nonfinite import NonFiniteError
 from .objective import Loss, Objective, gradients
-from .prior_pull import PriorPull
 from .sequence_discrimination import SequenceDiscrimination
 from .sites import Plate, Program, Runner, Site
 from .step import Step
@@ -58,7 +57,6 @@ __all__ = [
     "PairError",
     "PairFacts",
     "Plate",
-    "PriorPull",
     "Program",
     "RunInUseError",
     "Runner",

@@ -24,7 +24,7 @@ SMALL = {
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("static-dynamic", {}),
     ("static-dynamic", {"nets": "conv", "pair_channels": 5}),
-    ("static-dynamic", {"companions": 2, "warmup": 10, "prior_pull": 1.0}),
+    ("static-dynamic", {"companions": 2, "warmup": 10}),
     ("neural-statistician", {}),
     ("neural-statistician", {"layers": 2, "nets": "conv", "emphasis": 1.0}),
     ("fhvae", {}),
@@ -241,7 +241,6 @@ def test_more_frames_than_there_are_are_refused(name, options):
         ({"code_hidden": (0,)}, "code_hidden is 0"),
         ({"companions": -1}, "companions is -1"),
         ({"pair_channels": 0}, "pair_channels is 0"),
-        ({"prior_pull": -1.0}, "prior_pull is -1"),
         ({"preset": "huge"}, "preset is 'huge'; expected one of light, published"),
     ],
     ids=lambda case: str(case)[:40],

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from unbraid import guides, models
-from unbraid.inference import LinearWarmup, PriorPull
+from unbraid.inference import LinearWarmup
 from unbraid.nets import PairwiseEncoder
 
 from .method import DataSpec, Parts
@@ -27,19 +27,15 @@ class Options(SequenceOptions):
         companions: Further frames per sequence and step, from which alone the static code is then
             inferred while training: no frame gives both codes (the paper's future work). 0 infers
             both from the same frames, as published; otherwise at least 1.
-        prior_pull: Weight of the divergence of p(z|f) from N(0, I), a penalty that keeps the
-            dynamic codes of all sequences in one region; 0 for none, as published.
     """
 
     pair_channels: int = 64
     companions: int = 0
-    prior_pull: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         in_range("pair_channels", self.pair_channels, 1, 65_536)
         in_range("companions", self.companions, 0, 4096)
-        in_range("prior_pull", self.prior_pull, 0.0)
 
 
 def build(options: Options, data: DataSpec) -> Parts:
@@ -70,7 +66,6 @@ def build(options: Options, data: DataSpec) -> Parts:
         ),
         likelihood=likelihood,
         weights={"kl": LinearWarmup(options.warmup)} if options.warmup else {},
-        hooks=(PriorPull("dynamic", options.prior_pull),) if options.prior_pull else (),
         keys=("x", "length", "companions") if options.companions else keys,
         inspection_keys=keys,
         frames=options.frames,
