@@ -43,14 +43,24 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
         "steps": row.steps,
         "split": row.split,
         "training_seconds": trained,
-        **judge(run, setting, row.split, progress=progress),
+        **judge(run, setting, row.split, progress=progress, kept=folder),
     }
     write_json_atomically(folder / ROW, found)
     return found
 
 
-def judge(run: Run, setting: Setting, split: str, *, progress: bool) -> dict[str, Any]:
-    """Estimate joint log p(x) and score the codes of a trained run."""
+def judge(
+    run: Run, setting: Setting, split: str, *, progress: bool, kept: Path | None = None
+) -> dict[str, Any]:
+    """Estimate joint log p(x) and score the codes of a trained run.
+
+    Args:
+        run: A trained run.
+        setting: How it is judged.
+        split: Which of its data.
+        progress: Whether to show progress.
+        kept: Folder where estimates are kept as they come; nothing is kept unless given.
+    """
     started = time.process_time()
     result = run.log_likelihood(
         setting.samples,
@@ -60,13 +70,14 @@ def judge(run: Run, setting: Setting, split: str, *, progress: bool) -> dict[str
         frames=setting.frames,
         inner_samples=setting.inner_samples,
         progress=progress,
-        resume=run.folder / f"evaluation-{split}.partial",
+        resume=None if kept is None else kept / "evaluation.partial",
     )
-    np.savez(
-        run.folder / VALUES,
-        log_likelihood=result.log_likelihood.cpu().numpy(),
-        elbo=result.elbo.cpu().numpy(),
-    )
+    if kept is not None:
+        np.savez(
+            kept / VALUES,
+            log_likelihood=result.log_likelihood.cpu().numpy(),
+            elbo=result.elbo.cpu().numpy(),
+        )
     return {
         "parameters": sum(p.numel() for p in pair_parameters(run.model, run.guide)),
         "evaluation": {**result.summary(), "frames": setting.frames},

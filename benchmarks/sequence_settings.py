@@ -58,8 +58,8 @@ _CODES: dict[str, Any] = {
 SETTINGS = {
     "sprites": Setting(
         data="sprites",
-        data_options={"size": 32, "identities": 324},  # a quarter
-        options=_CODES,
+        data_options={"size": 32},
+        options={**_CODES, "static_dim": 16},
         train={**_TRAIN, "batch_size": 24, "clip_norm": 1000.0},
         steps=30_000,
         probe_frames=64,

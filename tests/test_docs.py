@@ -35,6 +35,7 @@ def python_of(document: str) -> list[str]:
         "docs/stock-pyro.md",
         "docs/penalised-vaes.md",
         "docs/static-dynamic.md",
+        "docs/neural-statistician-and-fhvae.md",
     ],
 )
 def test_it_runs(document, tmp_path, monkeypatch, capsys):

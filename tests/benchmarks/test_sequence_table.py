@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+METHODS = {"distinct-frames": "static-dynamic", "fhvae": "fhvae"}
 TINY = {
     "data": "moving-mnist",
     "data_options": {"form": "drnet", "size": 24, "digit_size": 12, "sequences": 120, "length": 6},
@@ -53,6 +54,10 @@ def test_a_row_is_trained_once_and_printed(name, tiny, modules, tmp_path, capsys
     path.write_text(json.dumps({**row, "training_seconds": 12345}))
     assert main(words) == 0
     assert "12345 s of training" in capsys.readouterr().out
+    before = sorted(path.parent.iterdir())
+    assert main([*tiny, "--judge", str(path.parent)]) == 0
+    assert f"digits: {METHODS[name]} in {name}-0, seed 0" in (capsys.readouterr().out)
+    assert sorted(path.parent.iterdir()) == before
     with pytest.raises(ValueError, match="holds 3 steps judged on test; expected 4 on test"):
         main([*words, "--steps", "4"])
 

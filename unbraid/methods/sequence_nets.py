@@ -14,7 +14,6 @@ PUBLISHED = {
     "channels": (256, 256, 256, 256),
     "hidden": (512, 512),
     "code_hidden": (512, 512),
-    "activation": "leaky-relu",
 }
 """Sizes of Helminger et al. (2018), appendix C."""
 
