@@ -10,6 +10,7 @@ from .clips import clip_reconstructions
 from .dci import DCI, dci, score_importance
 from .dynamic_manifold import dynamic_manifold
 from .evaluation import Evaluation
+from .factor_vae_score import FactorVAEScore, factor_vae_score, factor_vae_score_of_encoder
 from .gallery import gallery, warp_gallery
 from .generation_scores import GenerationScores, generation_scores
 from .images import data_uri, image_grid, png_bytes, stack_pairs, to_pixels
@@ -54,6 +55,7 @@ __all__ = [
     "Alignment",
     "Distance",
     "Evaluation",
+    "FactorVAEScore",
     "GenerationScores",
     "Judge",
     "Judged",
@@ -78,6 +80,8 @@ __all__ = [
     "decompose",
     "deformation_figure",
     "dynamic_manifold",
+    "factor_vae_score",
+    "factor_vae_score_of_encoder",
     "forest_r2",
     "gallery",
     "gamma_figure",
