@@ -53,7 +53,7 @@ def align(
         model: The generative program, a `WarpModel`.
         guide: The inference program.
         images: Images `(N, C, H, W)`.
-        labels: Classes `(N,)`, for the means by class of `alignment_figure`.
+        labels: Classes `(N,)`, for the means by class of `alignment_figure`; -1 where not known.
         batch_size: Images per pass, at least 1.
         seed: Seed of what has to be sampled.
 
@@ -117,7 +117,8 @@ def _groups(alignment: Alignment) -> dict[str, Tensor]:
     if alignment.labels is None:
         single = torch.eye(count, dtype=torch.bool)[:EXAMPLES]
         return {f"example {i}": chosen for i, chosen in enumerate(single)}
-    classes, sizes = alignment.labels.unique(return_counts=True)
+    known = alignment.labels[alignment.labels >= 0]
+    classes, sizes = known.unique(return_counts=True)
     largest = sizes.argsort(descending=True, stable=True)[:CLASSES].sort().values
     return {str(int(label)): alignment.labels == label for label in classes[largest]}
 

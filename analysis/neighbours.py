@@ -3,9 +3,14 @@
 from dataclasses import dataclass
 from math import sqrt
 
+import numpy as np
+from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsClassifier
 
 from .score_inputs import Values, check_widths, class_column, code_rows
+
+UNKNOWN = -1  # the class of a datum that has no label
+Rows = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ def knn_accuracy(
 
     The codes are taken as they are: a dimension counts by its scale. This is no disentanglement
     score, because neighbours know no importance of single dimensions; see `dci`. In a tie of votes
-    the lowest class wins.
+    the lowest class wins. Data whose class is -1, not known, are left out.
 
     Args:
         train_codes: `(N, K)`, or images `(N, C, H, W)`, whose pixels are the values.
@@ -46,12 +51,13 @@ def knn_accuracy(
         neighbours: How many vote, 1 to `N`.
 
     Raises:
-        ValueError: If shapes do not fit, a code is not finite, or `neighbours` is out of range.
+        ValueError: If shapes do not fit, a code is not finite, no class is known, or `neighbours`
+            is out of range.
     """
     train, test = code_rows("train_codes", train_codes), code_rows("test_codes", test_codes)
     check_widths(train, test)
-    classes = class_column("train_labels", train_labels, len(train))
-    truth = class_column("test_labels", test_labels, len(test))
+    train, classes = _known("train_labels", train, train_labels)
+    test, truth = _known("test_labels", test, test_labels)
     if not 1 <= neighbours <= len(train):
         raise ValueError(
             f"neighbours is {neighbours}; expected 1 to {len(train)}, the number of training "
@@ -61,3 +67,12 @@ def knn_accuracy(
     told = KNeighborsClassifier(neighbours).fit(train, classes).predict(test)
     accuracy = float((told == truth).mean())
     return Accuracy(accuracy, sqrt(accuracy * (1 - accuracy) / len(test)), len(test))
+
+
+def _known(what: str, codes: Rows, labels: Values) -> tuple[Rows, NDArray[np.integer]]:
+    """Return the codes whose class is known, with their classes."""
+    classes = class_column(what, labels, len(codes))
+    known = classes != UNKNOWN
+    if not known.any():
+        raise ValueError(f"{what} are all {UNKNOWN}, not known; expected classes from 0")
+    return codes[known], classes[known]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .frame_store import FrameStore
     from .freezing import freeze
     from .grouping import as_sequences
+    from .labelling import keep_labels, labelled
     from .loading import load, maker_of, options_of, typed_options
 
 __all__ = [
@@ -35,6 +36,8 @@ __all__ = [
     "as_sequences",
     "describe",
     "freeze",
+    "keep_labels",
+    "labelled",
     "load",
     "maker_of",
     "options_of",
@@ -49,6 +52,7 @@ _HOMES = {
     "errors": ("DataError", "DataWarning", "DownloadError"),
     "freezing": ("freeze",),
     "grouping": ("as_sequences",),
+    "labelling": ("keep_labels", "labelled"),
     "frame_store": ("FrameStore",),
     "loading": ("load", "maker_of", "options_of", "typed_options"),
 }

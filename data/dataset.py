@@ -10,6 +10,7 @@ from .bits import PackedBits
 from .errors import DataError
 from .frame_store import FrameStore
 
+UNKNOWN = -1  # the label of a datum whose class is not known
 _ANNOTATIONS = ("labels", "factors", "groups", "lengths", "frame_factors")
 _MAY_BE_FLOAT = ("factors", "frame_factors")
 _CHUNK = 1024  # images that are looked at together to find out their kind
@@ -23,7 +24,7 @@ class Dataset:
         images: uint8, 0 to 255; `PackedBits` for large sets of binary images, a `FrameStore` for
             sequences whose frames are made when they are asked for.
         name: What figures and reports call the data.
-        labels: Classes, int64 `(N,)`, from 0.
+        labels: Classes, int64 `(N,)`, from 0; -1 where the class is not known.
         label_names: One name per class.
         factors: True factors of variation `(N, F)`: int64 class indices or float32 values.
         factor_names: One name per factor.
@@ -157,7 +158,9 @@ def describe(dataset: Dataset) -> str:
     size = "x".join(str(n) for n in dataset.shape)
     parts = [f"{dataset.name}: {len(dataset):,} {thing}", f"{frames}{size}", dataset.kind]
     if dataset.labels is not None:
-        parts.append(f"{len(dataset.label_names)} labels")
+        known = int((dataset.labels != UNKNOWN).sum())
+        of_some = "" if known == len(dataset) else f", known of {known:,}"
+        parts.append(f"{len(dataset.label_names)} labels{of_some}")
     if dataset.factors is not None:
         names = dataset.factor_names
         parts.append(f"{len(names)} factors ({', '.join(names)})")
@@ -208,9 +211,12 @@ def _check_images(data: Dataset) -> None:
 def _check_labels(data: Dataset) -> None:
     if data.labels is None:
         return
-    row = first(data.labels < 0)
+    row = first(data.labels < UNKNOWN)
     if row is not None:
-        raise DataError(f"labels[{row}] of {data.name} is {data.labels[row]}; expected at least 0")
+        raise DataError(
+            f"labels[{row}] of {data.name} is {data.labels[row]}; expected at least 0, or "
+            f"{UNKNOWN} where it is not known"
+        )
     if not data.label_names:
         names = tuple(str(k) for k in range(int(data.labels.max()) + 1))
         object.__setattr__(data, "label_names", names)
@@ -218,7 +224,8 @@ def _check_labels(data: Dataset) -> None:
     if row is not None:
         raise DataError(
             f"labels[{row}] of {data.name} is {data.labels[row]}; "
-            f"expected 0 to {len(data.label_names) - 1}, one for each of the label names"
+            f"expected 0 to {len(data.label_names) - 1}, one for each of the label names, or "
+            f"{UNKNOWN} where it is not known"
         )
 
 

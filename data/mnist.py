@@ -12,6 +12,7 @@ import torch
 from .dataset import Dataset, Splits
 from .download import Remote, fetch
 from .idx import read_idx
+from .labelling import hide_training_labels
 from .splitting import carve
 
 _SMALL = Path(__file__).with_name("mnist_small.npz")
@@ -62,24 +63,45 @@ _FASHION = _remotes(
 )
 
 
-def mnist_small(seed: int) -> Splits:
-    """Return 9000, 1000 and 2000 digits of MNIST; which 1000 validate depends on `seed`."""
+def mnist_small(seed: int, *, labels_per_class: int | None = None) -> Splits:
+    """Return 9000, 1000 and 2000 digits of MNIST; which 1000 validate depends on `seed`.
+
+    Args:
+        seed: Chooses which digits validate, and which labels are kept.
+        labels_per_class: Labels that are kept of each class to train on; the others become -1,
+            not known. All of them unless given.
+    """
     with np.load(_SMALL, allow_pickle=False) as file:
         train, test = (
             _dataset(file[f"{part}_images"], file[f"{part}_labels"], "mnist-small", _DIGITS)
             for part in ("train", "test")
         )
-    return carve(train, test, _SMALL_VALIDATION, seed)
+    return hide_training_labels(
+        carve(train, test, _SMALL_VALIDATION, seed), labels_per_class, seed
+    )
 
 
-def mnist(seed: int) -> Splits:
-    """Return 55 000, 5000 and 10 000 digits."""
-    return _fetched("mnist", _MNIST, _DIGITS, seed)
+def mnist(seed: int, *, labels_per_class: int | None = None) -> Splits:
+    """Return 55 000, 5000 and 10 000 digits.
+
+    Args:
+        seed: Chooses which digits validate, and which labels are kept.
+        labels_per_class: Labels that are kept of each class to train on; the others become -1,
+            not known. All of them unless given.
+    """
+    return hide_training_labels(_fetched("mnist", _MNIST, _DIGITS, seed), labels_per_class, seed)
 
 
-def fashion_mnist(seed: int) -> Splits:
-    """Return 55 000, 5000 and 10 000 pieces of clothing."""
-    return _fetched("fashion-mnist", _FASHION, _CLOTHES, seed)
+def fashion_mnist(seed: int, *, labels_per_class: int | None = None) -> Splits:
+    """Return 55 000, 5000 and 10 000 pieces of clothing.
+
+    Args:
+        seed: Chooses which pieces validate, and which labels are kept.
+        labels_per_class: Labels that are kept of each class to train on; the others become -1,
+            not known. All of them unless given.
+    """
+    splits = _fetched("fashion-mnist", _FASHION, _CLOTHES, seed)
+    return hide_training_labels(splits, labels_per_class, seed)
 
 
 def _fetched(

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .dataset import Dataset
+from .dataset import UNKNOWN, Dataset
 from .errors import DataError, DataWarning
 from .grouping import as_sequences, group_frames
 from .npz import read_arrays
@@ -26,6 +26,7 @@ def read_npz(path: Path) -> Dataset:
 
     Keys: `images`, `(N, H, W)`, `(N, C, H, W)` or `(N, H, W, C)`; or `sequences`, the same with
     `(S, T)` in the place of `N`. Optional: `labels`, `factors` `(N, F)`, `factor_names`, `groups`.
+    Labels are integers from 0 or text; -1, or an empty text, where the class is not known.
 
     Sequences of different lengths are `sequences` padded to one length, with `lengths` `(S,)`; or
     `images` with `sequence_ids` `(N,)`, integers or text: images of one id are the frames of one
@@ -229,7 +230,9 @@ def _integers(values: np.ndarray | None, where: str) -> Tensor | None:
 def _labels(values: np.ndarray | None, path: Path) -> tuple[Tensor | None, tuple[str, ...]]:
     """Return classes and their names; labels that are strings are numbered in sorted order."""
     if values is not None and values.dtype.kind == "U" and values.ndim == 1:
-        names, classes = np.unique(values, return_inverse=True)
+        known = values != ""
+        names = np.unique(values[known])
+        classes = np.where(known, np.searchsorted(names, values), UNKNOWN)
         return torch.from_numpy(classes.astype(np.int64)), tuple(names.tolist())
     labels = _integers(values, f"labels in {path}")
     if labels is not None and len(labels) and labels.max() >= len(labels):

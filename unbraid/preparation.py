@@ -55,12 +55,11 @@ def prepare(config: TrainConfig) -> RunData:
         for part in (splits.validation, splits.test)
     ]
     train = splits.train
-    labels = train.labels
     spec = DataSpec(
         shape=train.shape,
         kind="binary" if config.binarise is not None else train.kind,
         size=len(train),
-        classes=0 if labels is None else int(labels.max()) + 1,
+        classes=len(train.label_names),
         factor_sizes=tuple(train.factor_sizes),
         sequence_length=train.images.shape[1] if train.is_sequence else None,
         ragged=train.lengths is not None,

@@ -130,6 +130,15 @@ def test_of_many_classes_the_ten_largest_are_shown(block: Block):
     assert [name.split("\n")[0] for name in names] == ["all", *map(str, range(2, 12))]
 
 
+def test_images_of_unknown_class_count_in_the_mean_of_all_only(block: Block):
+    images = images_of(*codes(12))
+    labels = torch.tensor([7, -1, 2, -1] * 3)
+    found = align(*block, images, labels=labels)
+    groups = [torch.ones(12, dtype=torch.bool), labels == 2, labels == 7]
+    means = [x[chosen].mean(0) for x in (found.images, found.aligned) for chosen in groups]
+    assert_shows(alignment_figure(found), torch.stack(means), columns=3)
+
+
 def test_without_labels_the_first_images_are_shown(block: Block):
     images = images_of(*codes(11))
     found = align(*block, images)

@@ -68,6 +68,19 @@ def test_half_precision_and_gradients_are_welcome():
     assert knn_accuracy(codes, torch.arange(2), codes, torch.arange(2), neighbours=1).accuracy == 1
 
 
+def test_data_of_unknown_class_are_left_out():
+    train, classes = clouds(150, 0)
+    test, truth = clouds(90, 1)
+    seen, judged = np.arange(150) % 3 > 0, np.arange(90) % 5 > 0
+    expected = knn_accuracy(train[seen], classes[seen], test[judged], truth[judged])
+    assert expected.count == 72
+    classes, truth = np.where(seen, classes, -1), np.where(judged, truth, -1)
+    assert knn_accuracy(train, classes, test, truth) == expected
+    for known in ((classes, np.full(90, -1)), (np.full(150, -1), truth)):
+        with pytest.raises(ValueError, match="_labels are all -1, not known; expected classes"):
+            knn_accuracy(train, known[0], test, known[1])
+
+
 def test_a_class_never_seen_is_wrong():
     codes = np.array([[0.0], [1.0], [2.0]])
     score = knn_accuracy(codes, np.arange(3), codes, np.array([0, 1, 7]), neighbours=1)

@@ -74,6 +74,16 @@ def test_describe_is_one_line():
     assert describe(clips) == "data: 4 sequences, 6 frames of 3x7x9, colour, 2 groups"
 
 
+def test_labels_may_be_unknown():
+    data = grey(name="faces", labels=torch.tensor([0, -1, 2, -1, 0]))
+    assert data.label_names == ("0", "1", "2")
+    assert describe(data) == "faces: 5 images, 1x7x9, grey, 3 labels, known of 3"
+    rest = data.take(torch.tensor([1, 3]))
+    assert rest.label_names == ("0", "1", "2") and rest.labels.tolist() == [-1, -1]
+    nothing = grey(labels=torch.full((5,), -1))
+    assert nothing.label_names == () and describe(nothing).endswith("0 labels, known of 0")
+
+
 @pytest.mark.parametrize(
     ("known", "message"),
     [

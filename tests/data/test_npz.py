@@ -99,6 +99,19 @@ def test_labels_may_be_words(write):
     assert data.label_names == ("cat", "dog", "eel") and data.labels[:3].tolist() == [1, 0, 2]
 
 
+@pytest.mark.parametrize(
+    ("labels", "classes", "names"),
+    [
+        (np.array([-1, 2, -1] * 4, np.int16), [-1, 2, -1], ("0", "1", "2")),
+        (np.array(["", "dog", "cat", "dog"] * 3), [-1, 1, 0, 1], ("cat", "dog")),
+        (np.array([""] * 12), [-1], ()),
+    ],
+)
+def test_labels_may_be_unknown(write, labels, classes, names):
+    data = read_npz(write(images=GREY, labels=labels))
+    assert data.labels[: len(classes)].tolist() == classes and data.label_names == names
+
+
 def test_unknown_keys_are_said(write):
     with pytest.warns(DataWarning, match=r"keys lables of .*mine.npz are not used; known keys"):
         read_npz(write(images=GREY, lables=np.arange(12)))
