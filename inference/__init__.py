@@ -12,11 +12,13 @@ from .emphasis import Emphasis
 from .fit import FitResult, fit
 from .hold import Hold
 from .hooks import Batch, Hook
+from .hsic import HSIC, kernel_dependence
 from .interrupts import Interrupts
 from .likelihood import log_likelihood
 from .lock import FolderLock, RunInUseError
 from .log_likelihood_result import LogLikelihood
 from .metrics import read_metrics
+from .mmd import MMD, squared_mmd
 from .nonfinite import NonFiniteError
 from .objective import Loss, Objective, gradients
 from .sequence_discrimination import SequenceDiscrimination
@@ -32,6 +34,8 @@ from .weights import Capacity, Constant, FreeBits, LinearWarmup, Weight
 
 __all__ = [
     "DIP",
+    "HSIC",
+    "MMD",
     "SVI",
     "AveragedPair",
     "Batch",
@@ -74,10 +78,12 @@ __all__ = [
     "fit",
     "fused_adam",
     "gradients",
+    "kernel_dependence",
     "log_likelihood",
     "pair_parameters",
     "read_metrics",
     "resolve_device",
+    "squared_mmd",
     "validation_bound",
     "write_atomically",
     "write_json_atomically",

@@ -1,4 +1,4 @@
-"""The codes of a batch at a site whose guide is a factorised Normal, for hooks on the aggregate.
+"""The codes of a batch at a site, for hooks on the aggregate posterior.
 
 The aggregate posterior is the guide's distribution averaged over data, `q(z) = E_x q(z|x)`.
 """
@@ -44,6 +44,29 @@ def normal_codes(terms: Terms, site: str) -> Codes:
         )
     _check_batch(term.guide_site, site, terms)
     return Codes(*(_at_least_single(t) for t in (term.value, normal.loc, normal.scale)))
+
+
+def sampled_codes(terms: Terms, site: str) -> Tensor:
+    """Return the sampled codes of a site, `(..., B, K)`, in float32 at least.
+
+    The guide may be any distribution with differentiable samples, also a `Delta`; events of other
+    than one dim are made one.
+
+    Raises:
+        ValueError: If the site is not sampled in the guide, if it is masked, enumerated or not in
+            a plate of data alone, or if the batch has fewer than two data.
+    """
+    term = terms[site]
+    if term.guide_site is None or term.guide_site.enum_dim is not None:
+        found = "not sampled in the guide" if term.guide_site is None else "enumerated"
+        raise ValueError(
+            f"site {site!r} is {found}; expected a latent site with a sampled code per datum. "
+            "Choose another site"
+        )
+    _check_batch(term.guide_site, site, terms)
+    events = len(term.guide_site.fn.event_shape)
+    value = _at_least_single(term.value)
+    return value.reshape(*value.shape[: value.dim() - events], -1)
 
 
 def _dimensions(q: Distribution | None) -> Normal | None:

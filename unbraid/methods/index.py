@@ -27,6 +27,10 @@ METHODS: dict[str, Entry] = {
         "dip_vae",
         "VAE whose codes are held uncorrelated over the data (Kumar 2018)",
     ),
+    "mmd-vae": Entry(
+        "mmd_vae",
+        "VAE whose codes as a whole are held at the prior (Zhao 2017, Tolstikhin 2018)",
+    ),
     "c-vitae": Entry(
         "c_vitae",
         "appearance from the image un-warped by its perspective (Detlefsen & Hauberg 2019)",
