@@ -78,10 +78,10 @@ def require_likelihood(model: Program, guide: Program, args: tuple[Any, ...], si
     model_sites, guide_sites = Runner(facts.nesting, 1, facts.enumerated).run_pair(
         model, guide, args
     )
-    _refuse_outside_data(model_sites, facts.nesting, size)
+    refuse_outside_data(model_sites, facts.nesting, size)
     counted = {name: site for name, site in model_sites.items() if not is_silent(site)}
     observed = [site for site in counted.values() if site.observed]
-    hidden = any(isinstance(_mask(site), Tensor) for site in observed)
+    hidden = any(isinstance(mask_of(site), Tensor) for site in observed)
     return Layout(
         nesting=facts.nesting,
         enumerated=facts.enumerated,
@@ -121,7 +121,7 @@ def require_nested(layout: Layout, inner_samples: int) -> None:
 
 def is_silent(site: Site) -> bool:
     """Whether a model's site is masked out of its density, as `pyro.deterministic` is."""
-    return site.observed and _mask(site) is False
+    return site.observed and mask_of(site) is False
 
 
 def _inside(site: Site, nesting: int) -> bool:
@@ -139,7 +139,7 @@ def _rows(p: Mapping[str, Site], q: Mapping[str, Site], nesting: int) -> int:
 
 def _refuse_without_density(p: Mapping[str, Site], q: Mapping[str, Site]) -> None:
     for name, site in q.items():
-        if any(type(fn).__name__ == "Delta" for fn in _layers(site.fn)):
+        if any(type(fn).__name__ == "Delta" for fn in layers_of(site.fn)):
             raise NoLikelihoodError(
                 f"guide site {name!r} is a point (Delta); an importance weight needs a density. "
                 "Give the guide a distribution with one, or report reconstructions"
@@ -163,7 +163,7 @@ def _refuse_without_density(p: Mapping[str, Site], q: Mapping[str, Site]) -> Non
 
 
 def _refuse_masks(name: str, p: Site, q: Site | None) -> None:
-    masks = [_mask(site) for site in (p, q) if site is not None]
+    masks = [mask_of(site) for site in (p, q) if site is not None]
     if any(mask is False for mask in masks):
         raise NoLikelihoodError(
             f"latent site {name!r} is masked out, so that it has no prior; the model is no "
@@ -176,7 +176,12 @@ def _refuse_masks(name: str, p: Site, q: Site | None) -> None:
         )
 
 
-def _refuse_outside_data(p: Mapping[str, Site], nesting: int, size: int) -> None:
+def refuse_outside_data(p: Mapping[str, Site], nesting: int, size: int) -> None:
+    """Refuse a model with a site that is not in the plate of data.
+
+    Raises:
+        NoLikelihoodError: If there is one.
+    """
     for name, site in p.items():
         if is_silent(site):
             continue
@@ -188,7 +193,7 @@ def _refuse_outside_data(p: Mapping[str, Site], nesting: int, size: int) -> None
             )
 
 
-def _layers(fn: Any) -> list[Distribution]:
+def layers_of(fn: Any) -> list[Distribution]:
     """A distribution and those that it wraps."""
     layers = [fn]
     while hasattr(layers[-1], "base_dist"):
@@ -196,9 +201,12 @@ def _layers(fn: Any) -> list[Distribution]:
     return layers
 
 
-def _mask(site: Site) -> bool | Tensor | None:
+def mask_of(site: Site) -> bool | Tensor | None:
     """The mask of a site, set by a handler or on its distribution; None without one."""
-    masks = [site.mask, *(f._mask for f in _layers(site.fn) if isinstance(f, MaskedDistribution))]
+    masks = [
+        site.mask,
+        *(f._mask for f in layers_of(site.fn) if isinstance(f, MaskedDistribution)),
+    ]
     given = [mask for mask in masks if mask is not None and mask is not True]
     if any(mask is False for mask in given):
         return False

@@ -8,20 +8,27 @@ Source: Burda, Grosse & Salakhutdinov (2016), https://arxiv.org/abs/1509.00519, 
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 
 import pyro
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from unbraid.nets import Likelihood
 
 from .blocks import BLOCK, Data, blocks, padded
 from .chunks import ChunkEvaluator
 from .eligibility import Layout, require_likelihood, require_nested
+from .evaluating import (
+    check_integer,
+    checked,
+    device_of,
+    in_evaluation_mode,
+    likelihoods_of,
+    own_noise,
+)
 from .importance import WeightStatistics, WeightStream, group_sizes
 from .log_likelihood_result import LogLikelihood
 from .partial_results import PartialResults, fingerprint
@@ -94,10 +101,10 @@ def log_likelihood(
         ("rows", rows, 1),
         ("seed", seed, 0),
     ):
-        _check_integer(name, number, least)
+        check_integer(name, number, least)
     modules = modules_of(model, guide)
-    place = torch.device(device) if device is not None else _device(modules)
-    likelihoods = [likelihood] if likelihood is not None else _likelihoods(model)
+    place = torch.device(device) if device is not None else device_of(modules)
+    likelihoods = [likelihood] if likelihood is not None else likelihoods_of(model)
     settings = {
         "keys": list(keys),
         "samples": [samples, inner_samples, seed, UNIT, BLOCK],
@@ -107,17 +114,17 @@ def log_likelihood(
     }
     results = PartialResults(resume, settings)
     done = 0
-    with torch.no_grad(), _in_evaluation_mode(modules), results.saved_at_exit():
-        stream = _checked(blocks(data, keys), place, likelihoods)
+    with torch.no_grad(), in_evaluation_mode(modules), results.saved_at_exit():
+        stream = checked(blocks(data, keys), place, likelihoods)
         first = next(stream)
-        with _own_noise(place):
+        with own_noise(place):
             layout = require_likelihood(model, guide, padded(first), BLOCK)
         require_nested(layout, inner_samples)
         evaluator = ChunkEvaluator(model, layout, inner_samples, rows, compile)
         for index, block in enumerate(chain([first], stream)):
             if not results.has(block):
                 proposal = Proposal(guide, block, layout, inner_samples, (seed, index))
-                with _own_noise(place), pyro.validation_enabled(False):
+                with own_noise(place), pyro.validation_enabled(False):
                     found = _evaluate(evaluator, proposal, block, samples)
                 results.add(torch.cat([torch.stack(found[:-1]), found.bounds]))
             done += len(block[0])
@@ -172,49 +179,3 @@ def _result(
         dimensions=layout.dimensions,
         is_likelihood=all(each.is_likelihood for each in likelihoods),
     )
-
-
-def _checked(
-    stream: Iterator[tuple[Tensor, ...]], place: torch.device, likelihoods: Sequence[Likelihood]
-) -> Iterator[tuple[Tensor, ...]]:
-    for block in stream:
-        block = tuple(entry.to(place) for entry in block)
-        for likelihood in likelihoods:
-            likelihood.check(block[0])
-        yield block
-
-
-def _check_integer(name: str, number: int, least: int) -> None:
-    if not isinstance(number, int) or isinstance(number, bool) or number < least:
-        raise ValueError(f"{name} is {number!r}; expected an integer of at least {least}")
-
-
-def _likelihoods(model: Program) -> list[Likelihood]:
-    return [
-        m for module in modules_of(model) for m in module.modules() if isinstance(m, Likelihood)
-    ]
-
-
-def _device(modules: Sequence[nn.Module]) -> torch.device:
-    tensors = chain.from_iterable(chain(m.parameters(), m.buffers()) for m in modules)
-    return next((tensor.device for tensor in tensors), torch.device("cpu"))
-
-
-@contextmanager
-def _in_evaluation_mode(modules: Sequence[nn.Module]) -> Iterator[None]:
-    """Put modules in evaluation mode and each of their parts back in its own."""
-    modes = [(part, part.training) for module in modules for part in module.modules()]
-    for module in modules:
-        module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
-
-
-@contextmanager
-def _own_noise(place: torch.device) -> Iterator[None]:
-    """Leave the global random state as it was."""
-    with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
-        yield

@@ -1,0 +1,66 @@
+"""What evaluations of likelihoods share: checks of settings and data, and leaving no trace."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+
+from unbraid.nets import Likelihood
+
+from .sites import Program, modules_of
+
+
+def check_integer(name: str, number: int, least: int) -> None:
+    """Make sure that a setting is an integer of at least `least`.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not isinstance(number, int) or isinstance(number, bool) or number < least:
+        raise ValueError(f"{name} is {number!r}; expected an integer of at least {least}")
+
+
+def likelihoods_of(model: Program) -> list[Likelihood]:
+    """The likelihoods among a model's parts."""
+    return [
+        m for module in modules_of(model) for m in module.modules() if isinstance(m, Likelihood)
+    ]
+
+
+def device_of(modules: Sequence[nn.Module]) -> torch.device:
+    """Where the modules' parameters and buffers are; the CPU where they have none."""
+    tensors = chain.from_iterable(chain(m.parameters(), m.buffers()) for m in modules)
+    return next((tensor.device for tensor in tensors), torch.device("cpu"))
+
+
+def checked(
+    stream: Iterator[tuple[Tensor, ...]], place: torch.device, likelihoods: Sequence[Likelihood]
+) -> Iterator[tuple[Tensor, ...]]:
+    """Move blocks of data to a device and have the likelihoods check the first entry of each."""
+    for block in stream:
+        block = tuple(entry.to(place) for entry in block)
+        for likelihood in likelihoods:
+            likelihood.check(block[0])
+        yield block
+
+
+@contextmanager
+def in_evaluation_mode(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Put modules in evaluation mode and each of their parts back in its own."""
+    modes = [(part, part.training) for module in modules for part in module.modules()]
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+@contextmanager
+def own_noise(place: torch.device) -> Iterator[None]:
+    """Leave the global random state as it was."""
+    with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
+        yield
