@@ -10,10 +10,12 @@ from torch import Tensor
 from .augment import Binarise, Transform
 from .dataset import Dataset
 from .frame_draws import check_frames, draw_places
+from .partners import Partners
 from .seeds import check_seed, derive_seed
 
 _KEYS = {"labels": "label", "factors": "factors", "groups": "group", "lengths": "length"}
-_ORDER, _NOISE, _FRAMES = 0, 1, 2  # what a stream of random numbers is for
+# What a stream of random numbers is for.
+_ORDER, _NOISE, _FRAMES, _PARTNERS, _PARTNER_NOISE = range(5)
 
 
 class Batches:
@@ -36,12 +38,15 @@ class Batches:
             replacement and in no order; all frames, in order, unless given.
         companions: Number `M` of further frames of the same sequence, none of them among the
             others.
+        partners: What each image shares with another that comes along with it, drawn anew at
+            every step: `label`, `group`, the name of a factor of classes, or several of these.
 
     Attributes:
         steps_per_epoch: Number of batches in an epoch, or in one walk through the data.
 
     Raises:
-        ValueError: If the batch size, the seed or a number of frames is out of range.
+        ValueError: If the batch size, the seed or a number of frames is out of range, or the data
+            do not know what partners share, or one is alone with it.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class Batches:
         streams: Mapping[str, "Batches"] | None = None,
         frames: int | None = None,
         companions: int = 0,
+        partners: str | Sequence[str] | None = None,
     ) -> None:
         if not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected an integer of at least 1")
@@ -74,8 +80,10 @@ class Batches:
         self._transforms = (*transforms, *([Binarise("dynamic")] if dataset.dynamic else []))
         self._streams = dict(streams or {})
         self._frames, self._companions = frames, companions
+        self._partners = None if partners is None else Partners(self.dataset, partners)
         self._noise = torch.Generator(self.dataset.device)
         self._epoch, self._order = -1, torch.empty(0)
+        self._partner_epoch, self._partner_order = -1, torch.empty(0)
         self._buffers: dict[str, Tensor] = {}
         # A tensor, because dividing by a number is multiplying by its reciprocal on some devices.
         self._white = torch.tensor(255.0, device=self.dataset.device)
@@ -88,7 +96,8 @@ class Batches:
             which data they are; and `label`, `factors`, `group`, `length`, `frame_factors` where
             the data have them. With `frames`: `x` is `(B, N, C, H, W)`; `frame`, int64 `(B, N)`,
             says which frames they are; `length` counts the true ones, which come first;
-            `companions` are `(B, M, C, H, W)`.
+            `companions` are `(B, M, C, H, W)`. With `partners`: `partner` holds the `x` and the
+            `index` of the others, transformed with noise of their own.
 
         Raises:
             ValueError: If `step` is negative.
@@ -97,14 +106,19 @@ class Batches:
             raise ValueError(f"step is {step}; expected at least 0")
         epoch, place = divmod(step, self.steps_per_epoch)
         start = place * self.batch_size
-        index = self._indices(epoch)[start : start + self.batch_size]
+        here = slice(start, start + self.batch_size)
+        index = self._indices(epoch)[here]
         batch: dict[str, Any] = {"index": index}
         for name, values in self.dataset.annotations().items():
             batch[_KEYS.get(name, name)] = self._select(name, values, index)
         if self._frames is None:
-            batch["x"] = self._transformed(self._gather(index), step)
+            batch["x"] = self._transformed(self._gather(index), (_NOISE, step))
         else:
             self._add_frames(batch, step)
+        if self._partners is not None:
+            other = self._partner_indices(epoch)[here]
+            x = self._transformed(self._gather(other, "partner "), (_PARTNER_NOISE, step))
+            batch["partner"] = {"x": x, "index": other}
         for key, stream in self._streams.items():
             batch[key] = stream.batch(step)
         return batch
@@ -126,14 +140,22 @@ class Batches:
             self._epoch, self._order = epoch, order.to(self.dataset.device)
         return self._order
 
-    def _gather(self, index: Tensor) -> Tensor:
+    def _partner_indices(self, epoch: int) -> Tensor:
+        """Return the partners `(N,)` of the data of an epoch, in its order."""
+        if epoch != self._partner_epoch and self._partners is not None:
+            seed = derive_seed(self._seed, _PARTNERS, epoch)
+            self._partner_order = self._partners.draw(self._indices(epoch), seed)
+            self._partner_epoch = epoch
+        return self._partner_order
+
+    def _gather(self, index: Tensor, whose: str = "") -> Tensor:
         images = self.dataset.images
         if isinstance(images, Tensor):
-            return self._scaled(self._select("images", images, index))
-        return self._scaled(self.dataset.pixels(index))
+            return self._scaled(self._select(f"{whose}images", images, index), whose)
+        return self._scaled(self.dataset.pixels(index), whose)
 
-    def _scaled(self, pixels: Tensor) -> Tensor:
-        x = self._buffer("x", pixels.shape, torch.float32)
+    def _scaled(self, pixels: Tensor, whose: str = "") -> Tensor:
+        x = self._buffer(f"{whose}x", pixels.shape, torch.float32)
         return torch.div(pixels, self._white, out=x)
 
     def _add_frames(self, batch: dict[str, Any], step: int) -> None:
@@ -150,7 +172,7 @@ class Batches:
         x = self._scaled(self.dataset.frames(index, places))
         if lengths is not None:
             x.mul_(true[..., None, None, None])
-        x = self._transformed(x, step)
+        x = self._transformed(x, (_NOISE, step))
         batch["x"], batch["frame"] = x[:, :drawn], places[:, :drawn]
         if self._companions:
             batch["x"] = batch["x"].contiguous()
@@ -173,9 +195,9 @@ class Batches:
             self._buffers[name] = torch.empty(full, dtype=dtype, device=self.dataset.device)
         return self._buffers[name][: shape[0]]
 
-    def _transformed(self, x: Tensor, step: int) -> Tensor:
+    def _transformed(self, x: Tensor, stream: tuple[int, int]) -> Tensor:
         if self._transforms:
-            self._noise.manual_seed(derive_seed(self._seed, _NOISE, step))
+            self._noise.manual_seed(derive_seed(self._seed, *stream))
         for transform in self._transforms:
             x = transform(x, self._noise)
         return x
