@@ -23,6 +23,7 @@ from .leakage import leakage
 from .leakage_figure import leakage_figure
 from .leakage_result import Leakage, Probe
 from .linear import R2, forest_r2, linear_r2
+from .mig import MIG, mig_of_means, mig_of_posteriors
 from .neighbours import Accuracy, knn_accuracy
 from .new_sequences import new_frames, new_identities
 from .pictures import manifold, prior_samples, reconstructions, traversals
@@ -50,6 +51,7 @@ from .warped import WarpModel, warp_model
 
 __all__ = [
     "DCI",
+    "MIG",
     "R2",
     "Accuracy",
     "Alignment",
@@ -97,6 +99,8 @@ __all__ = [
     "load_judge",
     "manifold",
     "mean_variance",
+    "mig_of_means",
+    "mig_of_posteriors",
     "nearest_frames",
     "nearest_neighbours",
     "nearest_sequences",
