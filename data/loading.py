@@ -10,7 +10,9 @@ from typing import Any
 from .augment import Binarise
 from .bodies import bodies, bodies_small
 from .coil import coil20
+from .coloured_digits import coloured_digits
 from .dataset import Dataset, Splits
+from .domains import mnist_domains
 from .dsprites import dsprites, dsprites_small
 from .errors import DataError
 from .freezing import freeze
@@ -35,6 +37,8 @@ _BY_NAME: dict[str, Callable[..., Splits]] = {
     "mnist-small": mnist_small,
     "mnist": mnist,
     "fashion-mnist": fashion_mnist,
+    "mnist-domains": mnist_domains,
+    "coloured-digits": coloured_digits,
     "dsprites-small": dsprites_small,
     "dsprites": dsprites,
     "bodies-small": bodies_small,

@@ -5,7 +5,6 @@ Sources: Srivastava, Mansimov and Salakhutdinov (2015), https://arxiv.org/abs/15
 SVG's two forms, Denton and Fergus (2018), https://arxiv.org/abs/1802.07687.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -16,15 +15,14 @@ from torch.nn.functional import interpolate
 
 from .bouncing import FASTEST, bounce, glide, integers, uniforms
 from .dataset import Dataset, Splits
+from .digit_sets import DigitSet, digits_of
 from .errors import DataError
 from .limits import check_bytes
-from .mnist import mnist, mnist_small
 
 FormName = Literal["srivastava", "drnet", "svg", "svg-stochastic"]
 Overlap = Literal["max", "sum", "front"]
 _COLOURS = 3
 _CHUNK = 4096  # digits that are resized at a time
-_DIGITS: dict[str, Callable[[int], Splits]] = {"mnist-small": mnist_small, "mnist": mnist}
 _SHARE = 10  # one in so many sequences validates, and one tests
 _BYTES = 16  # of one place of one digit: a corner in int32, and x and y as factors in float32
 _START, _FRONT, _REDRAW = range(3)  # what a stream of random numbers is for
@@ -161,7 +159,7 @@ def moving_mnist(
     length: int = 20,
     digits: int = 2,
     sequences: int = 10_000,
-    digits_from: Literal["mnist-small", "mnist"] = "mnist-small",
+    digits_from: DigitSet = "mnist-small",
     digit_size: int | None = None,
 ) -> Splits:
     """Return moving digits; a tenth of the sequences validate, and a tenth test.
@@ -195,8 +193,6 @@ def moving_mnist(
     """
     if form not in FORMS:
         raise DataError(f"form is {form!r}; expected one of {', '.join(FORMS)}")
-    if digits_from not in _DIGITS:
-        raise DataError(f"digits_from is {digits_from!r}; expected one of {', '.join(_DIGITS)}")
     rules = FORMS[form]
     if digit_size is not None:
         _check("digit_size", digit_size, 1, "a side in pixels")
@@ -209,7 +205,7 @@ def moving_mnist(
         raise DataError(f"digits is {digits}; expected 1 to {_COLOURS}, one for each colour")
     _check("sequences", sequences, _SHARE, "enough to train, to validate and to test")
     check_bytes(length * (sequences * digits * _BYTES + size**2), "moving-mnist")
-    source, tenth = _DIGITS[digits_from](seed), sequences // _SHARE
+    source, tenth = digits_of(digits_from, seed), sequences // _SHARE
     parts = (source.train, source.validation, source.test)
     counts = (sequences - 2 * tenth, tenth, tenth)
     return Splits(

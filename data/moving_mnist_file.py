@@ -5,13 +5,13 @@ Source: Srivastava, Mansimov and Salakhutdinov (2015), https://arxiv.org/abs/150
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .dataset import Dataset, Splits
+from .digit_sets import DigitSet
 from .download import Remote, fetch
 from .errors import DataError
 from .limits import check_bytes
@@ -30,7 +30,7 @@ def moving_mnist_test(
     seed: int,
     *,
     sequences: int = 10_000,
-    digits_from: Literal["mnist-small", "mnist"] = "mnist",
+    digits_from: DigitSet = "mnist",
 ) -> Splits:
     """Return the 10 000 published sequences as test part, in the order of the file.
 

@@ -26,6 +26,16 @@ SOURCES: dict[str, Source] = {
     "fashion-mnist": Source(
         "70 000 pieces of clothing; 31 MB are downloaded", (1, 28, 28), "MIT (Zalando)"
     ),
+    "mnist-domains": Source(
+        "digits of two domains, one without labels to train on: black on white, or colours",
+        (1, 28, 28),
+        _MNIST,
+    ),
+    "coloured-digits": Source(
+        "red and green digits, whose colour goes along with a label of two classes",
+        (3, 28, 28),
+        _MNIST,
+    ),
     "dsprites-small": Source(
         "20 000 of dSprites, drawn in a second", (1, 64, 64), "Apache-2.0 (Google DeepMind)"
     ),
