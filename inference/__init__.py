@@ -1,5 +1,6 @@
 """Inference for any Pyro pair: objective, hooks, SVI, checkpoints, likelihood evaluation."""
 
+from .adversary import Adversary, CriticSchedule
 from .atomic import check_writable, write_atomically, write_json_atomically
 from .average import AveragedPair
 from .check import PairError, PairFacts, check_pair, pair_parameters
@@ -9,9 +10,18 @@ from .device import resolve_device
 from .dip import DIP
 from .eligibility import NoLikelihoodError
 from .emphasis import Emphasis
+from .examples import (
+    AgainstPermuted,
+    AgainstPrior,
+    Examples,
+    Labelled,
+    TwoSamples,
+    View,
+    WithAttribute,
+)
 from .fit import FitResult, fit
 from .hold import Hold
-from .hooks import Batch, Hook
+from .hooks import Batch, CriticLoss, Hook
 from .hsic import HSIC, kernel_dependence
 from .interrupts import Interrupts
 from .likelihood import log_likelihood
@@ -37,6 +47,9 @@ __all__ = [
     "HSIC",
     "MMD",
     "SVI",
+    "Adversary",
+    "AgainstPermuted",
+    "AgainstPrior",
     "AveragedPair",
     "Batch",
     "Capacity",
@@ -44,14 +57,18 @@ __all__ = [
     "CheckpointWarning",
     "Checkpoints",
     "Constant",
+    "CriticLoss",
+    "CriticSchedule",
     "DivergenceParts",
     "Emphasis",
+    "Examples",
     "FitResult",
     "FolderLock",
     "FreeBits",
     "Hold",
     "Hook",
     "Interrupts",
+    "Labelled",
     "LinearWarmup",
     "LogLikelihood",
     "Loss",
@@ -71,7 +88,10 @@ __all__ = [
     "Terms",
     "TotalCorrelation",
     "TrainingState",
+    "TwoSamples",
+    "View",
     "Weight",
+    "WithAttribute",
     "check_pair",
     "check_writable",
     "divergence_parts",

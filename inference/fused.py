@@ -103,7 +103,7 @@ def _whole_step(
         bad: Tensor,
         inputs: list[Tensor],
     ) -> list[Tensor]:
-        parts, found = graph(parameters, inputs)
+        parts, found, _ = graph(parameters, inputs)
         if guarded:
             finite = torch.isfinite(parts[0])
             for gradient in found:

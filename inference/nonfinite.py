@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .hooks import CriticLoss
 from .objective import Objective, gradients
 from .sites import Program, modules_of
 
@@ -78,7 +79,8 @@ def find_nonfinite(
         if gradient is not None and not torch.isfinite(gradient).all():
             return f"the gradient of {_place(parameter, model, guide)} is"
     for hook in objective.hooks:
-        critic = hook.critic_loss(loss.terms.detach(), batch)
+        told = hook.critic_loss(loss.terms.detach(), batch)
+        critic = told.loss if isinstance(told, CriticLoss) else told
         if critic is not None and not torch.isfinite(critic):
             return f"the critic's loss of hook {hook.name!r} is {critic.item()}"
     return "a value that was finite when the step was run again"

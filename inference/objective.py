@@ -139,12 +139,14 @@ class Objective(ELBO):
             penalty = hook.penalty(terms, {"x": args[0]} if batch is None else batch)
             if penalty is None:
                 continue
-            parts[hook.name] = penalty.detach()
-            loss = loss + penalty
-            if hook.moves is None:
-                total = total + penalty
-            else:
-                routed.append((penalty, hook.moves))
+            shares = penalty if isinstance(penalty, Mapping) else {hook.moves: penalty}
+            parts[hook.name] = _sum([share.detach() for share in shares.values()])
+            loss = loss + parts[hook.name]
+            for side, share in shares.items():
+                if side is None:
+                    total = total + share
+                else:
+                    routed.append((share, side))
         return Loss(total, routed, {"loss": loss.detach(), **parts}, terms)
 
     def _cost_sums(self, terms: Terms) -> dict[str, Tensor]:

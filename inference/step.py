@@ -11,20 +11,23 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils import _pytree as pytree
 
-from .critics import Critics
+from .critics import CriticInputs, Critics
 from .fused import AdamState, FusedAdam
 from .guard import Guard
 from .hooks import Batch, has_critic, rewrites_gradients
 from .objective import Objective, gradients
 from .recording import NotStaticError, ParameterSlots, record
 from .sites import Program, modules_of
+from .terms import Terms
 from .untouched import untouched
 
 logger = logging.getLogger("unbraid")
 
 Mode = Literal["eager", "record", "compile", "fused"]
 Precision = Literal["float32", "bfloat16"]
-LossAndGradients = Callable[[list[Tensor], list[Tensor]], tuple[list[Tensor], list[Tensor]]]
+Recorded = Callable[
+    [list[Tensor], list[Tensor]], tuple[list[Tensor], list[Tensor], CriticInputs]
+]
 
 
 class Step:
@@ -75,11 +78,11 @@ class Step:
         self.model, self.guide, self.objective, self.optimizer = model, guide, objective, optimizer
         self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self.clip_norm, self.precision, self.summed = clip_norm, precision, summed
-        self.mode: Mode = self._possible_mode(mode)
         self.guard = Guard(self.parameters[0].device) if guard else None
         if self.guard is not None:
             self.guard.watch(optimizer)
         self.critics = Critics([h for h in objective.hooks if has_critic(h)], self.guard)
+        self.mode: Mode = self._possible_mode(mode)
         self._modules = modules_of(model, guide)
         self._slots = ParameterSlots(self._modules, self.parameters)
         self._compiled: dict[Any, Any] = {}
@@ -88,16 +91,18 @@ class Step:
         self.size = 0
 
     def _possible_mode(self, mode: Mode) -> Mode:
-        if mode != "eager" and any(has_critic(hook) for hook in self.objective.hooks):
+        if mode != "eager" and not self.critics.recordable:
             logger.info(
-                "mode %s: hooks with critics need the terms of each step; using eager", mode
+                "mode %s: a critic in one stage needs the terms of each step; using eager", mode
             )
             return "eager"
-        apart = self.clip_norm is not None or any(map(rewrites_gradients, self.objective.hooks))
+        hooks = self.objective.hooks
+        apart = self.clip_norm is not None or any(map(rewrites_gradients, hooks))
+        apart = apart or bool(self.critics.hooks)
         if mode == "fused" and (apart or not FusedAdam.fits(self.optimizer)):
             logger.warning(
-                "mode fused needs plain Adam or AdamW, and no clipping or hook that changes "
-                "gradients; using compile"
+                "mode fused needs plain Adam or AdamW, and no clipping or hook that has a critic or "
+                "changes gradients; using compile"
             )
             return "compile"
         return mode
@@ -135,15 +140,16 @@ class Step:
         with torch.no_grad():
             if isinstance(run, FusedAdam):
                 return dict(zip(names, run(tensors), strict=True))
-            parts, found = run(self._detached, tensors)
+            values, found, inputs = run(self._detached, tensors)
+        parts = dict(zip(names, values, strict=True))
         for parameter, gradient in zip(self.parameters, found, strict=True):
             parameter.grad = gradient
-        self._update(parts[0])
-        return dict(zip(names, parts, strict=True))
+        self._update(values[0])
+        return parts | self.critics.step(inputs) if self.critics.hooks else parts
 
     def _loss_and_gradients(
         self, args: tuple[Any, ...], batch: Batch | None, parameters: Sequence[Tensor]
-    ) -> tuple[dict[str, Tensor], list[Tensor | None], Any]:
+    ) -> tuple[dict[str, Tensor], list[Tensor | None], Terms, CriticInputs]:
         with self._autocast(), pyro.validation_enabled(False):
             loss = self.objective.mean_loss(self.model, self.guide, args, batch)
         self.size = size = loss.terms.size
@@ -151,7 +157,10 @@ class Step:
             loss = loss._replace(
                 total=loss.total * size, routed=[(p * size, side) for p, side in loss.routed]
             )
-        return loss.parts, gradients(loss, self.model, self.guide, parameters), loss.terms
+        found = gradients(loss, self.model, self.guide, parameters)
+        with self._autocast(), pyro.validation_enabled(False):
+            inputs = self.critics.inputs(loss.terms, _given(args, batch))
+        return loss.parts, found, loss.terms, inputs
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.precision == "float32":
@@ -159,13 +168,13 @@ class Step:
         return torch.autocast(self.parameters[0].device.type, torch.bfloat16, cache_enabled=False)
 
     def _eager_step(self, args: tuple[Any, ...], batch: Batch | None) -> dict[str, Tensor]:
-        parts, found, terms = self._loss_and_gradients(args, batch, self.parameters)
+        parts, found, terms, inputs = self._loss_and_gradients(args, batch, self.parameters)
         for parameter, gradient in zip(self.parameters, found, strict=True):
             parameter.grad = gradient
         self._update(parts["loss"])
         if self.critics.hooks:
-            given = {"x": args[0]} if batch is None else batch
-            parts.update(self.critics.step(terms.detach(), given))
+            whole = None if self.critics.recordable else terms.detach()
+            parts.update(self.critics.step(inputs, whole, _given(args, batch)))
         return parts
 
     def _update(self, loss: Tensor) -> None:
@@ -184,7 +193,7 @@ class Step:
         batch: Batch | None,
         tensors: list[Tensor],
         rebuild: Callable[[list[Tensor]], tuple[tuple[Any, ...], Batch | None]],
-    ) -> tuple[LossAndGradients | FusedAdam | None, list[str]]:
+    ) -> tuple[Recorded | FusedAdam | None, list[str]]:
         """Record the step for one set of shapes; None where it must run eagerly.
 
         Returns:
@@ -194,12 +203,12 @@ class Step:
 
         def loss_and_gradients(
             parameters: list[Tensor], inputs: list[Tensor]
-        ) -> tuple[list[Tensor], list[Tensor | None]]:
+        ) -> tuple[list[Tensor], list[Tensor | None], CriticInputs]:
             leaves = [p.detach().requires_grad_() for p in parameters]
             with self._slots.holding(leaves):
-                parts, found, _ = self._loss_and_gradients(*rebuild(inputs), leaves)
+                parts, found, _, given = self._loss_and_gradients(*rebuild(inputs), leaves)
             names[:] = parts
-            return list(parts.values()), found
+            return list(parts.values()), found, given
 
         self.objective.facts(self.model, self.guide, args)
         self._detached = detached = [p.detach() for p in self.parameters]
@@ -220,6 +229,11 @@ class Step:
             self._adam = AdamState(self.optimizer)
         bad = None if self.guard is None else self.guard.bad
         return FusedAdam(graph, self._adam, bad), names
+
+
+def _given(args: tuple[Any, ...], batch: Batch | None) -> Batch:
+    """What hooks are given as batch."""
+    return {"x": args[0]} if batch is None else batch
 
 
 def _one_of(name: str, value: str, accepted: Sequence[str]) -> None:

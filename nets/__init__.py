@@ -3,6 +3,7 @@
 from .activations import activation
 from .arguments import batch_size, number_of_frames
 from .convolutional import ConvDecoder, ConvEncoder
+from .critics import ConvCritic, MLPCritic
 from .decoder import Decoder
 from .encoder import Encoder, diagonal_normal
 from .frames import Trunk, conv_trunk, frame_mask, join_codes, mlp_trunk, true_frames
@@ -17,12 +18,14 @@ from .sequence_arguments import length_and_index
 
 __all__ = [
     "LIKELIHOODS",
+    "ConvCritic",
     "ConvDecoder",
     "ConvEncoder",
     "Decoder",
     "Encoder",
     "JointNormal",
     "Likelihood",
+    "MLPCritic",
     "MLPDecoder",
     "MLPEncoder",
     "PairwiseEncoder",

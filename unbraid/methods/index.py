@@ -23,6 +23,10 @@ METHODS: dict[str, Entry] = {
         "beta_tcvae",
         "VAE with a weight on the total correlation of its codes alone (Chen 2018)",
     ),
+    "factor-vae": Entry(
+        "factor_vae",
+        "VAE whose total correlation a critic estimates (Kim & Mnih 2018)",
+    ),
     "dip-vae": Entry(
         "dip_vae",
         "VAE whose codes are held uncorrelated over the data (Kumar 2018)",

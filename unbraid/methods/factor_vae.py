@@ -1,0 +1,61 @@
+"""The FactorVAE: a VAE whose total correlation a critic estimates by a density ratio."""
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from unbraid.inference import Adversary, AgainstPermuted, LinearWarmup
+from unbraid.nets import MLPCritic
+
+from . import vae
+from .method import DataSpec, Parts
+from .options import in_range
+
+CITATION = """@inproceedings{kim2018disentangling,
+  title = {Disentangling by Factorising},
+  author = {Kim, Hyunjik and Mnih, Andriy},
+  booktitle = {International Conference on Machine Learning},
+  year = {2018}
+}"""
+
+
+@dataclass(frozen=True)
+class Options(vae.Options):
+    """Options of the FactorVAE.
+
+    Args:
+        gamma: Weight of the total correlation (Kim & Mnih 2018, eq. 2), at least 0; 6 to 40 in the
+            literature.
+        critic_hidden: Widths of the critic's hidden layers, comma-separated; six of 1000 as
+            published.
+        critic_rate: Learning rate of the critic.
+        warmup: Steps over which the divergence's weight rises from 0 to 1, that of the total
+            correlation from 0 to gamma; 0 for none.
+    """
+
+    gamma: float = 10.0
+    critic_hidden: tuple[int, ...] = (512, 512, 512)
+    critic_rate: float = 1e-4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        in_range("gamma", self.gamma, 0.0)
+        for width in self.critic_hidden:
+            in_range("critic_hidden", width, 1, 65_536)
+        in_range("critic_rate", self.critic_rate, 0.0, 10.0, open_low=True)
+
+
+def build(options: Options, data: DataSpec) -> Parts:
+    """Build the VAE's pair; only the objective differs."""
+    weight = options.gamma
+    hook = Adversary(
+        "factor",
+        AgainstPermuted("z"),
+        MLPCritic(options.latent_dim, options.critic_hidden),
+        "density-ratio",
+        LinearWarmup(options.warmup, 0.0, weight) if options.warmup else weight,
+        optimizer=lambda p: torch.optim.Adam(
+            p, lr=options.critic_rate, betas=(0.5, 0.9), fused=True
+        ),
+    )
+    return replace(vae.build(options, data), hooks=(hook,), streams=("second",))
