@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .factor_kinds import check_two_factors
 from .fixed_factors import Encode, EncodedCodes, FixedFactors, GivenCodes
 from .score_inputs import Values
 
@@ -165,11 +166,7 @@ def _cast(
 def _check(
     factors: int, samples: int, train_votes: int, test_votes: int, least_scale: float
 ) -> None:
-    if factors < 2:
-        raise ValueError(
-            f"factors have {factors} column; expected at least 2. With one there is nothing to "
-            "tell apart; see knn_accuracy."
-        )
+    check_two_factors("factors", factors)
     for what, value, least in (
         ("samples", samples, 2),
         ("train_votes", train_votes, 1),

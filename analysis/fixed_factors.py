@@ -6,7 +6,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .score_inputs import Values, are_classes, check_varies, code_rows, target_columns
+from .factor_kinds import class_columns
+from .score_inputs import Values, check_varies, code_rows
 
 Encode = Callable[[NDArray[np.integer]], Values]
 """Maps factors, integers `(N, F)`, to the codes `(N, K)` of data that have them."""
@@ -111,26 +112,6 @@ class EncodedCodes:
                 "factors. Return an array (N, K)."
             )
         return codes.astype(np.float64)
-
-
-def class_columns(what: str, factors: Values, count: int) -> NDArray[np.integer]:
-    """Return factors that are classes as integers `(N, F)`.
-
-    Args:
-        what: What the message calls them.
-        factors: Integers or bools `(N,)` or `(N, F)`.
-        count: Number `N` of codes that they belong to.
-
-    Raises:
-        ValueError: If they are no integers, or not as many.
-    """
-    columns = target_columns(what, factors, count)
-    if not are_classes(factors):
-        raise ValueError(
-            f"{what} are not integers; expected classes. Number the values of each factor, or "
-            "leave continuous factors out."
-        )
-    return columns.astype(np.int64)
 
 
 def _group(f: int, column: NDArray[np.integer]) -> tuple[NDArray[Any], ...]:

@@ -6,7 +6,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from .fixed_factors import class_columns
+from .factor_kinds import check_two_codes, class_columns
 from .mutual_information import binned_information, factor_entropies, posterior_log_ratios
 from .score_inputs import Values, code_rows
 
@@ -128,11 +128,7 @@ def _gaps(
 
 
 def _check(codes: NDArray[np.floating], what: str, factors: Values) -> NDArray[np.integer]:
-    if codes.shape[1] < 2:
-        raise ValueError(
-            f"{what} have {codes.shape[1]} column; expected at least 2. One code has no gap to a "
-            "second; see knn_accuracy."
-        )
+    check_two_codes(what, codes)
     columns = class_columns("factors", factors, len(codes))
     if (columns == columns[0]).all():
         raise ValueError(

@@ -154,13 +154,20 @@ def test_a_density_equals_the_mean_over_the_data():
     data = order.permutation(len(TWO))
     z = LOCS[data] + SCALES[data] * order.standard_normal(LOCS.shape)
     score = mig_of_posteriors(LOCS, SCALES, TWO, samples=len(TWO), seed=0)
-    expected = np.zeros((3, 2))
+    ratios = np.zeros((3, 2, len(TWO)))
     for k, f in itertools.product(range(3), range(2)):
         density = norm.pdf(z[:, k, None], LOCS[:, k], SCALES[:, k])
         same = TWO[data, f][:, None] == TWO[:, f]
         conditional = (density * same).sum(1) / same.sum(1)
-        expected[k, f] = np.mean(np.log(conditional / density.mean(1)))
-    assert score.mutual_information == pytest.approx(expected)
+        ratios[k, f] = np.log(conditional / density.mean(1))
+    assert score.mutual_information == pytest.approx(ratios.mean(-1))
+    shares = []
+    for f, size in enumerate((4, 3)):
+        best, second = sorted(range(3), key=lambda k, f=f: -ratios[k, f].mean())[:2]
+        shares.append((ratios[best, f] - ratios[second, f]) / log(size))
+    spread = np.mean(shares, 0).std(ddof=1)
+    assert score.score == pytest.approx(np.mean(shares))
+    assert score.standard_error == pytest.approx(spread / np.sqrt(len(TWO)))
 
 
 def test_values_of_single_data_are_known_from_their_own_density():
