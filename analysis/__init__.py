@@ -5,6 +5,7 @@ Everything takes plain arguments: a pair, tensors, numbers. No method is known h
 
 from .alignment import Alignment, align, alignment_figure
 from .animation import traversal_animation
+from .beta_vae_score import BetaVAEScore, beta_vae_score, beta_vae_score_of_encoder
 from .charts import bounds_curve, kl_chart, training_curves
 from .clips import clip_reconstructions
 from .dci import DCI, dci, score_importance
@@ -23,6 +24,7 @@ from .leakage import leakage
 from .leakage_figure import leakage_figure
 from .leakage_result import Leakage, Probe
 from .linear import R2, forest_r2, linear_r2
+from .mcc import MCC, mcc
 from .mig import MIG, mig_of_means, mig_of_posteriors
 from .neighbours import Accuracy, knn_accuracy
 from .new_sequences import new_frames, new_identities
@@ -30,6 +32,7 @@ from .pictures import manifold, prior_samples, reconstructions, traversals
 from .prior_figure import prior_figure
 from .recombination import transfer, transfer_figure
 from .report import save_figures, write_report
+from .sap import SAP, sap
 from .sequence_codes import SequenceCodes, SequenceSites, sequence_codes
 from .sequence_decoding import (
     Moments,
@@ -51,10 +54,13 @@ from .warped import WarpModel, warp_model
 
 __all__ = [
     "DCI",
+    "MCC",
     "MIG",
     "R2",
+    "SAP",
     "Accuracy",
     "Alignment",
+    "BetaVAEScore",
     "Distance",
     "Evaluation",
     "FactorVAEScore",
@@ -74,6 +80,8 @@ __all__ = [
     "active_units",
     "align",
     "alignment_figure",
+    "beta_vae_score",
+    "beta_vae_score_of_encoder",
     "bounds_curve",
     "clip_reconstructions",
     "data_uri",
@@ -98,6 +106,7 @@ __all__ = [
     "linear_r2",
     "load_judge",
     "manifold",
+    "mcc",
     "mean_variance",
     "mig_of_means",
     "mig_of_posteriors",
@@ -114,6 +123,7 @@ __all__ = [
     "reconstructions",
     "sample_frames",
     "sample_static",
+    "sap",
     "save_figures",
     "score_importance",
     "sequence_codes",
