@@ -60,7 +60,7 @@ def coloured_digits(
     return Splits(
         _coloured(digits.train, task, correlation, (seed, 0)),
         _coloured(digits.validation, task, correlation, (seed, 1)),
-        _coloured(digits.test, task, tested, (2,)),
+        _coloured(digits.test, task, tested, (0, 2)),
     )
 
 

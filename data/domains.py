@@ -54,7 +54,7 @@ def mnist_domains(
     return Splits(
         _in_two_domains(digits.train, target, (seed, 0), labelled_target=False),
         _in_two_domains(digits.validation, target, (seed, 1)),
-        _in_two_domains(digits.test, target, (2,)),
+        _in_two_domains(digits.test, target, (0, 2)),
     )
 
 

@@ -9,7 +9,9 @@ from .dataset import UNKNOWN, Dataset, Splits
 from .errors import DataError
 from .seeds import check_seed, derive_seed
 
-_LABELS = 0  # what a stream of random numbers is for
+# A stream of its own: in the order of `Batches` of the same seed, its first batches would have all
+# of the labels.
+_LABELS = 0x6C616265
 
 
 def keep_labels(dataset: Dataset, per_class: int = 10, seed: int = 0) -> Dataset:

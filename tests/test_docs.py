@@ -33,6 +33,7 @@ def python_of(document: str) -> list[str]:
     [
         "README.md",
         "docs/stock-pyro.md",
+        "docs/labelled-data.md",
         "docs/penalised-vaes.md",
         "docs/static-dynamic.md",
         "docs/neural-statistician-and-fhvae.md",
