@@ -40,7 +40,7 @@ from .terms import Terms
 from .total_correlation import DivergenceParts, TotalCorrelation, divergence_parts
 from .training_state import TrainingState
 from .validation import validation_bound
-from .weights import Capacity, Constant, FreeBits, LinearWarmup, Weight
+from .weights import Capacity, Constant, FreeBits, LinearWarmup, SigmoidWarmup, Weight
 
 __all__ = [
     "DIP",
@@ -82,6 +82,7 @@ __all__ = [
     "RunInUseError",
     "Runner",
     "SequenceDiscrimination",
+    "SigmoidWarmup",
     "Site",
     "Step",
     "Term",

@@ -87,6 +87,24 @@ class LinearWarmup(_Schedule):
         return cost * self.current()
 
 
+class SigmoidWarmup(_Schedule):
+    """A factor that rises from 0 as `2 / (1 + exp(-10 p)) - 1`, p the share of the steps.
+
+    Source: Ganin & Lempitsky (2015), section 4.1, https://arxiv.org/abs/1409.7495.
+
+    Args:
+        steps: Steps over which p runs from 0 to 1, at least 1.
+        end: What the rising share multiplies, at least 0.
+    """
+
+    def __init__(self, steps: int, end: float = 1.0) -> None:
+        super().__init__(steps, 0.0, _at_least("end", end, 0.0))
+
+    def forward(self, cost: Tensor, per_dimension: Tensor | None = None) -> Tensor:  # noqa: D102
+        share = (self.step[0] / self.steps).clamp(max=1.0)
+        return cost * (self.end * torch.tanh(5.0 * share))
+
+
 class Capacity(_Schedule):
     """`gamma * |KL - C|` with a capacity `C` that rises linearly (Burgess et al. 2018, eq. 8).
 

@@ -21,9 +21,9 @@ from unbraid.methods import OptionError, find_method
 
 from .commands import Evaluate, Report, Sample, Train, as_flag
 from .config import Settings
-from .listings import Data, Methods
+from .listings import Data, Hooks, Methods
 
-Command = Train | Evaluate | Report | Sample | Methods | Data
+Command = Train | Evaluate | Report | Sample | Methods | Hooks | Data
 COMMANDS = {kind.__name__.lower(): kind for kind in get_args(Command)}
 
 _ABOUT = """Train disentangling models of images, and judge them by importance-sampled likelihood.

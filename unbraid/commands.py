@@ -40,6 +40,8 @@ class Train:
         out: Folder of the run.
         set: Options of the method; `unbraid methods METHOD` lists them.
         data_set: Options of the data; `unbraid data NAME` lists them.
+        hook: A loss hook beside the method's own, such as factor:gamma=6, as often as you like;
+            `unbraid hooks` lists them.
         resume: Go on with the run in the folder.
         force: Replace the run in the folder.
         json: Print one JSON object.
@@ -55,6 +57,7 @@ class Train:
     data_set: Annotated[
         UseAppendAction[tuple[tuple[str, ...], ...]], arg(metavar="KEY=VALUE [KEY=VALUE ...]")
     ] = ()
+    hook: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME[:KEY=VALUE,...]")] = ()
     resume: bool = False
     force: bool = False
     json: bool = False
@@ -88,7 +91,7 @@ class Train:
         data_options = by_name("--data-set", self.data_set, f"unbraid data {self.data}")
         try:
             return TrainConfig(
-                self.method, self.data, options, data_options, **vars(self.settings)
+                self.method, self.data, options, data_options, self.hook, **vars(self.settings)
             )
         except OptionError as error:
             text = re.sub(r"^\w+(?= is )", lambda name: as_flag(name[0]), str(error))

@@ -85,12 +85,14 @@ class TrainConfig(Settings):
             folder of images, of frame folders or of videos, or idx files.
         options: The method's options by name; those not given have their defaults.
         data_options: Options of the data by name, such as the size of drawn frames.
+        hooks: Loss hooks beside the method's own, each as on the command line: factor:gamma=6.
     """
 
     method: str
     data: str
     options: Mapping[str, Any] = field(default_factory=dict)
     data_options: Mapping[str, Any] = field(default_factory=dict)
+    hooks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.epochs is not None and self.steps is not None:
@@ -130,12 +132,14 @@ class TrainConfig(Settings):
         words = ["unbraid", "train", self.method, "--data", self.data, "--out", out]
         default = TrainConfig(self.method, self.data)
         for name, value in asdict(self).items():
-            if name in ("method", "data", *_GIVEN_BY_NAME) or value == getattr(default, name):
+            if name in ("method", "data", "hooks", *_GIVEN_BY_NAME) or value == getattr(default, name):
                 continue
             words += [f"--{name.replace('_', '-')}", str(value)]
         for field_name, flag in _GIVEN_BY_NAME.items():
             for name, value in getattr(self, field_name).items():
                 words += [flag, f"{name}={_as_text(value)}"]
+        for hook in self.hooks:
+            words += ["--hook", hook]
         return shlex.join(words)
 
 
@@ -172,6 +176,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path} is damaged ({error}); expected JSON of a run") from error
     config.setdefault("data_options", {})  # which runs of older versions do not name
+    config.setdefault("hooks", [])
     if version != FORMAT:
         raise ConfigError(
             f"{path} has format {version}; expected {FORMAT}. "

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from tyro.conf import Positional, UseAppendAction, arg
 
 from unbraid.data import SOURCES
+from unbraid.hooks import HOOKS, find_hook, hook_module
 from unbraid.methods import METHODS, load_method
 
 from .commands import by_name
@@ -52,6 +53,46 @@ class Methods:
         rows = [(o["name"], o["default"], o["type"], o["help"]) for o in options]
         print_table([("option", "default", "values", "meaning"), *rows])
         print_next(f"unbraid train {self.name} --data mnist-small --out runs/{self.name}")
+        return DONE
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """List the loss hooks that can join any method, or the options of one.
+
+    Example: unbraid hooks factor
+
+    Args:
+        name: A hook, for its options.
+        json: Print one JSON document.
+    """
+
+    name: Annotated[Positional[str | None], arg(metavar="HOOK")] = None
+    json: bool = False
+
+    def run(self) -> int:
+        """Print the list; returns the exit code."""
+        if self.name is None:
+            summaries = {name: entry.summary for name, entry in HOOKS.items()}
+            if self.json:
+                print_json(summaries)
+            else:
+                print_table(list(summaries.items()))
+                print_next("unbraid hooks factor")
+            return DONE
+        summary = find_hook(self.name).summary
+        options = describe_options(hook_module(self.name).Options)
+        if self.json:
+            print_json({"name": self.name, "summary": summary, "options": options})
+            return DONE
+        print(f"{self.name}: {summary}\n")
+        rows = [(o["name"], o["default"], o["type"], o["help"]) for o in options]
+        print_table([("option", "default", "values", "meaning"), *rows])
+        first = options[0]
+        print_next(
+            "unbraid train vae --data mnist-small --out runs/vae "
+            f"--hook {self.name}:{first['name']}={first['default']}"
+        )
         return DONE
 
 

@@ -61,6 +61,7 @@ def prepare(config: TrainConfig) -> RunData:
         size=len(train),
         classes=len(train.label_names),
         factor_sizes=tuple(train.factor_sizes),
+        factor_names=tuple(train.factor_names),
         sequence_length=train.images.shape[1] if train.is_sequence else None,
         ragged=train.lengths is not None,
     )

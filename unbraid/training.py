@@ -3,7 +3,7 @@
 import os
 import platform
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from difflib import get_close_matches
 from importlib.metadata import version
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from unbraid.data import SOURCES, Batches, DataError, typed_options
+from unbraid.hooks import add_hooks, hook_options
 from unbraid.inference import (
     Checkpoints,
     FitResult,
@@ -50,6 +51,7 @@ def train(
     say: Say = print,
     options: Mapping[str, Any] | None = None,
     data_options: Mapping[str, Any] | None = None,
+    hooks: Sequence[str] = (),
     **settings: Any,
 ) -> Run:
     """Train a method on data and keep everything in a folder.
@@ -64,6 +66,7 @@ def train(
         say: Told, line by line, what was chosen and what happened.
         options: The method's options by name.
         data_options: Options of the data by name, such as `{"size": 32}`.
+        hooks: Loss hooks beside the method's own, such as `["factor:gamma=6"]`.
         **settings: Fields of `TrainConfig`, such as `epochs`, `seed` or `device`.
 
     Returns:
@@ -78,7 +81,12 @@ def train(
     """
     _check_settings(method, settings)
     config = TrainConfig(
-        method, str(data), dict(options or {}), dict(data_options or {}), **settings
+        method,
+        str(data),
+        dict(options or {}),
+        dict(data_options or {}),
+        _texts(hooks),
+        **settings,
     )
     return train_config(config, out, resume=resume, force=force, progress=progress, say=say)
 
@@ -96,6 +104,8 @@ def train_config(
     folder = Path(out)
     chosen = load_method(config.method)
     options = read_options(chosen.options, config.options)
+    for hook in config.hooks:
+        hook_options(hook)
     config = replace(config, data_options=typed_options(config.data, config.data_options))
     _check_folder(folder, resume, force)
     device = resolve_device(config.device)
@@ -197,11 +207,22 @@ def _count(parts: Parts) -> int:
 
 def _build(method: Method, options: Any, run_data: RunData, config: TrainConfig) -> Parts:
     try:
-        return method.build(options, run_data.spec)
+        return add_hooks(
+            method.build(options, run_data.spec), config.hooks, run_data.spec
+        )
     except OptionError:
         raise
     except ValueError as error:
         raise DataError(f"data {config.data} do not suit {method.name}: {error}") from error
+
+
+def _texts(hooks: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(hooks, str) or not all(isinstance(hook, str) for hook in hooks):
+        raise OptionError(
+            f"hooks is {hooks!r}; expected a list of texts such as ['factor:gamma=6']. Hooks of "
+            "your own go to unbraid.inference.fit"
+        )
+    return tuple(hooks)
 
 
 def _check_settings(method: str, settings: Mapping[str, Any]) -> None:

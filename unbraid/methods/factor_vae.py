@@ -2,10 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-import torch
-
-from unbraid.inference import Adversary, AgainstPermuted, LinearWarmup
-from unbraid.nets import MLPCritic
+from unbraid.hooks import factor
 
 from . import vae
 from .method import DataSpec, Parts
@@ -47,15 +44,12 @@ class Options(vae.Options):
 
 def build(options: Options, data: DataSpec) -> Parts:
     """Build the VAE's pair; only the objective differs."""
-    weight = options.gamma
-    hook = Adversary(
-        "factor",
-        AgainstPermuted("z"),
-        MLPCritic(options.latent_dim, options.critic_hidden),
-        "density-ratio",
-        LinearWarmup(options.warmup, 0.0, weight) if options.warmup else weight,
-        optimizer=lambda p: torch.optim.Adam(
-            p, lr=options.critic_rate, betas=(0.5, 0.9), fused=True
-        ),
+    parts = vae.build(options, data)
+    chosen = factor.Options(
+        gamma=options.gamma,
+        hidden=options.critic_hidden,
+        rate=options.critic_rate,
+        warmup=options.warmup,
     )
-    return replace(vae.build(options, data), hooks=(hook,), streams=("second",))
+    added = factor.build(chosen, data, parts)
+    return replace(parts, hooks=(added.hook,), streams=added.streams)

@@ -24,6 +24,7 @@ class DataSpec:
         size: Number of training data (images, or sequences).
         classes: Number of label classes, 0 without labels.
         factor_sizes: Number of values of each true factor, 0 where continuous.
+        factor_names: Their names.
         sequence_length: Number of frames of the longest sequence, or None for images.
         ragged: Whether sequences differ in their number of frames.
     """
@@ -33,6 +34,7 @@ class DataSpec:
     size: int
     classes: int = 0
     factor_sizes: tuple[int, ...] = ()
+    factor_names: tuple[str, ...] = ()
     sequence_length: int | None = None
     ragged: bool = False
 

@@ -1,0 +1,64 @@
+"""The hook of adversarial autoencoders: a critic that tells codes from draws of their prior."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from unbraid.inference import Adversary, AgainstPrior, CriticSchedule
+from unbraid.methods import DataSpec, Parts, in_range
+from unbraid.nets import MLPCritic
+
+from .adding import Addition, code_size
+
+TwoSampleName = Literal[
+    "logistic", "density-ratio", "least-squares", "wasserstein", "hinge", "reverse", "uniform"
+]
+GRADIENT_PENALTY = 10.0  # of the Wasserstein critic (Gulrajani et al. 2017)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the hook.
+
+    Args:
+        weight: Weight of the penalty, at least 0.
+        site: The code.
+        rule: The objectives of critic and code.
+        hidden: Widths of the critic's hidden layers, comma-separated.
+        rate: Learning rate of the critic.
+        steps: Critic steps per step of the pair.
+        noise: Standard deviation of noise on the critic's inputs.
+    """
+
+    weight: float = 1.0
+    site: str = "z"
+    rule: TwoSampleName = "logistic"
+    hidden: tuple[int, ...] = (256, 256)
+    rate: float = 1e-3
+    steps: int = 1
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        in_range("weight", self.weight, 0.0)
+        for width in self.hidden:
+            in_range("hidden", width, 1, 65_536)
+        in_range("rate", self.rate, 0.0, 10.0, open_low=True)
+        in_range("steps", self.steps, 1, 1000)
+        in_range("noise", self.noise, 0.0)
+
+
+def build(options: Options, data: DataSpec, parts: Parts) -> Addition:
+    """Build the hook for a method's parts."""
+    hook = Adversary(
+        "prior",
+        AgainstPrior(options.site),
+        MLPCritic(code_size(parts, options.site), options.hidden),
+        options.rule,
+        options.weight,
+        moves="guide",
+        schedule=CriticSchedule(steps=options.steps, noise=options.noise),
+        gradient_penalty=GRADIENT_PENALTY if options.rule == "wasserstein" else 0.0,
+        optimizer=lambda p: torch.optim.Adam(p, lr=options.rate, betas=(0.5, 0.9), fused=True),
+    )
+    return Addition(hook)
