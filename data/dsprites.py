@@ -13,6 +13,7 @@ from .bits import PackedBits
 from .dataset import Dataset, Splits
 from .download import Remote, cache_folder, find_local
 from .dsprites_render import COUNT, FACTOR_NAMES, FACTOR_SIZES, SIDE, factors_of, render
+from .errors import DataError
 from .npz import open_array, open_npz
 from .splitting import split
 
@@ -23,31 +24,48 @@ _ORIGINAL = Remote(
     "md5:7da33b31b13a06f4b04a70402ce90c2e",
 )
 _CHUNK = 1024  # images that are drawn together: one shape, size and angle
-_ROW = SIDE * SIDE // 8  # bytes of a packed image
+_SIDES = (64, 32)
 _SMALL = 20_000
 _SMALL_SEED = 0
 
 
-def dsprites(seed: int) -> Splits:
-    """Return all 737 280 images, packed: 360 MiB. The first call without the file draws them."""
-    cached = cache_folder() / "dsprites" / "bits-v1.npy"
+def dsprites(seed: int, *, size: int = SIDE) -> Splits:
+    """Return all 737 280 images, packed: 360 MiB. The first call without the file draws them.
+
+    Args:
+        seed: Seed of the splits.
+        size: Pixels along each side: 64 as published, or 32, drawn by the same rule (90 MiB).
+    """
+    _check(size)
+    cached = cache_folder() / "dsprites" / ("bits-v1.npy" if size == SIDE else f"bits-{size}.npy")
     if not cached.is_file():
-        _write_bits(cached)
+        _write_bits(cached, size)
     bits = np.load(cached, mmap_mode="c", allow_pickle=False)
-    return split(_dataset(torch.from_numpy(bits), np.arange(COUNT), "dsprites"), seed)
+    return split(_dataset(torch.from_numpy(bits), np.arange(COUNT), "dsprites", size), seed)
 
 
-def dsprites_small(seed: int) -> Splits:
-    """Return 20 000 of the images, the same for every `seed`, drawn on the spot."""
+def dsprites_small(seed: int, *, size: int = SIDE) -> Splits:
+    """Return 20 000 of the images, the same for every `seed`, drawn on the spot.
+
+    Args:
+        seed: Seed of the splits.
+        size: Pixels along each side: 64 as published, or 32, drawn by the same rule.
+    """
+    _check(size)
     indices = np.sort(np.random.default_rng(_SMALL_SEED).choice(COUNT, _SMALL, replace=False))
     chunks = np.array_split(indices, -(-_SMALL // _CHUNK))
-    bits = np.concatenate([_pack(render(factors_of(chunk))) for chunk in chunks])
-    return split(_dataset(torch.from_numpy(bits), indices, "dsprites-small"), seed)
+    bits = np.concatenate([_pack(render(factors_of(chunk), size)) for chunk in chunks])
+    return split(_dataset(torch.from_numpy(bits), indices, "dsprites-small", size), seed)
 
 
-def _dataset(bits: torch.Tensor, indices: np.ndarray, name: str) -> Dataset:
+def _check(size: int) -> None:
+    if size not in _SIDES:
+        raise DataError(f"size is {size}; expected one of {', '.join(map(str, _SIDES))}")
+
+
+def _dataset(bits: torch.Tensor, indices: np.ndarray, name: str, size: int) -> Dataset:
     return Dataset(
-        PackedBits(bits, (1, SIDE, SIDE)),
+        PackedBits(bits, (1, size, size)),
         name,
         factors=torch.from_numpy(factors_of(indices)),
         factor_names=FACTOR_NAMES,
@@ -59,16 +77,16 @@ def _pack(images: np.ndarray) -> np.ndarray:
     return np.packbits(images.reshape(len(images), -1), axis=1)
 
 
-def _write_bits(target: Path) -> None:
+def _write_bits(target: Path, side: int) -> None:
     """Write all packed images to `target`, which is there only when it is whole."""
-    original = find_local(_ORIGINAL)
+    original = find_local(_ORIGINAL) if side == SIDE else None
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, suffix=".part")
     os.close(handle)
     try:
-        bits = np.lib.format.open_memmap(name, "w+", np.uint8, (COUNT, _ROW))
+        bits = np.lib.format.open_memmap(name, "w+", np.uint8, (COUNT, side * side // 8))
         if original is None:
-            _draw(bits)
+            _draw(bits, side)
         else:
             _copy(original, bits)
         bits.flush()
@@ -77,10 +95,12 @@ def _write_bits(target: Path) -> None:
         Path(name).unlink(missing_ok=True)
 
 
-def _draw(bits: np.ndarray) -> None:
+def _draw(bits: np.ndarray, side: int) -> None:
     starts = tqdm(range(0, COUNT, _CHUNK), desc="drawing dsprites", file=sys.stderr)
     for start in starts:
-        bits[start : start + _CHUNK] = _pack(render(factors_of(np.arange(start, start + _CHUNK))))
+        bits[start : start + _CHUNK] = _pack(
+            render(factors_of(np.arange(start, start + _CHUNK)), side)
+        )
 
 
 def _copy(original: Path, bits: np.ndarray) -> None:

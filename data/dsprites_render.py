@@ -14,7 +14,7 @@ COUNT = 737_280
 
 _SCALES = np.linspace(0.5, 1, 6)
 _ANGLES = np.linspace(0, 2 * np.pi, 40)  # both ends, as in the original
-_PLACES = 16 + 32 * np.linspace(0, 1, 32)  # centres, in pixels
+_PLACES = 0.25 + 0.5 * np.linspace(0, 1, 32)  # centres, in sides of the image
 _REACH = 0.215  # no shape goes further from its centre, in sides of the image
 
 
@@ -23,19 +23,20 @@ def factors_of(indices: np.ndarray) -> np.ndarray:
     return np.stack(np.unravel_index(indices, FACTOR_SIZES), axis=-1).astype(np.int64)
 
 
-def render(factors: np.ndarray) -> np.ndarray:
+def render(factors: np.ndarray, side: int = SIDE) -> np.ndarray:
     """Draw images.
 
     Args:
         factors: Class indices `(n, 6)`, in the order of `FACTOR_NAMES`.
+        side: Pixels along each side: 64 in the original.
 
     Returns:
-        bool `(n, 64, 64)`.
+        bool `(n, side, side)`.
     """
     _, shape, scale, angle, x, y = factors.T
-    size, turn = SIDE * _SCALES[scale], _ANGLES[angle]
-    columns, across = _window(_PLACES[x], size.max())
-    rows, down = _window(_PLACES[y], size.max())
+    size, turn = side * _SCALES[scale], _ANGLES[angle]
+    columns, across = _window(side * _PLACES[x], size.max())
+    rows, down = _window(side * _PLACES[y], size.max())
     cos, sin = (np.cos(turn) / size)[:, None], (np.sin(turn) / size)[:, None]
     u = (cos * across)[:, None, :] - (sin * down)[:, :, None]
     v = (sin * across)[:, None, :] + (cos * down)[:, :, None]
@@ -44,7 +45,7 @@ def render(factors: np.ndarray) -> np.ndarray:
         chosen = shape == k
         if chosen.any():
             inside[chosen] = contains(u[chosen], v[chosen])
-    images = np.zeros((len(factors), SIDE, SIDE), bool)
+    images = np.zeros((len(factors), side, side), bool)
     images[np.arange(len(factors))[:, None, None], rows[:, :, None], columns[:, None, :]] = inside
     return images
 

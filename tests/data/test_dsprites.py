@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image, ImageSequence
 
-from unbraid.data import PackedBits, load
+from unbraid.data import DataError, PackedBits, load
 from unbraid.data import dsprites as module
 from unbraid.data.dsprites_render import COUNT, FACTOR_SIZES, factors_of, render
 
@@ -111,7 +111,7 @@ def test_the_full_set_is_drawn_once_and_kept(few, monkeypatch):
 
 
 def test_breaking_off_leaves_nothing_behind(few, monkeypatch):
-    def interrupt(factors):
+    def interrupt(factors, side):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "render", interrupt)
@@ -131,3 +131,22 @@ def test_the_original_file_comes_first(few, monkeypatch):
     rows = np.ravel_multi_index(tuple(splits.train.factors.numpy().T), FACTOR_SIZES)
     pixels = splits.train.pixels(torch.arange(len(rows)))
     assert np.array_equal(pixels[:, 0].numpy(), images[rows] * 255)
+
+
+def test_half_the_side_draws_the_same_shapes():
+    """A pixel of the small image is on where its centre, a corner of four pixels, is inside."""
+    indices = np.random.default_rng(5).choice(COUNT, 300, replace=False)
+    large, small = render(factors_of(indices)), render(factors_of(indices), 32)
+    around = large.reshape(300, 32, 2, 32, 2).sum((2, 4))
+    assert small[around == 4].all() and not small[around == 0].any()
+    assert 0.02 < (small != (around >= 2)).sum() / small.sum() < 0.2  # edges alone differ
+
+
+@pytest.mark.parametrize("name", ["dsprites-small", "dsprites"])
+def test_sizes_are_named(name, request):
+    if name == "dsprites":
+        request.getfixturevalue("few")
+    splits = load(name, options={"size": "32"})
+    assert splits.train.shape == (1, 32, 32)
+    with pytest.raises(DataError, match="size is 48; expected one of 64, 32"):
+        load(name, options={"size": 48})
