@@ -39,6 +39,7 @@ from .term import Term
 from .terms import Terms
 from .total_correlation import DivergenceParts, TotalCorrelation, divergence_parts
 from .training_state import TrainingState
+from .trial import HookError, try_hooks
 from .validation import validation_bound
 from .weights import Capacity, Constant, FreeBits, LinearWarmup, SigmoidWarmup, Weight
 
@@ -67,6 +68,7 @@ __all__ = [
     "FreeBits",
     "Hold",
     "Hook",
+    "HookError",
     "Interrupts",
     "Labelled",
     "LinearWarmup",
@@ -105,6 +107,7 @@ __all__ = [
     "read_metrics",
     "resolve_device",
     "squared_mmd",
+    "try_hooks",
     "validation_bound",
     "write_atomically",
     "write_json_atomically",

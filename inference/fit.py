@@ -17,6 +17,7 @@ from .sites import Program
 from .step import Mode, Precision, Step
 from .svi import MakeOptimizer, fused_adam
 from .trainer import BatchSource, Trainer, training
+from .trial import try_hooks
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def fit(
 
     Raises:
         PairError: If model and guide do not fit; before the first step.
+        HookError: If a hook cannot be had from the pair and its batches; before the first step.
         ValueError: If a number is out of range, or batches lack one of the keys.
         TypeError: If `batches` has no `batch`.
         CheckpointError: If `folder` holds checkpoints that are not asked for or cannot be used.
@@ -124,7 +126,10 @@ def fit(
     if resume and folder is None:
         raise ValueError("resume is True without a folder; expected the folder of the run")
     objective = Objective() if objective is None else objective
-    facts = objective.facts(model, guide, _first_arguments(batches, keys))
+    first = _first_batch(batches, keys)
+    args = tuple(first[key] for key in keys)
+    facts = objective.facts(model, guide, args)
+    try_hooks(objective, model, guide, args, first)
     parameters = facts.require_parameters()
     device = parameters[0].device
     chosen = optimizer(parameters)
@@ -188,7 +193,7 @@ def fit(
     )
 
 
-def _first_arguments(batches: BatchSource, keys: tuple[str, ...]) -> tuple[Any, ...]:
+def _first_batch(batches: BatchSource, keys: tuple[str, ...]) -> Mapping[str, Any]:
     if not hasattr(batches, "batch"):
         raise TypeError(
             f"batches are a {type(batches).__name__}; expected an object whose batch(step) gives "
@@ -201,7 +206,7 @@ def _first_arguments(batches: BatchSource, keys: tuple[str, ...]) -> tuple[Any, 
             f"batches have no {missing[0]!r}; they have {', '.join(map(repr, first))}. "
             "Pass keys=(...) with names of theirs"
         )
-    return tuple(first[key] for key in keys)
+    return first
 
 
 def _ignore(row: Row) -> None:

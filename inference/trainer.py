@@ -123,7 +123,10 @@ class Trainer:
         if not means:
             return {}
         self._write({**means, "learning_rate": self.optimizer.param_groups[0]["lr"]})
-        return {name: f"{means[name]:.2f}" for name in ("loss", "elbo")}
+        told = [hook.name for hook in self.objective.hooks]
+        told += [name for name in means if name.endswith("_accuracy")]
+        shown = [name for name in ("loss", "elbo", *told) if name in means]
+        return {name: f"{means[name]:.2f}" for name in shown}
 
     def _stop_if_bad(self) -> None:
         """Raise if a step was held back, without ending the window of the log."""
