@@ -1,4 +1,4 @@
-"""The beta-TCVAE and the DIP-VAE: their losses are the papers', and judging adds none."""
+"""The beta-TCVAE, the DIP-VAE and the MMD-VAE: their losses are the papers'; judging adds none."""
 
 import json
 from dataclasses import asdict
@@ -8,11 +8,12 @@ import pytest
 import torch
 
 import unbraid as face
-from unbraid.inference import Objective, divergence_parts
+from unbraid.inference import Objective, divergence_parts, squared_mmd
 from unbraid.methods import DataSpec, OptionError, load_method, read_options
 
 DATA = DataSpec((1, 6, 7), "binary", 120)
-METHODS = ["beta-tcvae", "dip-vae"]
+METHODS = ["beta-tcvae", "dip-vae", "mmd-vae"]
+PENALTIES = {"beta-tcvae": "TotalCorrelation", "dip-vae": "DIP", "mmd-vae": "MMD"}
 
 
 def loss_of(name, steps=0, **options) -> Any:
@@ -45,6 +46,7 @@ def test_beta_weighs_the_total_correlation_alone(sampling, warmup, share):
     [
         ("beta-tcvae", {"beta": 1.0}),
         ("dip-vae", {"lambda_offdiag": 0.0, "lambda_diag": 0.0}),
+        ("mmd-vae", {"alpha": 0.0, "lambda_prior": 1.0}),
     ],
 )
 def test_without_its_penalty_it_is_the_vae(name, options):
@@ -73,6 +75,52 @@ def test_the_covariance_is_held_at_the_identity(options, diagonal):
     torch.testing.assert_close(loss.total, -loss.parts["elbo"] + expected)
 
 
+@pytest.mark.parametrize(("warmup", "share"), [(0, 1.0), (8, 0.375)])
+@pytest.mark.parametrize(
+    ("alpha", "lambda_prior", "divergence", "discrepancy"),
+    [
+        (1.0, 12.0, 0.0, 12.0),
+        (0.0, 12.0, 1.0, 11.0),
+        (0.3, 12.0, 0.7, 11.3),
+        (-2.0, 4.0, 3.0, 1.0),
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"kernel": "gaussian", "scales": (0.5, 2.0)}])
+def test_alpha_and_lambda_weigh_divergence_and_discrepancy(
+    options, alpha, lambda_prior, divergence, discrepancy, warmup, share
+):
+    """Zhao et al. (2017), eq. 6; the prior is drawn after the codes."""
+    weights = {"alpha": alpha, "lambda_prior": lambda_prior, "warmup": warmup}
+    loss = loss_of("mmd-vae", 3, **weights, unbiased=False, **options)
+    torch.manual_seed(2)
+    codes = loss.terms["z"].value
+    torch.randn_like(codes)
+    found = squared_mmd(codes, torch.randn_like(codes), **options, unbiased=False)
+    expected = divergence * loss.parts["z"] + discrepancy * found
+    # At alpha 0 the divergence is the VAE's.
+    torch.testing.assert_close(loss.total, loss.parts["x"] + share * expected)
+    assert float(found.detach()) > 0.05
+
+
+@pytest.mark.parametrize("warmup", [0, 8])
+def test_without_a_divergence_none_is_in_the_loss_at_all(warmup):
+    """To the bit, and also where it is infinite."""
+    loss = loss_of("mmd-vae", 3, warmup=warmup)
+    assert torch.equal(loss.total, loss.parts["x"] + loss.parts["MMD"])
+    method = load_method("mmd-vae")
+    parts = method.build(read_options(method.options, {"warmup": warmup}), DATA)
+    infinite = torch.tensor(float("inf"), requires_grad=True)
+    assert float(parts.weights["z"](infinite, None)) == 0.0
+
+
+@pytest.mark.parametrize("alpha", [0.7, 0.1, -2.0])
+def test_without_a_discrepancy_it_is_the_beta_vae(alpha):
+    """Weights add up to 1 in decimals: 0.7 and 0.3."""
+    mine = loss_of("mmd-vae", alpha=alpha, lambda_prior=round(1 - alpha, 3))
+    assert "MMD" not in mine.parts
+    torch.testing.assert_close(mine.total, loss_of("beta-vae", beta=1 - alpha).total)
+
+
 @pytest.mark.parametrize(
     ("name", "option", "wrong"),
     [
@@ -80,6 +128,13 @@ def test_the_covariance_is_held_at_the_identity(options, diagonal):
         ("beta-tcvae", "sampling", "mss"),
         ("dip-vae", "kind", "2"),
         ("dip-vae", "lambda_diag", "-0.1"),
+        ("mmd-vae", "alpha", "1.1"),
+        ("mmd-vae", "alpha", "nan"),
+        ("mmd-vae", "alpha", "-inf"),
+        ("mmd-vae", "lambda_prior", "0"),
+        ("mmd-vae", "kernel", "rbf"),
+        ("mmd-vae", "scales", "0"),
+        ("mmd-vae", "scales", "inf"),
     ],
 )
 def test_wrong_options_are_refused_by_name(name, option, wrong):
@@ -87,14 +142,20 @@ def test_wrong_options_are_refused_by_name(name, option, wrong):
         read_options(load_method(name).options, {option: wrong})
 
 
+def test_weights_below_zero_are_refused():
+    with pytest.raises(OptionError, match=r"lambda_prior is 2.5; expected at least 1 - alpha = 3"):
+        read_options(load_method("mmd-vae").options, {"alpha": "-2", "lambda_prior": "2.5"})
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_it_is_trained_and_judged_by_the_command_line(name, unbraid, train_words, place):
     outcome = unbraid(*train_words("--validate-every", "50", method=name, steps=50))
     assert outcome.code == 0, outcome
     rows = [json.loads(row) for row in (place / "run/metrics.jsonl").read_text().splitlines()]
-    penalty = {"beta-tcvae": "TotalCorrelation", "dip-vae": "DIP"}[name]
+    penalty = PENALTIES[name]
     logged = [row for row in rows if "loss" in row][-1]
-    assert logged["loss"] == pytest.approx(-logged["elbo"] + logged[penalty], rel=1e-4)
+    cost = logged["x"] if name == "mmd-vae" else -logged["elbo"]
+    assert logged["loss"] == pytest.approx(cost + logged[penalty], rel=1e-4)
     assert abs(logged[penalty]) > 1e-3
     assert unbraid("evaluate", "run", "--samples", "3").code == 0
 
@@ -117,4 +178,4 @@ def test_log_likelihoods_are_those_of_the_vae_of_the_same_weights(name, unbraid,
 def test_batches_of_one_are_refused(name, unbraid, train_words):
     outcome = unbraid(*train_words("--batch-size", "1", method=name))
     assert outcome.code == 2
-    assert "unbraid: the batch has 1 data; expected at least 2" in outcome.err
+    assert "the batch has 1 data; expected at least 2" in outcome.err
