@@ -204,8 +204,8 @@ REFUSED_DATA = [
     ),
     Row(
         "row-27-negative-label",
-        images(GREY, labels=changed(np.arange(30) % 4, 3, -1)),
-        r"labels\[3\] of mine is -1; expected at least 0",
+        images(GREY, labels=changed(np.arange(30) % 4, 3, -2)),
+        r"labels\[3\] of mine is -2; expected at least 0",
     ),
     Row(
         "row-28-labels-too-few",
