@@ -42,13 +42,12 @@ Examples = TwoSamples | Labelled
 
 
 class View(Protocol):
-    """Chooses a critic's examples from terms and batch.
+    """Chooses a critic's examples from terms and batch."""
 
-    Attributes:
-        sites: The sites that it reads.
-    """
-
-    sites: tuple[str, ...]
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The sites that it reads."""
+        ...
 
     def __call__(self, terms: Terms, batch: Batch, reference: bool) -> Examples:
         """Return the examples, with the graphs that `terms` have.

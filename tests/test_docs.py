@@ -33,6 +33,7 @@ def python_of(document: str) -> list[str]:
     [
         "README.md",
         "docs/stock-pyro.md",
+        "docs/hooks.md",
         "docs/labelled-data.md",
         "docs/penalised-vaes.md",
         "docs/static-dynamic.md",

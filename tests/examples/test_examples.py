@@ -47,6 +47,14 @@ def test_the_training_script_runs(tmp_path):
     assert log_p.endswith("nats per digit")
 
 
+def test_the_hooks_script_runs(tmp_path):
+    words = [sys.executable, "-W", "error", EXAMPLES / "own_hook.py", "--steps", "4"]
+    done = subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, text=True)
+    rows = done.stdout.splitlines()
+    assert len(rows) == 4
+    assert all("critic's accuracy" in row and "Brightness" in row for row in rows)
+
+
 def executed(name: str, folder: Path) -> list[Any]:
     """What the cells of a notebook with small sizes put out, run in an empty folder."""
     notebook = jupytext.read(EXAMPLES / name)
