@@ -11,10 +11,12 @@ from .clips import clip_reconstructions
 from .dci import DCI, dci, score_importance
 from .dynamic_manifold import dynamic_manifold
 from .evaluation import Evaluation
+from .explicitness import Explicitness, explicitness
 from .factor_vae_score import FactorVAEScore, factor_vae_score, factor_vae_score_of_encoder
 from .gallery import gallery, warp_gallery
 from .generation_scores import GenerationScores, generation_scores
 from .images import data_uri, image_grid, png_bytes, stack_pairs, to_pixels
+from .irs import IRS, irs
 from .judge import Judge, load_judge
 from .judge_training import train_judge
 from .judges import Judged, SwapConsistency, kept_accuracy, swap_consistency
@@ -26,6 +28,7 @@ from .leakage_result import Leakage, Probe
 from .linear import R2, forest_r2, linear_r2
 from .mcc import MCC, mcc
 from .mig import MIG, mig_of_means, mig_of_posteriors
+from .modularity import Modularity, modularity, score_modularity
 from .neighbours import Accuracy, knn_accuracy
 from .new_sequences import new_frames, new_identities
 from .pictures import manifold, prior_samples, reconstructions, traversals
@@ -54,6 +57,7 @@ from .warped import WarpModel, warp_model
 
 __all__ = [
     "DCI",
+    "IRS",
     "MCC",
     "MIG",
     "R2",
@@ -63,12 +67,14 @@ __all__ = [
     "BetaVAEScore",
     "Distance",
     "Evaluation",
+    "Explicitness",
     "FactorVAEScore",
     "GenerationScores",
     "Judge",
     "Judged",
     "KnownSequences",
     "Leakage",
+    "Modularity",
     "Moments",
     "Probe",
     "SampledFrames",
@@ -90,6 +96,7 @@ __all__ = [
     "decompose",
     "deformation_figure",
     "dynamic_manifold",
+    "explicitness",
     "factor_vae_score",
     "factor_vae_score_of_encoder",
     "forest_r2",
@@ -97,6 +104,7 @@ __all__ = [
     "gamma_figure",
     "generation_scores",
     "image_grid",
+    "irs",
     "kept_accuracy",
     "kl_chart",
     "kl_per_dimension",
@@ -110,6 +118,7 @@ __all__ = [
     "mean_variance",
     "mig_of_means",
     "mig_of_posteriors",
+    "modularity",
     "nearest_frames",
     "nearest_neighbours",
     "nearest_sequences",
@@ -126,6 +135,7 @@ __all__ = [
     "sap",
     "save_figures",
     "score_importance",
+    "score_modularity",
     "sequence_codes",
     "sequence_gallery",
     "sequence_sites",

@@ -1,6 +1,7 @@
 """Mean correlation coefficients that are known, and against every matching tried."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ def normal(count, seed, dims=3):
 
 def test_a_permutation_with_scales_and_signs_is_exact():
     factors = normal(40, 1, 4)
-    codes = factors[:, [2, 0, 3, 1]] * [1e-9, -3, 1e6, -0.5] + [0, 1, 5, -7]
+    codes = factors[:, [2, 0, 3, 1]] * [1e-170, -3, 1e6, -0.5] + [0, 1, 5, -7]
     score = mcc(codes, factors)
     assert score.score == pytest.approx(1, abs=1e-9)
     assert score.matched.tolist() == [1, 3, 0, 2]
@@ -29,14 +30,15 @@ def test_a_permutation_with_scales_and_signs_is_exact():
 @pytest.mark.parametrize("correlation", ["pearson", "spearman"])
 def test_it_equals_the_best_of_all_matchings(correlation):
     factors = np.round(2 * normal(70, 1))  # ties
-    codes = factors @ normal(3, 2, 5) + 2 * normal(70, 3, 5)
+    codes = np.round(factors @ normal(3, 2, 5) + 2 * normal(70, 3, 5))
     score = mcc(codes, factors, correlation=correlation)
     expected = np.zeros((5, 3))
     for k, f in itertools.product(range(5), range(3)):
         if correlation == "pearson":
             expected[k, f] = np.corrcoef(codes[:, k], factors[:, f])[0, 1]
         else:
-            expected[k, f] = spearmanr(codes[:, k], factors[:, f])[0]
+            ranked: Any = spearmanr(codes[:, k], factors[:, f])
+            expected[k, f] = ranked.statistic
     assert score.correlations == pytest.approx(expected)
     matchings = itertools.permutations(range(5), 3)
     means = {m: np.mean([abs(expected[k, f]) for f, k in enumerate(m)]) for m in matchings}
