@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from unbraid.data import SOURCES, Batches, DataError, typed_options
+from unbraid.data import SOURCES, Batches, DataError, Dataset, labelled, typed_options
 from unbraid.hooks import add_hooks, hook_options
 from unbraid.inference import (
     Checkpoints,
@@ -34,6 +34,7 @@ from .run import Run, held_out_batches
 Say = Callable[[str], None]
 MEBIBYTE = 2**20
 LONGEST_NAME = 255
+LABELLED = "labelled"
 
 
 class RunExistsError(ValueError):
@@ -172,9 +173,9 @@ def _fit(
 def _batches(
     config: TrainConfig, parts: Parts, run_data: RunData, device: torch.device
 ) -> Batches:
-    def make(seed: int, streams: Mapping[str, Batches] | None = None) -> Batches:
+    def make(dataset: Dataset, seed: int, streams: Mapping[str, Batches] | None = None) -> Batches:
         return Batches(
-            run_data.train,
+            dataset,
             config.batch_size,
             seed=seed % 2**32,
             transforms=run_data.transforms,
@@ -182,10 +183,15 @@ def _batches(
             streams=streams,
             frames=parts.frames,
             companions=parts.companions,
+            partners=parts.partners,
         )
 
-    streams = {key: make(config.seed + i + 1) for i, key in enumerate(parts.streams)}
-    return make(config.seed, streams)
+    train = run_data.train
+    streams = {
+        key: make(labelled(train) if key == LABELLED else train, config.seed + i + 1)
+        for i, key in enumerate(parts.streams)
+    }
+    return make(train, config.seed, streams)
 
 
 def _cosine(
@@ -207,9 +213,7 @@ def _count(parts: Parts) -> int:
 
 def _build(method: Method, options: Any, run_data: RunData, config: TrainConfig) -> Parts:
     try:
-        return add_hooks(
-            method.build(options, run_data.spec), config.hooks, run_data.spec
-        )
+        return add_hooks(method.build(options, run_data.spec), config.hooks, run_data.spec)
     except OptionError:
         raise
     except ValueError as error:
@@ -302,8 +306,9 @@ def _check_support(parts: Parts, run_data: RunData, config: TrainConfig) -> None
             shuffle=False,
             frames=parts.frames,
             companions=parts.companions,
+            partners=parts.partners,
         )
-    except ValueError as error:  # of how many frames are drawn
+    except ValueError as error:  # of how many frames are drawn, or of partners
         raise OptionError(str(error)) from error
     for batch in look if parts.likelihood.discrete_levels == 2 else [look.batch(0)]:
         try:

@@ -50,7 +50,10 @@ class Parts:
         weights: Weights of the objective's terms, by site.
         hooks: Loss hooks.
         keys: Keys of a batch that the pair takes, in order.
-        streams: Keys of further batches of the training data that each batch carries.
+        streams: Keys of further batches of the training data that each batch carries; one named
+            `labelled` is of the data whose label is known.
+        partners: What a datum of the batch and its partner, another datum, have in common: label,
+            group, or names of factors; None for no partners.
         inspection_keys: Keys that the pair takes of data that it is inspected or judged on, where
             these are not `keys`.
         frames: Frames drawn of each sequence at every step, for methods of sequences.
@@ -64,6 +67,7 @@ class Parts:
     hooks: Sequence["Hook"] = ()
     keys: tuple[str, ...] = ("x",)
     streams: Sequence[str] = ()
+    partners: str | Sequence[str] | None = None
     inspection_keys: tuple[str, ...] | None = None
     frames: int | None = None
     companions: int = 0
