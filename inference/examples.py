@@ -124,17 +124,18 @@ class AgainstPermuted:
         if not reference:
             return TwoSamples((own,), None)
         with torch.no_grad():
-            others = own.detach() if self.stream is None else self._encoded(terms, batch)
+            stream = self.stream
+            others = own.detach() if stream is None else self._encoded(terms, batch, stream)
             return TwoSamples((own,), (permuted_dimensions(others),))
 
-    def _encoded(self, terms: Terms, batch: Batch) -> Tensor:
-        if self.stream not in batch:
+    def _encoded(self, terms: Terms, batch: Batch, stream: str) -> Tensor:
+        if stream not in batch:
             raise ValueError(
-                f"the batch has no {self.stream!r}; it has {', '.join(map(repr, batch))}. "
-                f"Train with Batches(streams={{{self.stream!r}: Batches(...)}}), or pass "
+                f"the batch has no {stream!r}; it has {', '.join(map(repr, batch))}. "
+                f"Train with Batches(streams={{{stream!r}: Batches(...)}}), or pass "
                 "stream=None to permute the codes of the batch itself"
             )
-        site = terms.encode(*(batch[self.stream][key] for key in self.keys))[self.site]
+        site = terms.encode(*(batch[stream][key] for key in self.keys))[self.site]
         rows = site.value.flatten(0, -1 - len(site.fn.event_shape)).flatten(1)
         return rows.to(torch.promote_types(rows.dtype, torch.float32))
 

@@ -183,7 +183,7 @@ def _batches(
             streams=streams,
             frames=parts.frames,
             companions=parts.companions,
-            partners=parts.partners,
+            **more,
         )
 
     train = run_data.train
@@ -191,7 +191,7 @@ def _batches(
         key: make(labelled(train) if key == LABELLED else train, config.seed + i + 1)
         for i, key in enumerate(parts.streams)
     }
-    return make(train, config.seed, streams)
+    return make(train, config.seed, streams, partners=parts.partners)
 
 
 def _cosine(

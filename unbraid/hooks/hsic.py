@@ -37,6 +37,4 @@ def build(options: Options, data: DataSpec, parts: Parts) -> Addition:
         sites = (options.site, options.other or "")
         return Addition(HSIC(sites, options.weight))
     known = find_attribute(options.attribute, data)
-    return Addition(
-        HSIC(options.site, options.weight, annotation=known.key, column=known.column)
-    )
+    return Addition(HSIC(options.site, options.weight, annotation=known.key, column=known.column))

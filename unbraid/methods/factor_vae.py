@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from unbraid.hooks import factor
+from unbraid.hooks import hook_module
 
 from . import vae
 from .method import DataSpec, Parts
@@ -45,6 +45,7 @@ class Options(vae.Options):
 def build(options: Options, data: DataSpec) -> Parts:
     """Build the VAE's pair; only the objective differs."""
     parts = vae.build(options, data)
+    factor = hook_module("factor")
     chosen = factor.Options(
         gamma=options.gamma,
         hidden=options.critic_hidden,
