@@ -173,7 +173,9 @@ def _fit(
 def _batches(
     config: TrainConfig, parts: Parts, run_data: RunData, device: torch.device
 ) -> Batches:
-    def make(dataset: Dataset, seed: int, streams: Mapping[str, Batches] | None = None) -> Batches:
+    def make(
+        dataset: Dataset, seed: int, streams: Mapping[str, Batches] | None = None, **more: Any
+    ) -> Batches:
         return Batches(
             dataset,
             config.batch_size,
