@@ -41,7 +41,15 @@ from .total_correlation import DivergenceParts, TotalCorrelation, divergence_par
 from .training_state import TrainingState
 from .trial import HookError, try_hooks
 from .validation import validation_bound
-from .weights import Capacity, Constant, FreeBits, LinearWarmup, SigmoidWarmup, Weight
+from .weights import (
+    Capacity,
+    Constant,
+    FreeBits,
+    LeftOut,
+    LinearWarmup,
+    SigmoidWarmup,
+    Weight,
+)
 
 __all__ = [
     "DIP",
@@ -71,6 +79,7 @@ __all__ = [
     "HookError",
     "Interrupts",
     "Labelled",
+    "LeftOut",
     "LinearWarmup",
     "LogLikelihood",
     "Loss",

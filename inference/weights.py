@@ -47,6 +47,13 @@ class Constant(Weight):
         return cost if self.value == 1.0 else cost * self.value
 
 
+class LeftOut(Weight):
+    """No share of the loss, also of a term that is not finite, which a factor of 0 would keep."""
+
+    def forward(self, cost: Tensor, per_dimension: Tensor | None = None) -> Tensor:  # noqa: D102
+        return torch.zeros_like(cost)
+
+
 class _Schedule(Weight):
     """A value that runs linearly from `start` to `end` over `steps` steps and then stays."""
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 
-from unbraid.inference import Adversary, AgainstPrior, CriticSchedule
+from unbraid.inference import Adversary, AgainstPrior, CriticSchedule, LinearWarmup
 from unbraid.methods import DataSpec, Parts, in_range
 from unbraid.nets import MLPCritic
 
@@ -29,6 +29,7 @@ class Options:
         rate: Learning rate of the critic.
         steps: Critic steps per step of the pair.
         noise: Standard deviation of noise on the critic's inputs.
+        warmup: Steps over which the weight rises from 0; 0 for none.
     """
 
     weight: float = 1.0
@@ -38,6 +39,7 @@ class Options:
     rate: float = 1e-3
     steps: int = 1
     noise: float = 0.0
+    warmup: int = 0
 
     def __post_init__(self) -> None:
         in_range("weight", self.weight, 0.0)
@@ -46,16 +48,18 @@ class Options:
         in_range("rate", self.rate, 0.0, 10.0, open_low=True)
         in_range("steps", self.steps, 1, 1000)
         in_range("noise", self.noise, 0.0)
+        in_range("warmup", self.warmup, 0)
 
 
 def build(options: Options, data: DataSpec, parts: Parts) -> Addition:
     """Build the hook for a method's parts."""
+    weight = options.weight
     hook = Adversary(
         "prior",
         AgainstPrior(options.site),
         MLPCritic(code_size(parts, options.site), options.hidden),
         options.rule,
-        options.weight,
+        LinearWarmup(options.warmup, 0.0, weight) if options.warmup else weight,
         moves="guide",
         schedule=CriticSchedule(steps=options.steps, noise=options.noise),
         gradient_penalty=GRADIENT_PENALTY if options.rule == "wasserstein" else 0.0,

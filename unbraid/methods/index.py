@@ -35,6 +35,10 @@ METHODS: dict[str, Entry] = {
         "mmd_vae",
         "VAE whose codes as a whole are held at the prior (Zhao 2017, Tolstikhin 2018)",
     ),
+    "aae": Entry(
+        "aae",
+        "autoencoder whose codes a critic holds at the prior (Makhzani 2016)",
+    ),
     "c-vitae": Entry(
         "c_vitae",
         "appearance from the image un-warped by its perspective (Detlefsen & Hauberg 2019)",

@@ -3,10 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import torch
-from torch import Tensor
-
-from unbraid.inference import MMD, LinearWarmup, Weight
+from unbraid.inference import MMD, LeftOut, LinearWarmup, Weight
 
 from . import vae
 from .method import DataSpec, Parts
@@ -70,18 +67,11 @@ class Options(vae.Options):
         return round(self.alpha + self.lambda_prior - 1.0, 12)
 
 
-class _LeftOut(Weight):
-    """No share of the loss, also of a term that is not finite, which a factor of 0 would keep."""
-
-    def forward(self, cost: Tensor, per_dimension: Tensor | None = None) -> Tensor:
-        return torch.zeros_like(cost)
-
-
 def build(options: Options, data: DataSpec) -> Parts:
     """Build the VAE's pair; only the objective differs."""
     parts = vae.build(options, data)
     if options.alpha == 1.0:
-        parts = replace(parts, weights={"z": _LeftOut()})
+        parts = replace(parts, weights={"z": LeftOut()})
     elif options.alpha != 0.0:  # at 0 the weight is the VAE's
         parts = replace(parts, weights={"z": _rising(options, 1.0 - options.alpha)})
     if not options.discrepancy_weight:

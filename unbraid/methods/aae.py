@@ -1,0 +1,87 @@
+"""The adversarial autoencoder: a critic holds the codes as a whole at their prior."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from unbraid.hooks import prior as critics
+from unbraid.inference import LeftOut
+
+from . import vae
+from .method import DataSpec, Parts
+from .options import in_range
+
+if TYPE_CHECKING:
+    from unbraid.inference import Hook
+
+CITATION = """@inproceedings{makhzani2016adversarial,
+  title = {Adversarial Autoencoders},
+  author = {Makhzani, Alireza and Shlens, Jonathon and Jaitly, Navdeep and Goodfellow, Ian
+            and Frey, Brendan},
+  booktitle = {International Conference on Learning Representations, Workshop Track},
+  year = {2016}
+}"""
+
+
+@dataclass(frozen=True)
+class Options(vae.Options):
+    """Options of the adversarial autoencoder.
+
+    Args:
+        weight: Weight of the code's loss against the critic, beside -log p(x|z) in nats; 0 for a
+            plain autoencoder without a critic.
+        rule: The objectives of critic and code.
+        critic_hidden: Widths of the critic's hidden layers, comma-separated.
+        critic_rate: Learning rate of the critic.
+        critic_steps: Critic steps per step of the pair.
+        noise: Standard deviation of noise on the critic's inputs.
+        warmup: Steps over which the weight rises from 0; 0 for none.
+    """
+
+    weight: float = 30.0
+    rule: Literal["logistic", "wasserstein", "least-squares", "hinge"] = "logistic"
+    critic_hidden: tuple[int, ...] = (256, 256)
+    critic_rate: float = 1e-3
+    critic_steps: int = 1
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        in_range("weight", self.weight, 0.0)
+        for width in self.critic_hidden:
+            in_range("critic_hidden", width, 1, 65_536)
+        in_range("critic_rate", self.critic_rate, 0.0, 10.0, open_low=True)
+        in_range("critic_steps", self.critic_steps, 1, 1000)
+        in_range("noise", self.noise, 0.0)
+
+
+def build(options: Options, data: DataSpec) -> Parts:
+    """Build the VAE's pair, whose divergence is left out of the loss for the critic's."""
+    parts = replace(vae.build(options, data), weights={"z": LeftOut()})
+    if not options.weight:
+        return parts
+    return replace(parts, hooks=(critic_of(options, data, parts, "z", "prior"),))
+
+
+def critic_of(options: Options, data: DataSpec, parts: Parts, site: str, name: str) -> "Hook":
+    """Make the critic that tells a site's codes from draws of its prior.
+
+    Args:
+        options: The method's options.
+        data: What is known of the data.
+        parts: The pair.
+        site: The site.
+        name: Name of the hook.
+    """
+    chosen = critics.Options(
+        weight=options.weight,
+        site=site,
+        rule=options.rule,
+        hidden=options.critic_hidden,
+        rate=options.critic_rate,
+        steps=options.critic_steps,
+        noise=options.noise,
+        warmup=options.warmup,
+    )
+    hook = critics.build(chosen, data, parts).hook
+    hook.name = name
+    return hook
