@@ -17,8 +17,10 @@ from .digit_sets import DigitSet, digits_of
 from .errors import DataError
 
 Target = Literal["inverted", "coloured"]
+Labelled = Literal["source", "target", "both"]
 _SOURCE, _TARGET = 0, 1
 _DOMAINS = 2
+_LABELLED = {"source": (_SOURCE,), "target": (_TARGET,), "both": (_SOURCE, _TARGET)}
 _HALVES, _PATCHES = range(2)  # what a stream of random numbers is for
 _GRIDS = (2, 5)  # colours along a side of a patch, coarse and fine
 _SHARES = (0.7, 0.3)  # of the coarse and of the fine ones
@@ -27,12 +29,17 @@ _COLOURS = 3
 
 
 def mnist_domains(
-    seed: int, *, target: Target = "inverted", digits_from: DigitSet = "mnist-small"
+    seed: int,
+    *,
+    target: Target = "inverted",
+    labelled: Labelled = "source",
+    digits_from: DigitSet = "mnist-small",
 ) -> Splits:
     """Return digits of two domains, as many of either, and no digit in both.
 
     The factor `domain` is 0 for the source and 1 for the target. Target digits have no labels (-1)
-    in the training part; all digits that validate and test have theirs, to judge by.
+    in the training part, unless `labelled` says otherwise; all digits that validate and test have
+    theirs, to judge by.
 
     Every class has as many digits in either domain, or one more. The test part does not depend on
     `seed`.
@@ -42,6 +49,8 @@ def mnist_domains(
         target: `inverted`: black on white. `coloured`: the difference of the digit, in each
             colour, from a patch of smooth random colours; images of both domains have three
             channels then, and those of the source are grey.
+        labelled: Which digits of the training part have labels: those of the `source`, of the
+            `target` (what could be reached if its labels were known), or of `both`.
         digits_from: Where the digits come from.
 
     Raises:
@@ -50,16 +59,21 @@ def mnist_domains(
     """
     if target not in ("inverted", "coloured"):
         raise DataError(f"target is {target!r}; expected one of inverted, coloured")
+    if labelled not in _LABELLED:
+        raise DataError(f"labelled is {labelled!r}; expected one of {', '.join(_LABELLED)}")
     digits = digits_of(digits_from, seed)
     return Splits(
-        _in_two_domains(digits.train, target, (seed, 0), labelled_target=False),
+        _in_two_domains(digits.train, target, (seed, 0), _LABELLED[labelled]),
         _in_two_domains(digits.validation, target, (seed, 1)),
         _in_two_domains(digits.test, target, (0, 2)),
     )
 
 
 def _in_two_domains(
-    digits: Dataset, target: Target, key: tuple[int, ...], labelled_target: bool = True
+    digits: Dataset,
+    target: Target,
+    key: tuple[int, ...],
+    labelled: tuple[int, ...] = (_SOURCE, _TARGET),
 ) -> Dataset:
     classes = digits.annotations()["labels"]
     domain = _halves(classes, (*key, _HALVES))
@@ -73,8 +87,7 @@ def _in_two_domains(
         images[there] = torch.maximum(digit, patches) - torch.minimum(digit, patches)
     else:
         images[there] = 255 - images[there]
-    if not labelled_target:
-        labels = labels.masked_fill(there, UNKNOWN)
+    labels = labels.masked_fill(~torch.isin(domain, torch.tensor(labelled)), UNKNOWN)
     return Dataset(
         images,
         "mnist-domains",

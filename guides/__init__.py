@@ -1,9 +1,10 @@
 """Guides q, one per file: the guide of `models/NAME.py` is `guides/NAME.py`."""
 
+from .classifier import Classifier
 from .fhvae import FHVAE
 from .neural_statistician import NeuralStatistician
 from .static_dynamic import StaticDynamic
 from .vae import VAE
 from .vitae import VITAE
 
-__all__ = ["FHVAE", "VAE", "VITAE", "NeuralStatistician", "StaticDynamic"]
+__all__ = ["FHVAE", "VAE", "VITAE", "Classifier", "NeuralStatistician", "StaticDynamic"]

@@ -8,6 +8,7 @@ from .checkpoint import Checkpoints, CheckpointWarning
 from .checkpoint_folder import CheckpointError
 from .device import resolve_device
 from .dip import DIP
+from .domain_examples import DomainsOneSided
 from .eligibility import NoLikelihoodError
 from .emphasis import Emphasis
 from .examples import (
@@ -69,6 +70,7 @@ __all__ = [
     "CriticLoss",
     "CriticSchedule",
     "DivergenceParts",
+    "DomainsOneSided",
     "Emphasis",
     "Examples",
     "FitResult",

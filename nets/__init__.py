@@ -6,6 +6,7 @@ from .convolutional import ConvDecoder, ConvEncoder
 from .critics import ConvCritic, MLPCritic
 from .decoder import Decoder
 from .encoder import Encoder, diagonal_normal
+from .features import DomainEncoders, PointEncoder
 from .frames import Trunk, conv_trunk, frame_mask, join_codes, mlp_trunk, true_frames
 from .joint import JointNormal
 from .layers import layer_names
@@ -22,6 +23,7 @@ __all__ = [
     "ConvDecoder",
     "ConvEncoder",
     "Decoder",
+    "DomainEncoders",
     "Encoder",
     "JointNormal",
     "Likelihood",
@@ -29,6 +31,7 @@ __all__ = [
     "MLPDecoder",
     "MLPEncoder",
     "PairwiseEncoder",
+    "PointEncoder",
     "PooledEncoder",
     "Trunk",
     "activation",

@@ -35,6 +35,10 @@ METHODS: dict[str, Entry] = {
         "mmd_vae",
         "VAE whose codes as a whole are held at the prior (Zhao 2017, Tolstikhin 2018)",
     ),
+    "domain-adaptation": Entry(
+        "domain_adaptation",
+        "labels of one domain for another: codes that hide the domain (Ganin 2015, Tzeng 2017)",
+    ),
     "aae": Entry(
         "aae",
         "autoencoder whose codes a critic holds at the prior (Makhzani 2016)",
