@@ -1,6 +1,7 @@
 """What a critic is shown: of a pair's terms, the examples that it must tell apart."""
 
 from dataclasses import dataclass
+from math import prod
 from typing import NamedTuple, Protocol
 
 import torch
@@ -136,7 +137,7 @@ class AgainstPermuted:
                 "stream=None to permute the codes of the batch itself"
             )
         site = terms.encode(*(batch[stream][key] for key in self.keys))[self.site]
-        rows = site.value.flatten(0, -1 - len(site.fn.event_shape)).flatten(1)
+        rows = site.value.reshape(-1, prod(site.fn.event_shape))
         return rows.to(torch.promote_types(rows.dtype, torch.float32))
 
 
@@ -154,11 +155,14 @@ class WithAttribute:
         site: A latent site with one code per datum.
         key: Key of the batch that holds class indices: `"label"`, or `"factors"` with a column.
         column: Column of `factors`.
+        discrete: Whether float values are class indices, as those of discrete factors are that lie
+            beside continuous ones; without it they are refused.
     """
 
     site: str
     key: str = "label"
     column: int | None = None
+    discrete: bool = False
 
     @property
     def sites(self) -> tuple[str, ...]:  # noqa: D102
@@ -166,11 +170,13 @@ class WithAttribute:
 
     def __call__(self, terms: Terms, batch: Batch, reference: bool) -> Labelled:  # noqa: D102
         inputs = code_rows(terms, self.site)
-        labels = batch_labels(batch, self.key, self.column)
+        labels = batch_labels(batch, self.key, self.column, self.discrete)
         return Labelled((inputs,), labels.repeat(len(inputs) // len(labels)))
 
 
-def batch_labels(batch: Batch, key: str, column: int | None = None) -> Tensor:
+def batch_labels(
+    batch: Batch, key: str, column: int | None = None, discrete: bool = False
+) -> Tensor:
     """Class indices of a batch, int64 `(B,)`.
 
     Raises:
@@ -178,10 +184,12 @@ def batch_labels(batch: Batch, key: str, column: int | None = None) -> Tensor:
     """
     if key not in batch:
         raise ValueError(
-            f"the batch has no {key!r}; it has {', '.join(map(repr, batch))}. Use data with {key}, "
-            "or another key"
+            f"the batch has no {key!r}; it has {', '.join(map(repr, batch))}. Use data with "
+            f"{key}, or another key"
         )
     labels = batch[key] if column is None else batch[key][:, column]
+    if labels.is_floating_point() and discrete:
+        labels = labels.round().long()
     if labels.dim() != 1 or labels.is_floating_point():
         raise ValueError(
             f"{key!r} of the batch is {labels.dtype} of shape {tuple(labels.shape)}; expected "

@@ -53,7 +53,7 @@ def build(options: Options, data: DataSpec, parts: Parts) -> Addition:
     weight = options.weight
     hook = Adversary(
         "attribute",
-        WithAttribute(options.site, known.key, known.column),
+        WithAttribute(options.site, known.key, known.column, discrete=True),
         MLPCritic(code_size(parts, options.site), options.hidden, known.classes),
         options.rule,
         SigmoidWarmup(options.warmup, weight) if options.warmup else weight,
