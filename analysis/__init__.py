@@ -14,7 +14,9 @@ from .evaluation import Evaluation
 from .explicitness import Explicitness, explicitness
 from .factor_vae_score import FactorVAEScore, factor_vae_score, factor_vae_score_of_encoder
 from .gallery import gallery, warp_gallery
+from .gaussian_dependence import GaussianDependence, dependence_of_covariance, gaussian_dependence
 from .generation_scores import GenerationScores, generation_scores
+from .hook_curves import hook_curves
 from .images import data_uri, image_grid, png_bytes, stack_pairs, to_pixels
 from .irs import IRS, irs
 from .judge import Judge, load_judge
@@ -51,6 +53,7 @@ from .sharpness import mean_variance, sharpness
 from .swap_recovery import Distance, SwapRecovery, swap_recovery
 from .swaps import swap_animation, swap_figure, swap_frames
 from .trajectory import trajectory_figure
+from .udr import UDR, udr
 from .warp_figures import deformation_figure, gamma_figure
 from .warp_parts import decompose
 from .warped import WarpModel, warp_model
@@ -62,6 +65,7 @@ __all__ = [
     "MIG",
     "R2",
     "SAP",
+    "UDR",
     "Accuracy",
     "Alignment",
     "BetaVAEScore",
@@ -69,6 +73,7 @@ __all__ = [
     "Evaluation",
     "Explicitness",
     "FactorVAEScore",
+    "GaussianDependence",
     "GenerationScores",
     "Judge",
     "Judged",
@@ -95,6 +100,7 @@ __all__ = [
     "decode_frames",
     "decompose",
     "deformation_figure",
+    "dependence_of_covariance",
     "dynamic_manifold",
     "explicitness",
     "factor_vae_score",
@@ -102,7 +108,9 @@ __all__ = [
     "forest_r2",
     "gallery",
     "gamma_figure",
+    "gaussian_dependence",
     "generation_scores",
+    "hook_curves",
     "image_grid",
     "irs",
     "kept_accuracy",
@@ -154,6 +162,7 @@ __all__ = [
     "transfer_figure",
     "traversal_animation",
     "traversals",
+    "udr",
     "warp_gallery",
     "warp_model",
     "write_report",

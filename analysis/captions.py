@@ -21,6 +21,12 @@ CAPTIONS = {
         "How many nats about the image each latent dimension carries. Bars near zero are "
         "dimensions that the model does not use.",
     ),
+    "hooks": Caption(
+        "Loss hooks",
+        "The penalty of each hook, with its weight, and how often its critic tells its examples "
+        "apart. A critic of two samples that is right half of the time has nothing left to find, "
+        "or cannot find it; one that is always right has won, and the penalty teaches little.",
+    ),
     "reconstructions": Caption(
         "Reconstructions",
         "Each image above the mean image decoded from its code. Look for what is lost: fine "

@@ -16,6 +16,7 @@ from . import wording
 from .captions import caption
 from .charts import bounds_curve, training_curves, training_panels
 from .evaluation import Evaluation, bounds, known, unreliable_share
+from .hook_curves import hook_curves, hook_panels
 from .images import data_uri
 
 LONGEST_NAME = 80
@@ -52,6 +53,7 @@ def write_report(
     command: str | None = None,
     bibtex: str | None = None,
     datum: str = "image",
+    hooks: Sequence[str] = (),
 ) -> Path:
     """Write `report.html`, one file without scripts or remote assets, and the figures beside it.
 
@@ -67,12 +69,13 @@ def write_report(
         command: The command that reproduces the run.
         bibtex: How to cite the method.
         datum: What one datum is called: image, or sequence.
+        hooks: Names of the loss hooks, whose curves are in `history`.
 
     Returns:
         Path of `report.html`.
     """
     numbers = evaluation or Evaluation()
-    drawn = {**_drawn(numbers, history, datum), **figures}
+    drawn = {**_drawn(numbers, history, datum, hooks), **figures}
     shown = _embed(folder, drawn)
     latents = [shown.pop(name) for name in LATENT_FIGURES if name in shown]
     page = _template().render(
@@ -85,7 +88,7 @@ def write_report(
         is_likelihood=numbers.get("is_likelihood", True),
         datum=datum,
         curve=shown.pop("bounds", None),
-        training=shown.pop("training", None),
+        training=[shown.pop(name) for name in ("training", "hooks") if name in shown],
         latents=latents,
         pictures=list(shown.values()),
         settings=list(wording.flatten(config)),
@@ -99,7 +102,7 @@ def write_report(
 
 
 def _drawn(
-    evaluation: Evaluation, history: Sequence[Mapping[str, Any]], datum: str
+    evaluation: Evaluation, history: Sequence[Mapping[str, Any]], datum: str, hooks: Sequence[str]
 ) -> dict[str, Figure]:
     """The figures of whatever numbers there are."""
     figures = {}
@@ -109,6 +112,8 @@ def _drawn(
         figures["training"] = training_curves(
             history, is_likelihood=evaluation.get("is_likelihood", True), datum=datum
         )
+    if hook_panels(history, hooks):
+        figures["hooks"] = hook_curves(history, hooks)
     return figures
 
 

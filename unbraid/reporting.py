@@ -54,16 +54,18 @@ def write_run_report(run: Run) -> Path:
         warps = warp_gallery(run.model, run.guide, images, labels=labels, seed=seed)
         figures = {**warps, **figures}
     metrics = run.folder / "metrics.jsonl"
+    history = read_metrics(metrics) if metrics.exists() else []
     return write_report(
         run.folder,
         title=f"{run.config['method']} on {Path(run.config['data']).name}",
         config={**run.config, "step of the weights": run.step},
         evaluation=_read_evaluation(run.folder),
-        history=read_metrics(metrics) if metrics.exists() else [],
+        history=history,
         figures=figures,
         command=run.config["command"],
         bibtex=run.method.citation,
         datum="image" if run.parts.frames is None else "sequence",
+        hooks=[hook.name for hook in run.parts.hooks],
     )
 
 

@@ -9,6 +9,7 @@ from torch import nn
 from tqdm import tqdm
 
 from unbraid.data import Batches, Dataset
+from unbraid.hooks import add_hooks
 from unbraid.inference import (
     CheckpointError,
     Checkpoints,
@@ -283,7 +284,9 @@ def load(folder: str | Path, device: str = "auto") -> Run:
         spec: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in config["spec"].items()
         }
-        parts = method.build(read_options(method.options, config["options"]), DataSpec(**spec))
+        data = DataSpec(**spec)
+        parts = method.build(read_options(method.options, config["options"]), data)
+        parts = add_hooks(parts, config["hooks"], data)
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path / 'config.json'} is damaged: {error!r}") from error
     run = Run(path, config, parts)

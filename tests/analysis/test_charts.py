@@ -7,7 +7,7 @@ import torch
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 
-from unbraid.analysis import bounds_curve, kl_chart, training_curves
+from unbraid.analysis import bounds_curve, hook_curves, kl_chart, training_curves
 
 
 def points(line):
@@ -110,3 +110,18 @@ def test_charts_say_what_is_no_likelihood():
 def test_no_bounds_are_refused(evaluation):
     with pytest.raises(ValueError, match="evaluation has no finite bound"):
         bounds_curve(evaluation)
+
+
+def test_hooks_have_a_chart_each_and_their_critics_another():
+    history = [
+        {"step": 1, "factor": 2.0, "factor_accuracy": 0.6, "dip": float("nan"), "z": 1.0},
+        {"step": 2, "factor": 1.0, "factor_accuracy": 0.7, "dip": 4.0},
+    ]
+    figure = hook_curves(history, ["factor", "dip", "absent"])
+    titles = [axis.get_title(loc="left") for axis in figure.axes]
+    assert titles == ["factor: penalty", "factor: accuracy of its critic", "dip: penalty"]
+    drawn = [axis.lines[0].get_xydata().tolist() for axis in figure.axes]
+    assert drawn == [[[1, 2.0], [2, 1.0]], [[1, 0.6], [2, 0.7]], [[2, 4.0]]]
+    assert figure.axes[1].get_ylim() == (0, 1)
+    with pytest.raises(ValueError, match="history has 2 rows without a value of absent"):
+        hook_curves(history, ["absent"])
