@@ -32,6 +32,7 @@ from .metrics import read_metrics
 from .mmd import MMD, squared_mmd
 from .nonfinite import NonFiniteError
 from .objective import Loss, Objective, gradients
+from .predictability import Predictability
 from .sequence_discrimination import SequenceDiscrimination
 from .sites import Plate, Program, Runner, Site
 from .step import Step
@@ -91,6 +92,7 @@ __all__ = [
     "PairError",
     "PairFacts",
     "Plate",
+    "Predictability",
     "Program",
     "RunInUseError",
     "Runner",

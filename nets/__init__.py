@@ -10,6 +10,7 @@ from .features import DomainEncoders, PointEncoder
 from .frames import Trunk, conv_trunk, frame_mask, join_codes, mlp_trunk, true_frames
 from .joint import JointNormal
 from .layers import layer_names
+from .leave_one_out import LeaveOneOut
 from .likelihood import Likelihood
 from .likelihoods import LIKELIHOODS, default_likelihood, make_likelihood
 from .mlp import MLPDecoder, MLPEncoder, mlp
@@ -26,6 +27,7 @@ __all__ = [
     "DomainEncoders",
     "Encoder",
     "JointNormal",
+    "LeaveOneOut",
     "Likelihood",
     "MLPCritic",
     "MLPDecoder",

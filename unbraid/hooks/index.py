@@ -20,6 +20,10 @@ HOOKS: dict[str, Entry] = {
     "mmd": Entry("mmd", "kernel distance of the codes from their prior (Zhao 2017)"),
     "hsic": Entry("hsic", "kernel dependence of a code on another, or on labels (Lopez 2018)"),
     "prior": Entry("prior", "a critic that tells codes from draws of the prior (Makhzani 2016)"),
+    "predictability": Entry(
+        "predictability",
+        "predictors of each coordinate from the others, to be prevented (Schmidhuber 1992)",
+    ),
     "attribute": Entry(
         "attribute", "a critic that reads a label or factor from a code (Ganin 2015, Tzeng 2015)"
     ),

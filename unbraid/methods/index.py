@@ -39,6 +39,10 @@ METHODS: dict[str, Entry] = {
         "domain_adaptation",
         "labels of one domain for another: codes that hide the domain (Ganin 2015, Tzeng 2017)",
     ),
+    "predictability-min": Entry(
+        "predictability_min",
+        "VAE none of whose coordinates are told from the others (Schmidhuber 1992)",
+    ),
     "aae": Entry(
         "aae",
         "autoencoder whose codes a critic holds at the prior (Makhzani 2016)",
