@@ -55,6 +55,8 @@ def gallery(
     drawn = min(len(args[0]), SAMPLES) if conditions else SAMPLES
     common = {"site": site, "seed": seed}
     figures = {"kl": kl_chart(kl, active)} if kl else {}
+    if site not in terms:  # such as of a classifier without a decoder
+        return figures
     figures["reconstructions"] = reconstructions(model, guide, *shown, **common)
     figures["samples"] = prior_samples(model, drawn, *conditions, **common)
     for name, count in dims.items():

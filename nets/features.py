@@ -6,6 +6,7 @@ from math import prod
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import layer_norm
 
 from .activations import at_least_float32
 from .convolutional import conv_stages
@@ -22,6 +23,9 @@ class PointEncoder(nn.Module):
         hidden: Widths of the linear layers before the code.
         channels: Channels of the convolutions that come first, as in `ConvEncoder`; None for none.
         activation: Name of the activation.
+        normalised: Whether each code is brought to mean 0 and variance 1 over its coordinates (Ba
+            et al. 2016, https://arxiv.org/abs/1607.06450, without weights): then no critic can be
+            escaped, or overwhelmed, by the size of codes.
 
     Raises:
         ValueError: If there are convolutions and a side is shorter than 8.
@@ -34,10 +38,11 @@ class PointEncoder(nn.Module):
         hidden: Sequence[int] = (256,),
         channels: Sequence[int] | None = None,
         activation: str = "relu",
+        normalised: bool = False,
     ) -> None:
         super().__init__()
         self.shape = check_shape(shape)
-        self.latent_dim = latent_dim
+        self.latent_dim, self.normalised = latent_dim, normalised
         stages, features = [], self.shape
         if channels is not None:
             stages, features = conv_stages(self.shape, channels, activation)
@@ -53,7 +58,10 @@ class PointEncoder(nn.Module):
         """
         check_image(x, self.shape)
         codes = self.net(x.reshape(-1, *self.shape)).view(*x.shape[:-3], self.latent_dim)
-        return dist.Delta(at_least_float32(codes), event_dim=1)
+        codes = at_least_float32(codes)
+        if self.normalised:
+            codes = layer_norm(codes, (self.latent_dim,))
+        return dist.Delta(codes, event_dim=1)
 
 
 class DomainEncoders(nn.Module):

@@ -22,6 +22,8 @@ class LabelOptions(NetOptions):
         latent_dim: Number of code coordinates, 1 to 4096.
         codes: `point`: the encoder gives a code. `normal`: it gives a Normal, held at a standard
             normal prior by `divergence`.
+        normalised: Whether each point code is brought to mean 0 and variance 1 over its
+            coordinates.
         divergence: Weight of the divergence of normal codes from their prior.
         head_hidden: Widths of the hidden layers from the code to the label, comma-separated; none
             for a linear classifier.
@@ -34,6 +36,7 @@ class LabelOptions(NetOptions):
     hidden: tuple[int, ...] = (256,)
     latent_dim: int = 64
     codes: Literal["point", "normal"] = "point"
+    normalised: bool = True
     divergence: float = 1e-3
     head_hidden: tuple[int, ...] = ()
     classification: float = 1.0
@@ -62,7 +65,9 @@ class LabelOptions(NetOptions):
     def make_points(self, data: DataSpec) -> PointEncoder:
         """Make an encoder of images to one code each."""
         channels = self.channels if self._convolves(data) else None
-        return PointEncoder(data.shape, self.latent_dim, self.hidden, channels, self.activation)
+        return PointEncoder(
+            data.shape, self.latent_dim, self.hidden, channels, self.activation, self.normalised
+        )
 
     def make_head(self, data: DataSpec) -> nn.Module:
         """Make the net from codes to the logits of the label."""

@@ -1,0 +1,51 @@
+"""The classes that a pair predicts at a site of classes."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from unbraid.inference import Program
+
+from .latents import Batch, arguments
+from .passes import point_codes, run, undisturbed
+
+
+def predicted_classes(
+    model: Program,
+    guide: Program,
+    batches: Iterable[Batch],
+    *,
+    site: str = "label",
+    seed: int = 0,
+) -> Tensor:
+    """Return the most probable class of every datum, at the mean of its code.
+
+    Args:
+        model: The generative program; its site's classes may be given or not, they are not looked
+            at.
+        guide: The inference program.
+        batches: Batches of data, at least one.
+        site: A site of the model whose distribution is over classes.
+        seed: Seed of what the guide samples.
+
+    Returns:
+        int64 `(N,)`, on the host.
+
+    Raises:
+        ValueError: If the site is none of classes, or there are no batches.
+    """
+    told = []
+    with undisturbed(model, guide, seed=seed):
+        for batch in batches:
+            terms = run(model, guide, arguments(batch))
+            if site not in terms or not hasattr(terms[site].p, "logits"):
+                raise ValueError(
+                    f"site is {site!r}; expected one whose distribution is over classes. The pair "
+                    f"has {', '.join(terms)}"
+                )
+            at_means = terms.replay(point_codes(terms))[site].p
+            told.append(at_means.logits.argmax(-1).cpu())  # pyright: ignore
+    if not told:
+        raise ValueError("batches is empty; expected at least one batch. Give some data")
+    return torch.cat(told)
