@@ -13,6 +13,7 @@ from .dynamic_manifold import dynamic_manifold
 from .evaluation import Evaluation
 from .explicitness import Explicitness, explicitness
 from .factor_vae_score import FactorVAEScore, factor_vae_score, factor_vae_score_of_encoder
+from .fairness import AttributeProbe, Fairness, attribute_probe, fairness
 from .gallery import gallery, warp_gallery
 from .gaussian_dependence import GaussianDependence, dependence_of_covariance, gaussian_dependence
 from .generation_scores import GenerationScores, generation_scores
@@ -34,6 +35,7 @@ from .modularity import Modularity, modularity, score_modularity
 from .neighbours import Accuracy, knn_accuracy
 from .new_sequences import new_frames, new_identities
 from .pictures import manifold, prior_samples, reconstructions, traversals
+from .predicted import predicted_classes
 from .prior_figure import prior_figure
 from .recombination import transfer, transfer_figure
 from .report import save_figures, write_report
@@ -68,11 +70,13 @@ __all__ = [
     "UDR",
     "Accuracy",
     "Alignment",
+    "AttributeProbe",
     "BetaVAEScore",
     "Distance",
     "Evaluation",
     "Explicitness",
     "FactorVAEScore",
+    "Fairness",
     "GaussianDependence",
     "GenerationScores",
     "Judge",
@@ -91,6 +95,7 @@ __all__ = [
     "active_units",
     "align",
     "alignment_figure",
+    "attribute_probe",
     "beta_vae_score",
     "beta_vae_score_of_encoder",
     "bounds_curve",
@@ -105,6 +110,7 @@ __all__ = [
     "explicitness",
     "factor_vae_score",
     "factor_vae_score_of_encoder",
+    "fairness",
     "forest_r2",
     "gallery",
     "gamma_figure",
@@ -134,6 +140,7 @@ __all__ = [
     "new_identities",
     "png_bytes",
     "posterior_means",
+    "predicted_classes",
     "prior_figure",
     "prior_of_dynamic",
     "prior_samples",

@@ -20,6 +20,8 @@ from .examples import (
     View,
     WithAttribute,
 )
+from .fairness import GroupAdversary, ProjectedAdversary
+from .fairness_examples import SensitiveExamples
 from .fit import FitResult, fit
 from .hold import Hold
 from .hooks import Batch, CriticLoss, Hook
@@ -77,6 +79,7 @@ __all__ = [
     "FitResult",
     "FolderLock",
     "FreeBits",
+    "GroupAdversary",
     "Hold",
     "Hook",
     "HookError",
@@ -94,8 +97,10 @@ __all__ = [
     "Plate",
     "Predictability",
     "Program",
+    "ProjectedAdversary",
     "RunInUseError",
     "Runner",
+    "SensitiveExamples",
     "SequenceDiscrimination",
     "SigmoidWarmup",
     "Site",

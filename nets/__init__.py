@@ -16,6 +16,7 @@ from .likelihoods import LIKELIHOODS, default_likelihood, make_likelihood
 from .mlp import MLPDecoder, MLPEncoder, mlp
 from .pairwise import PairwiseEncoder
 from .pooled import PooledEncoder
+from .prediction_critic import PredictionCritic
 from .sequence_arguments import length_and_index
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "PairwiseEncoder",
     "PointEncoder",
     "PooledEncoder",
+    "PredictionCritic",
     "Trunk",
     "activation",
     "batch_size",

@@ -47,6 +47,10 @@ METHODS: dict[str, Entry] = {
         "aae",
         "autoencoder whose codes a critic holds at the prior (Makhzani 2016)",
     ),
+    "fair": Entry(
+        "fair",
+        "labels from codes that hide an attribute (Edwards 2016, Zhang 2018, Madras 2018)",
+    ),
     "c-vitae": Entry(
         "c_vitae",
         "appearance from the image un-warped by its perspective (Detlefsen & Hauberg 2019)",
