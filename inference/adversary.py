@@ -53,10 +53,12 @@ class CriticSchedule:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < low):
                 raise ValueError(f"{name} is {value}; expected an integer of at least {low}")
-        for name, high in (("smoothing", 0.5), ("flips", 0.5), ("noise", float("inf"))):
+        for name in ("smoothing", "flips"):
             value = getattr(self, name)
-            if not 0.0 <= value <= high or value == float("inf"):
-                raise ValueError(f"{name} is {value}; expected 0 to {high:g}")
+            if not 0.0 <= value <= 0.5:
+                raise ValueError(f"{name} is {value}; expected 0 to 0.5")
+        if not 0.0 <= self.noise < float("inf"):
+            raise ValueError(f"noise is {self.noise}; expected a finite number of at least 0")
 
 
 class Adversary(Hook):
@@ -130,6 +132,11 @@ class Adversary(Hook):
             )
         if clip is not None and not 0.0 < clip < float("inf"):
             raise ValueError(f"clip is {clip}; expected a finite number above 0, or None")
+        if rule in ("wasserstein", "hinge") and schedule is not None and schedule.smoothing:
+            raise ValueError(
+                f"smoothing is {schedule.smoothing}; expected 0 with rule {rule!r}, whose critic "
+                "has no targets. Choose another rule"
+            )
         self.name, self.moves, self.sites = name, moves, view.sites
         self.view, self.critic = view, critic
         self.rule: Rule = rule
@@ -141,7 +148,16 @@ class Adversary(Hook):
         self.register_buffer("step", torch.zeros(1))
 
     def make_optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-        """Make the critic's optimiser."""
+        """Make the critic's optimiser.
+
+        Raises:
+            ValueError: If the critic has nothing to train.
+        """
+        if not parameters:
+            raise ValueError(
+                f"the critic of hook {self.name!r} has no trainable parameters; expected some. "
+                "Write a Hook with a penalty alone for a critic that is not trained"
+            )
         make = super().make_optimizer if self._make is None else self._make
         return make(parameters)
 
@@ -173,6 +189,11 @@ class Adversary(Hook):
                 f"rule of hook {self.name!r} is {self.rule!r}, for two samples; its view gives "
                 f"labels. Expected one of {', '.join(LABEL_RULES)}"
             )
+        if self.gradient_penalty:
+            raise ValueError(
+                f"gradient_penalty of hook {self.name!r} is {self.gradient_penalty}; expected 0, "
+                "as its view gives labels. Drop it"
+            )
         return LABEL_RULES[self.rule]
 
     def critic_inputs(self, terms: Terms, batch: Batch) -> list[tuple[Tensor, ...]]:
@@ -188,8 +209,12 @@ class Adversary(Hook):
         own, reference = shown.own, _reference(shown)
         scores = self._scores(_joined(own, reference))
         mine, other = scores[: len(own[0])], scores[len(own[0]) :]
-        right = (mine < rule.threshold).float().mean() + (other > rule.threshold).float().mean()
-        loss = rule.critic(*self._flip(mine, other), scores.new_tensor(1.0 - self._smoothing))
+        threshold = rule.threshold
+        if threshold is None:
+            threshold = 0.5 * (mine.mean() + other.mean())
+        right = (mine < threshold).float().mean() + (other > threshold).float().mean()
+        target = scores.new_full((), 1.0 - self._smoothing)
+        loss = rule.critic(*self._flip(mine, other), target)
         if self.gradient_penalty:
             loss = loss + self.gradient_penalty * self._slope_penalty(own, reference)
         figures = {"accuracy": 0.5 * right.detach()}
@@ -306,6 +331,11 @@ def _flat(shown: Examples) -> tuple[Tensor, ...]:
     """Examples as detached tensors in a row, as a recorded step gives them out."""
     if isinstance(shown, Labelled):
         return (*(value.detach() for value in shown.inputs), shown.labels)
+    if not shown.own[-1].is_floating_point():  # which `_unflat` would take for labels
+        raise ValueError(
+            f"the view gave {shown.own[-1].dtype} examples; expected floats. Convert them, class "
+            "indices to one-hot rows"
+        )
     return tuple(value.detach() for value in (*shown.own, *_reference(shown)))
 
 

@@ -34,13 +34,14 @@ class TwoSampleRule:
             less where labels are smoothed) to the critic's loss.
         pair: From scores of own examples and, where `both`, of reference examples to the pair's.
         both: Whether the pair's loss looks at reference examples too.
-        threshold: Score above which an example counts as taken for a reference.
+        threshold: Score above which an example counts as taken for a reference; None for halfway
+            between the mean scores, where no loss depends on a shift of all scores.
     """
 
     critic: Callable[[Tensor, Tensor, Tensor], Tensor]
     pair: Callable[[Tensor, Tensor], Tensor]
     both: bool = False
-    threshold: float = 0.0
+    threshold: float | None = 0.0
 
 
 def _cross_entropies(own: Tensor, reference: Tensor, target: Tensor) -> Tensor:
@@ -52,9 +53,7 @@ def _cross_entropies(own: Tensor, reference: Tensor, target: Tensor) -> Tensor:
 
 def _uniform(own: Tensor, reference: Tensor) -> Tensor:
     """Cross-entropy of both against a coin, stationary where the critic cannot tell."""
-    return sum(
-        0.5 * (softplus(s) + softplus(-s)).mean() for s in (own, reference)
-    )  # pyright: ignore[reportReturnType]
+    return sum(0.5 * (softplus(s) + softplus(-s)).mean() for s in (own, reference))  # pyright: ignore[reportReturnType]
 
 
 TWO_SAMPLE_RULES: dict[Rule, TwoSampleRule] = {
@@ -70,7 +69,9 @@ TWO_SAMPLE_RULES: dict[Rule, TwoSampleRule] = {
     ),
     # Arjovsky et al. (2017), eq. 2, https://arxiv.org/abs/1701.07875.
     "wasserstein": TwoSampleRule(
-        lambda own, reference, _: own.mean() - reference.mean(), lambda own, _: -own.mean()
+        lambda own, reference, _: own.mean() - reference.mean(),
+        lambda own, _: -own.mean(),
+        threshold=None,
     ),
     # Miyato et al. (2018), eq. 16 and 17, https://arxiv.org/abs/1802.05957.
     "hinge": TwoSampleRule(

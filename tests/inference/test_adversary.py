@@ -1,0 +1,685 @@
+"""The adversary: whose parameters its losses move, its schedules, and that nothing is lost."""
+
+import math
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy, softplus
+
+from unbraid.inference import (
+    SVI,
+    Adversary,
+    AgainstPermuted,
+    AgainstPrior,
+    CriticSchedule,
+    LinearWarmup,
+    Objective,
+    Step,
+    TwoSamples,
+    WithAttribute,
+    fit,
+    fused_adam,
+    gradients,
+    read_metrics,
+)
+from unbraid.nets import MLPCritic
+
+from .pairs import B, D, K, make_pair
+from .shown import Scores, Shows, ShowsLabels, critic_of, penalty_of
+
+LABEL = torch.tensor([0, 2, 1, -1, 2])
+
+
+def critic(outputs=1) -> Any:
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        return MLPCritic(K, (7,), outputs).double()
+
+
+def sgd(parameters):
+    return torch.optim.SGD(parameters, lr=0.1)
+
+
+def batch_of(step=0, size=B) -> dict[str, Any]:
+    generator = torch.Generator().manual_seed(step)
+    x, second = torch.randn(2, 7, D, dtype=torch.float64, generator=generator)
+    return {"x": x[:size], "label": LABEL[:size], "second": {"x": second}}
+
+
+HOOKS: dict[str, Any] = {
+    "prior": lambda: [Adversary("prior", AgainstPrior("z"), critic(), "logistic", 0.7)],
+    "permuted": lambda: [
+        Adversary(
+            "factor",
+            AgainstPermuted("z"),
+            critic(),
+            "density-ratio",
+            LinearWarmup(4, 0.0, 2.0),
+        )
+    ],
+    "labels": lambda: [
+        Adversary(
+            "label",
+            WithAttribute("z"),
+            critic(3),
+            "uniform",
+            1.5,
+            moves="guide",
+            schedule=CriticSchedule(smoothing=0.1, flips=0.2),
+        )
+    ],
+    "wasserstein": lambda: [
+        Adversary(
+            "wasserstein",
+            AgainstPrior("z"),
+            critic(),
+            "wasserstein",
+            schedule=CriticSchedule(steps=3),
+            gradient_penalty=10.0,
+            clip=0.5,
+            optimizer=lambda p: torch.optim.RMSprop(p, lr=0.01),
+        )
+    ],
+    "everything": lambda: [
+        Adversary(
+            "everything",
+            AgainstPermuted("z", stream=None),
+            critic(),
+            "reverse",
+            moves="guide",
+            schedule=CriticSchedule(
+                steps=2, warmup=2, smoothing=0.1, flips=0.2, noise=0.3, noise_steps=4
+            ),
+        )
+    ],
+    "two": lambda: [*HOOKS["prior"](), *HOOKS["labels"]()],
+}
+
+
+def step_of(hooks, mode: Any = "eager", make=sgd, **options) -> Any:
+    pair = make_pair("plain")
+    return pair, Step(
+        *pair[:2], Objective(hooks=hooks), make(pair.parameters), mode=mode, **options
+    )
+
+
+def copies(parameters):
+    return [p.detach().clone() for p in parameters]
+
+
+def same(first, second):
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_each_side_gets_the_gradient_of_its_own_loss():
+    """Written out: the pair's with the critic as it was, the critic's on fixed codes."""
+    [hook] = HOOKS["prior"]()
+    pair, step = step_of([hook])
+    parameters, batch = list(hook.critic.parameters()), batch_of()
+    torch.manual_seed(9)
+    terms = step.objective.terms(*pair[:2], (batch["x"],))
+    z, drawn = terms["z"].value, terms["z"].p.sample()
+    plain = (terms["z"].kl - terms["x"].log_p).mean()
+    penalty = 0.7 * softplus(-hook.critic(z)).mean()
+    cost = softplus(hook.critic(z.detach())).mean() + softplus(-hook.critic(drawn)).mean()
+    expected = torch.autograd.grad(plain + penalty, pair.parameters)
+    of_critic = torch.autograd.grad(cost, parameters)
+    torch.manual_seed(9)
+    parts = step((batch["x"],), batch)
+    found = [p.grad for p in (*pair.parameters, *parameters)]
+    for mine, theirs in zip(found, (*expected, *of_critic), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12)
+    assert set(parts) == {"loss", "elbo", "x", "z", "prior", "prior_critic", "prior_accuracy"}
+    torch.testing.assert_close(parts["prior"], penalty.detach())
+    torch.testing.assert_close(parts["prior_critic"], cost.detach())
+    torch.testing.assert_close(parts["loss"], (plain + penalty).detach())
+
+
+@pytest.mark.parametrize("moves", [None, "guide"])
+def test_without_a_critic_step_the_critic_is_left_alone(moves):
+    """As when Pyro's own SVI takes the objective: the penalty fills the pair's gradients only."""
+    [hook] = HOOKS["prior"]()
+    hook.moves = moves
+    pair = make_pair("plain")
+    before = copies(hook.critic.parameters())
+    Objective(hooks=[hook]).loss_and_grads(*pair[:2], *pair.args)
+    assert all(p.grad is not None for p in pair.parameters)
+    assert all(p.grad is None for p in hook.critic.parameters())
+    assert same(hook.critic.parameters(), before)
+
+
+class Images:
+    """The mean image against the data: both sides of the pair have a part in it."""
+
+    sites = ("x",)
+
+    def __call__(self, terms, batch, reference) -> TwoSamples:
+        return TwoSamples((terms["x"].p.mean,), (batch["x"],) if reference else None)
+
+
+@pytest.mark.parametrize("side", ["model", "guide", None])
+def test_a_penalty_moves_the_side_that_it_names(side):
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        judge: Any = MLPCritic(D, (7,)).double()
+    hook = Adversary("images", Images(), judge, "hinge", 5.0, moves=side)
+    pair = make_pair("plain")
+    found = {}
+    for name, hooks in (("plain", []), ("with", [hook])):
+        torch.manual_seed(9)
+        loss = Objective(hooks=hooks).mean_loss(*pair[:3])
+        found[name] = gradients(loss, pair.model, pair.guide, pair.parameters)
+    sides = {id(p): "model" for p in pair.model.parameters()}
+    seen = set()
+    for parameter, plain, extra in zip(pair.parameters, *found.values(), strict=True):
+        assert plain is not None and extra is not None
+        if not torch.equal(plain, extra):
+            seen.add(sides.get(id(parameter), "guide"))
+    assert seen == ({"model", "guide"} if side is None else {side})
+
+
+@pytest.mark.parametrize("name", HOOKS)
+@pytest.mark.parametrize("moves", [None, "guide"])
+def test_with_weight_0_it_is_the_plain_pair_to_the_bit(name, moves):
+    """Whatever the critic draws comes after the pair's own noise."""
+    hooks = HOOKS[name]()
+    for hook in hooks:
+        hook.weight, hook.moves = (
+            Adversary("a", AgainstPrior("z"), critic(), weight=0.0).weight,
+            moves,
+        )
+    pair = make_pair("plain")
+    batch = batch_of()
+    found: Any = []
+    for chosen in ([], hooks):
+        torch.manual_seed(9)
+        loss = Objective(hooks=chosen).mean_loss(*pair[:2], (batch["x"],), batch)
+        pulls = gradients(loss, pair.model, pair.guide, pair.parameters)
+        found.append([loss.total, loss.parts["loss"], loss.parts["elbo"], *pulls])
+    assert all(torch.equal(plain, mine) for plain, mine in zip(*found, strict=True))
+
+
+def run(name, mode: Any, steps=6, hooks=None, **options) -> Any:
+    """Losses, weights, buffers and moments of pair and critics; the last batch is ragged."""
+    adam = torch.optim.Adam
+    hooks = HOOKS[name]() if hooks is None else hooks
+    pair, step = step_of(hooks, mode, lambda p: adam(p, lr=1e-2, fused=True), **options)
+    parts = []
+    for i in range(steps):
+        batch = batch_of(i, B - 1 if i == steps - 2 else B)
+        torch.manual_seed(100 + i)
+        parts.append(step((batch["x"],), batch))
+        step.objective.advance()
+    optimizers = [step.optimizer, *step.critics.optimizers.values()]
+    moments = [
+        value
+        for optimizer in optimizers
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+        for value in optimizer.state[parameter].values()
+        if isinstance(value, torch.Tensor)
+    ]
+    told = [value for row in parts for value in row.values()]
+    state = list(step.objective.as_module().state_dict().values())
+    return step, parts, [*told, *pair.parameters, *state, *moments]
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_recorded_steps_are_eager_ones_to_the_bit(name):
+    (_, parts, eager), (step, recorded_parts, recorded) = run(name, "eager"), run(name, "record")
+    assert step.mode == "record"
+    assert len(step._compiled) == 2
+    assert all(graph is not None for graph, *_ in step._compiled.values())
+    assert [list(row) for row in parts] == [list(row) for row in recorded_parts]
+    assert len(eager) > 40
+    assert same(eager, recorded)
+    moving = parts[0].keys() - {"everything"}
+    assert all(len({float(row[key]) for row in parts}) > 3 for key in moving if "accu" not in key)
+
+
+@pytest.mark.slow
+def test_compiled_steps_are_close_to_recorded_ones():
+    inductor: Any = import_module("torch._inductor.config")
+    _, _, recorded = run("permuted", "record")
+    with inductor.patch(fallback_random=True):
+        step, _, compiled = run("permuted", "compile")
+    assert step.mode == "compile"
+    for mine, theirs in zip(compiled, recorded, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-6, atol=1e-8)
+
+
+def test_no_step_is_fused_with_the_pairs_optimiser(caplog):
+    _, step = step_of(HOOKS["prior"](), "fused", lambda p: torch.optim.Adam(p, fused=True))
+    assert step.mode == "compile"
+    assert "hook that has a critic" in caplog.text
+
+
+@pytest.mark.parametrize("mode", ["eager", "record"])
+def test_in_its_warm_up_the_critic_learns_alone(mode):
+    """The pair is the plain one to the bit for two steps, and then no more."""
+
+    def found(hooks, steps):
+        make = lambda p: torch.optim.Adam(p, lr=1e-2, fused=True)  # noqa: E731
+        pair, step = step_of(hooks, mode, make)
+        parts = []
+        for i in range(steps):
+            batch = batch_of(i)
+            torch.manual_seed(100 + i)
+            parts.append(step((batch["x"],), batch))
+            step.objective.advance()
+        return parts, copies(pair.parameters)
+
+    def hook() -> Any:
+        schedule = CriticSchedule(warmup=2)
+        return Adversary("prior", AgainstPrior("z"), critic(), schedule=schedule)
+
+    for steps in (2, 3):
+        learning = hook()
+        before = copies(learning.critic.parameters())
+        parts, mine = found([learning], steps)
+        _, plain = found([], steps)
+        assert same(mine, plain) == (steps == 2)
+        assert [float(row["prior"]) != 0 for row in parts] == [False, False, True][:steps]
+        assert not any(map(torch.equal, learning.critic.parameters(), before))
+
+
+OWN = torch.tensor([-1.0, 0.5, -2.0, 0.2], dtype=torch.float64)
+REFERENCE = torch.tensor([0.1, -0.3, 2.0, 4.0, 0.45], dtype=torch.float64)
+
+
+def scoring(rule: Any = "logistic", **schedule) -> Adversary:
+    """Examples that are their own scores."""
+    chosen = CriticSchedule(**schedule)
+    return Adversary("a", Shows(OWN, REFERENCE), Scores(), rule, schedule=chosen)
+
+
+@pytest.mark.parametrize(
+    ("rule", "threshold"), [("logistic", 0.0), ("hinge", 0.0), ("least-squares", 0.5)]
+)
+def test_accuracy_is_the_mean_share_of_each_side_that_is_told_right(rule, threshold):
+    own = np.mean([score < threshold for score in OWN.tolist()])
+    reference = np.mean([score > threshold for score in REFERENCE.tolist()])
+    found = critic_of(scoring(rule, flips=0.5)).figures
+    assert list(found) == ["accuracy"]
+    assert float(found["accuracy"]) == pytest.approx(0.5 * (own + reference))
+
+
+@pytest.mark.parametrize("shift", [0.0, -30.0])
+def test_accuracy_of_wasserstein_critics_does_not_depend_on_a_shift(shift):
+    """Their scores have no zero; the means -0.575 and 1.25 have 0.3375 between them."""
+    hook = scoring("wasserstein")
+    hook.critic.shift.data.fill_(shift)  # pyright: ignore
+    assert float(critic_of(hook).figures["accuracy"]) == pytest.approx(0.5 * (3 / 4 + 3 / 5))
+
+
+def test_smoothing_lowers_the_target_of_references_only():
+    """One-sided (Salimans et al. 2016): 0.8 for references, 0 for own."""
+    found = float(critic_of(scoring(smoothing=0.2)).loss.detach())
+    references = 0.8 * softplus(-REFERENCE) + 0.2 * softplus(REFERENCE)
+    assert found == pytest.approx(float(softplus(OWN).mean() + references.mean()), rel=1e-12)
+    plain, smooth = (penalty_of(scoring("reverse", smoothing=s)) for s in (0.0, 0.2))
+    assert torch.equal(plain, smooth)
+
+
+def assert_mean(values, truth, precision):
+    """The mean is the truth within 5 standard errors, false once in 1.7 million."""
+    error = np.std(values) / math.sqrt(len(values))
+    assert error < precision
+    assert abs(np.mean(values) - truth) < 5 * error
+
+
+def test_flips_exchange_targets():
+    """On average the loss is that of a share of exchanged targets."""
+    shown = Shows(OWN, REFERENCE[:4])
+    hook = Adversary("a", shown, Scores(), schedule=CriticSchedule(flips=0.3))
+    losses = [float(critic_of(hook).loss.detach()) for _ in range(3000)]
+    right = softplus(OWN).mean() + softplus(-REFERENCE[:4]).mean()
+    wrong = softplus(-OWN).mean() + softplus(REFERENCE[:4]).mean()
+    assert_mean(losses, float(0.7 * right + 0.3 * wrong), 0.02)
+    assert float(wrong - right) > 0.5
+    plain = Adversary("a", shown, Scores())
+    assert torch.equal(penalty_of(hook), penalty_of(plain))
+
+
+def labels_critic(rule: Any = "uniform", **schedule) -> Any:
+    logits = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    view = ShowsLabels(3 * logits, LABEL)
+    return Adversary("a", view, Scores(), rule, schedule=CriticSchedule(**schedule)), 3 * logits
+
+
+def test_flipped_labels_are_other_ones_and_unknown_ones_stay_so():
+    """The known ones are 0, 2, 1 and 2 of three classes."""
+    hook, logits = labels_critic(flips=0.3)
+    losses = [float(critic_of(hook).loss.detach()) for _ in range(3000)]
+    known = LABEL != -1
+    cost = -logits.log_softmax(-1)[known]
+    right = cost.gather(1, LABEL[known][:, None])[:, 0]
+    wrong = (cost.sum(-1) - right) / 2
+    assert_mean(losses, float((0.7 * right + 0.3 * wrong).mean()), 0.05)
+    assert abs(float((wrong - right).mean())) > 0.5
+
+
+def test_smoothing_of_labels_is_torchs():
+    hook, logits = labels_critic(smoothing=0.2)
+    expected = cross_entropy(logits, LABEL, ignore_index=-1, label_smoothing=0.2)
+    torch.testing.assert_close(critic_of(hook).loss.detach(), expected)
+
+
+def test_accuracy_of_labels_is_of_the_known_ones():
+    hook, logits = labels_critic(flips=0.5)
+    rows = zip(logits.tolist(), LABEL.tolist(), strict=True)
+    right = [row.index(max(row)) == label for row, label in rows if label != -1]
+    found = critic_of(hook).figures["accuracy"]
+    assert float(found) == pytest.approx(np.mean(right))
+    assert 0 < np.mean(right) < 1
+    unknown = Adversary("a", ShowsLabels(logits, torch.full((5,), -1)), Scores(), "flip")
+    loss, figures = critic_of(unknown)
+    assert (float(loss.detach()), float(figures["accuracy"])) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("rule", ["reverse", "flip", "uniform"])
+def test_one_logit_stands_for_two_classes(rule):
+    one = torch.randn(5, 1, dtype=torch.float64)
+    labels = torch.tensor([0, 1, 1, -1, 0])
+    both = torch.cat([torch.zeros_like(one), one], -1)
+    hooks = [Adversary("a", ShowsLabels(x, labels), Scores(), rule) for x in (one, both)]
+    torch.testing.assert_close(*(penalty_of(hook) for hook in hooks))
+    torch.testing.assert_close(*(critic_of(hook).loss for hook in hooks))
+    figures = [float(critic_of(hook).figures["accuracy"]) for hook in hooks]
+    assert figures[0] == figures[1]
+
+
+class Listening(Scores):
+    """Keep what the critic is shown."""
+
+    heard: Any = None
+
+    def forward(self, *inputs):
+        self.heard = inputs
+        return super().forward(inputs[0].sum(-1))
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_noise_falls_to_0_on_either_sides_inputs(own):
+    """Its standard deviation within 5 standard errors, once in 1.7 million not so."""
+    x = torch.full((50_000, 2), 3.0, dtype=torch.float64)
+    listening = Listening()
+    schedule = CriticSchedule(noise=0.8, noise_steps=4)
+    hook = Adversary("a", Shows(x, x), listening, schedule=schedule)
+    for left in (1.0, 0.75, 0.5, 0.25, 0.0, 0.0):
+        _ = penalty_of(hook) if own else critic_of(hook)
+        noise = listening.heard[0] - 3.0
+        spread = 0.8 * left
+        assert float(noise.std()) == pytest.approx(spread, abs=5 * spread / math.sqrt(2e5))
+        assert float(noise.mean()) == pytest.approx(0, abs=5 * spread / math.sqrt(1e5))
+        hook.advance()
+    kept = Adversary("a", Shows(x, x), listening, schedule=CriticSchedule(noise=0.8))
+    for _ in range(9):
+        kept.advance()
+    _ = penalty_of(kept)
+    assert float((listening.heard[0] - 3.0).std()) == pytest.approx(0.8, abs=0.01)
+
+
+def test_the_critic_takes_its_steps_each_on_draws_of_its_own():
+    """Three steps of SGD by hand, from the same codes and three draws of the prior."""
+    hook = Adversary(
+        "prior",
+        AgainstPrior("z"),
+        critic(),
+        schedule=CriticSchedule(steps=3),
+        optimizer=sgd,
+    )
+    pair, step = step_of([hook])
+    batch = batch_of()
+    mine = critic()
+    torch.manual_seed(9)
+    terms = step.objective.terms(*pair[:2], (batch["x"],))
+    z = terms["z"].value.detach()
+    optimizer, losses = sgd(mine.parameters()), []
+    for drawn in [terms["z"].p.sample() for _ in range(3)]:
+        optimizer.zero_grad()
+        losses.append(softplus(mine(z)).mean() + softplus(-mine(drawn)).mean())
+        losses[-1].backward()
+        optimizer.step()
+    torch.manual_seed(9)
+    parts = step((batch["x"],), batch)
+    for p, q in zip(hook.critic.parameters(), mine.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(parts["prior_critic"], losses[-1].detach())
+
+
+def test_clipping_holds_the_critic_and_nothing_else():
+    [hook] = HOOKS["wasserstein"]()
+    hook.clip = 0.05
+    step, _, _ = run("", "record", hooks=[hook])
+    largest = [float(p.detach().abs().max()) for p in hook.critic.parameters()]
+    assert max(largest) == 0.05
+    assert max(float(p.detach().abs().max()) for p in step.parameters) > 0.05
+
+
+def test_two_adversaries_learn_beside_each_other():
+    """At the first step, whose draws come in their order, the first one as if it were alone."""
+    alone, both = HOOKS["prior"](), HOOKS["two"]()
+    _, (first, *_), _ = run("", "eager", steps=1, hooks=alone)
+    _, (parts, *_), _ = run("", "eager", steps=1, hooks=both)
+    assert same(alone[0].critic.parameters(), both[0].critic.parameters())
+    names = {f"{hook.name}{end}" for hook in both for end in ("", "_critic", "_accuracy")}
+    assert names < set(parts)
+    assert all(torch.equal(first[key], parts[key]) for key in first if key not in ("loss",))
+    expected = parts["x"] + parts["z"] + parts["prior"] + parts["label"]
+    torch.testing.assert_close(parts["loss"], expected)
+
+
+def test_svi_trains_both_sides():
+    """As a step of the sum over the batch, with what the model is called with as the batch."""
+    [hook], [other] = HOOKS["prior"](), HOOKS["prior"]()
+    pair = make_pair("plain")
+    svi = SVI(pair.model, pair.guide, loss=Objective(hooks=[hook]))
+    mirror, step = step_of([other], make=fused_adam, summed=True)
+    for i in range(3):
+        torch.manual_seed(i)
+        loss = svi.step(*pair.args)
+        torch.manual_seed(i)
+        parts = step(mirror.args)
+        step.objective.advance()
+        torch.testing.assert_close(loss, B * parts["loss"])
+    assert same(pair.parameters, mirror.parameters)
+    assert same(hook.critic.parameters(), other.critic.parameters())
+    assert not any(map(torch.equal, hook.critic.parameters(), critic().parameters()))
+    assert float(hook.step) == 3
+
+
+class Draws:
+    def batch(self, step: int) -> dict[str, Any]:
+        return batch_of(step)
+
+
+def resumable() -> Objective:
+    objective = Objective(
+        {"kl": LinearWarmup(9)},
+        [h for n in ("permuted", "everything", "labels") for h in HOOKS[n]()],
+    )
+    objective.hooks[2].weight = LinearWarmup(9, 0.0, 3.0)
+    return objective
+
+
+def trained(folder, steps, objective, resume=False, wreck=False) -> Any:
+    pair = make_pair("plain")
+    if wreck:
+        for parameter in (*pair.parameters, *objective.as_module().parameters()):
+            parameter.data.zero_()
+    settings: dict[str, Any] = {"log_every": 4, "progress": False, "folder": folder}
+    fit(
+        pair.model,
+        pair.guide,
+        Draws(),
+        steps=steps,
+        objective=objective,
+        resume=resume,
+        **settings,
+    )
+    rows = read_metrics(folder / "metrics.jsonl")
+    for row in rows:
+        del row["seconds"]
+    return list(pair.parameters), rows
+
+
+def optimizer_states(folder, step):
+    path = folder / "checkpoints" / f"ckpt-{step:06d}" / "train.pt"
+    return torch.load(path, weights_only=True)["optimizers"]
+
+
+def test_a_stopped_run_goes_on_with_its_critics_to_the_bit(tmp_path):
+    whole, again = resumable(), resumable()
+    parameters, rows = trained(tmp_path / "whole", 12, whole)
+    trained(tmp_path / "stopped", 8, resumable())
+    torch.manual_seed(77)
+    others, other_rows = trained(tmp_path / "stopped", 12, again, resume=True, wreck=True)
+    assert same(parameters, others)
+    assert rows == other_rows
+    states = [objective.as_module().state_dict() for objective in (whole, again)]
+    assert list(states[0]) == list(states[1])
+    assert same(states[0].values(), states[1].values())
+    assert float(states[0]["hooks.1.step"]) == 12
+    saved = [optimizer_states(tmp_path / name, 12) for name in ("whole", "stopped")]
+    assert set(saved[0]) == {"pair", "critic_factor", "critic_everything", "critic_label"}
+    for key, mine in saved[0].items():
+        theirs = saved[1][key]["state"]["state"]
+        for place, moments in mine["state"]["state"].items():
+            assert same(moments.values(), theirs[place].values())
+    assert {"factor", "factor_critic", "factor_accuracy"} < set(rows[-1])
+
+
+def test_scores_are_float32_at_least_under_autocast():
+    class Halves(Scores):
+        def forward(self, *inputs):
+            return super().forward(*inputs).bfloat16()
+
+    hook = Adversary("a", Shows(OWN, REFERENCE), Halves())
+    assert penalty_of(hook).dtype == critic_of(hook).loss.dtype == torch.float32
+
+
+class Whole(nn.Module):
+    """A critic that gives what it is asked for."""
+
+    def __init__(self, shape) -> None:
+        super().__init__()
+        self.shape, self.weight = shape, nn.Parameter(torch.ones(()))
+
+    def forward(self, x):
+        return self.weight * torch.zeros(self.shape)
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (), (5,), (4, 1, 1)])
+def test_a_critic_of_two_samples_gives_a_score_each(shape):
+    hook = Adversary("fool", Shows(OWN, REFERENCE), Whole(shape))
+    message = r"the critic of hook 'fool' gives shape \(.*\); expected one score for each of the 4"
+    with pytest.raises(ValueError, match=message):
+        penalty_of(hook)
+
+
+@pytest.mark.parametrize("shape", [(5,), (4, 3), (5, 3, 1)])
+def test_a_critic_of_labels_gives_a_row_each(shape):
+    hook = Adversary("fool", ShowsLabels(torch.zeros(5, 2), LABEL), Whole(shape), "flip")
+    message = r"the critic of hook 'fool' gives shape \(.*\); expected logits \(5, classes\)"
+    with pytest.raises(ValueError, match=message):
+        penalty_of(hook)
+
+
+def test_a_critic_of_another_size_is_told_what_it_was_shown():
+    hook = Adversary("fool", AgainstPrior("z"), MLPCritic(K + 1, (7,)).double())
+    pair = make_pair("plain")
+    terms = Objective().terms(*pair[:3])
+    message = rf"critic of hook 'fool' fails on inputs of shape \({B}, {K}\), from sites z: .*Make"
+    with pytest.raises(ValueError, match=message):
+        hook.penalty(terms, {})
+
+
+def given(**options) -> Any:
+    settings: dict[str, Any] = {"weight": 1.0, **options}
+    return Adversary("a", Shows(OWN, REFERENCE), Scores(), **settings)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rule": "hinges"}, "rule is 'hinges'; expected one of logistic, density-ratio"),
+        ({"weight": -1.0}, "weight is -1.0; expected a finite number of at least 0"),
+        ({"weight": float("nan")}, "weight is nan"),
+        ({"moves": "critic"}, "moves is 'critic'; expected None, 'model' or 'guide'"),
+        ({"gradient_penalty": -1.0}, "gradient_penalty is -1.0; expected a finite number"),
+        ({"gradient_penalty": float("inf")}, "gradient_penalty is inf"),
+        ({"clip": 0.0}, "clip is 0.0; expected a finite number above 0, or None"),
+        ({"clip": float("nan")}, "clip is nan"),
+    ],
+)
+def test_wrong_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        given(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 0}, "steps is 0; expected an integer of at least 1"),
+        ({"steps": 1.5}, "steps is 1.5"),
+        ({"warmup": -1}, "warmup is -1; expected an integer of at least 0"),
+        ({"noise_steps": 0}, "noise_steps is 0; expected an integer of at least 1"),
+        ({"smoothing": 0.6}, "smoothing is 0.6; expected 0 to 0.5"),
+        ({"smoothing": float("nan")}, "smoothing is nan"),
+        ({"flips": -0.1}, "flips is -0.1; expected 0 to 0.5"),
+        ({"noise": -1.0}, "noise is -1.0; expected a finite number of at least 0"),
+        ({"noise": float("inf")}, "noise is inf"),
+    ],
+)
+def test_wrong_schedules_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        CriticSchedule(**options)
+
+
+@pytest.mark.parametrize("rule", ["wasserstein", "hinge"])
+def test_smoothing_is_refused_where_there_are_no_targets(rule):
+    with pytest.raises(ValueError, match=f"smoothing is 0.1; expected 0 with rule '{rule}'"):
+        given(rule=rule, schedule=CriticSchedule(smoothing=0.1))
+
+
+def test_what_labels_have_no_use_for_is_refused():
+    view = ShowsLabels(torch.zeros(5, 3), LABEL)
+    hook = Adversary("a", view, Scores(), "logistic")
+    message = "rule of hook 'a' is 'logistic', for two samples; its view gives labels. Expected"
+    for ask in (penalty_of, critic_of):
+        with pytest.raises(ValueError, match=message):
+            ask(hook)
+    hook = Adversary("a", view, Scores(), "flip", gradient_penalty=10.0)
+    for ask in (penalty_of, critic_of):
+        with pytest.raises(ValueError, match=r"gradient_penalty of hook 'a' is 10\.0; expected 0"):
+            ask(hook)
+
+
+def test_examples_that_could_be_taken_for_labels_are_refused():
+    hook = Adversary("a", Shows(torch.ones(3).long(), torch.ones(3).long()), Scores())
+    with pytest.raises(ValueError, match=r"the view gave torch.int64 examples; expected floats"):
+        critic_of(hook)
+
+
+def test_a_view_without_references_is_told():
+    class Forgetful(Shows):
+        def __call__(self, terms, batch, reference):
+            return TwoSamples((self.own,), None)
+
+    hook = Adversary("a", Forgetful(OWN, REFERENCE), Scores())
+    with pytest.raises(ValueError, match="the view gave no reference examples; expected some"):
+        critic_of(hook)
+
+
+def test_a_critic_with_nothing_to_train_is_refused():
+    frozen = critic()
+    for parameter in frozen.parameters():
+        parameter.requires_grad_(False)
+    hook = Adversary("fixed", AgainstPrior("z"), frozen)
+    with pytest.raises(ValueError, match="critic of hook 'fixed' has no trainable parameters"):
+        step_of([hook])
