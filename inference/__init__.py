@@ -1,8 +1,11 @@
 """Inference for any Pyro pair: objective, hooks, SVI, checkpoints, likelihood evaluation."""
 
 from .adversary import Adversary, CriticSchedule
+from .annealed_result import AnnealedLikelihood, BidirectionalBounds
+from .annealing import annealed_log_likelihood
 from .atomic import check_writable, write_atomically, write_json_atomically
 from .average import AveragedPair
+from .bidirectional import bidirectional_bounds
 from .check import PairError, PairFacts, check_pair, pair_parameters
 from .checkpoint import Checkpoints, CheckpointWarning
 from .checkpoint_folder import CheckpointError
@@ -22,10 +25,12 @@ from .examples import (
 )
 from .fairness import GroupAdversary, ProjectedAdversary
 from .fairness_examples import SensitiveExamples
+from .feature_similarity import FeatureSimilarity
 from .fit import FitResult, fit
 from .hold import Hold
 from .hooks import Batch, CriticLoss, Hook
 from .hsic import HSIC, kernel_dependence
+from .image_examples import AgainstData, from_prior
 from .interrupts import Interrupts
 from .likelihood import log_likelihood
 from .lock import FolderLock, RunInUseError
@@ -38,6 +43,7 @@ from .predictability import Predictability
 from .sequence_discrimination import SequenceDiscrimination
 from .sites import Plate, Program, Runner, Site
 from .step import Step
+from .supervision import Supervision
 from .svi import SVI, fused_adam
 from .term import Term
 from .terms import Terms
@@ -61,10 +67,13 @@ __all__ = [
     "MMD",
     "SVI",
     "Adversary",
+    "AgainstData",
     "AgainstPermuted",
     "AgainstPrior",
+    "AnnealedLikelihood",
     "AveragedPair",
     "Batch",
+    "BidirectionalBounds",
     "Capacity",
     "CheckpointError",
     "CheckpointWarning",
@@ -76,6 +85,7 @@ __all__ = [
     "DomainsOneSided",
     "Emphasis",
     "Examples",
+    "FeatureSimilarity",
     "FitResult",
     "FolderLock",
     "FreeBits",
@@ -105,6 +115,7 @@ __all__ = [
     "SigmoidWarmup",
     "Site",
     "Step",
+    "Supervision",
     "Term",
     "Terms",
     "TotalCorrelation",
@@ -113,10 +124,13 @@ __all__ = [
     "View",
     "Weight",
     "WithAttribute",
+    "annealed_log_likelihood",
+    "bidirectional_bounds",
     "check_pair",
     "check_writable",
     "divergence_parts",
     "fit",
+    "from_prior",
     "fused_adam",
     "gradients",
     "kernel_dependence",
