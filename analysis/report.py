@@ -53,6 +53,7 @@ def write_report(
     command: str | None = None,
     bibtex: str | None = None,
     datum: str = "image",
+    remark: str | None = None,
     hooks: Sequence[str] = (),
 ) -> Path:
     """Write `report.html`, one file without scripts or remote assets, and the figures beside it.
@@ -69,6 +70,7 @@ def write_report(
         command: The command that reproduces the run.
         bibtex: How to cite the method.
         datum: What one datum is called: image, or sequence.
+        remark: What has to be said beside the likelihood, a sentence.
         hooks: Names of the loss hooks, whose curves are in `history`.
 
     Returns:
@@ -81,6 +83,7 @@ def write_report(
     page = _template().render(
         title=title,
         summary=wording.summary(evaluation, datum),
+        remark=remark,
         evaluated=bool(evaluation),
         rows=wording.likelihood_rows(numbers, datum),
         bounds=wording.bound_rows(numbers),

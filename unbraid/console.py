@@ -62,6 +62,8 @@ def evaluation_rows(evaluation: Mapping[str, Any]) -> list[tuple[str, str, str]]
     if evaluation["pareto_k_unreliable"] is not None:
         share = f"{evaluation['pareto_k_unreliable']:.1%} above 0.7"
         rows.append(("Pareto k-hat", share, "of data, whose log p(x) is likely too low"))
+    if evaluation.get("remark"):
+        rows.append(("remark", "", evaluation["remark"]))
     return rows
 
 

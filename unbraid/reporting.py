@@ -65,6 +65,7 @@ def write_run_report(run: Run) -> Path:
         command=run.config["command"],
         bibtex=run.method.citation,
         datum="image" if run.parts.frames is None else "sequence",
+        remark=run.parts.remark,
         hooks=[hook.name for hook in run.parts.hooks],
     )
 

@@ -218,6 +218,8 @@ class Run:
         }
         if self.parts.frames is not None:
             evaluation["frames"] = frames or self.parts.frames
+        if self.parts.remark is not None:
+            evaluation["remark"] = self.parts.remark
         write_json_atomically(self.folder / "evaluation.json", evaluation)
         partial.unlink(missing_ok=True)
         return evaluation

@@ -114,6 +114,7 @@ def train_config(
     torch.manual_seed(config.seed)
     parts = _build(chosen, options, run_data, config)
     _check_support(parts, run_data, config)
+    _check_choice(parts, config)
     record = _record(
         replace(config, data=_absolute(config.data)), options, run_data, parts, str(out)
     )
@@ -158,7 +159,9 @@ def _fit(
         ema=config.ema,
         precision=config.precision,
         mode=config.mode,
-        validation=held_out_batches(run_data.validation, parts, device, 500),
+        validation=held_out_batches(run_data.validation, parts, device, 500)
+        if parts.choose_by_bound
+        else None,
         validation_keys=parts.inspected,
         validate_every=config.validate_every,
         patience=config.patience,
@@ -317,6 +320,17 @@ def _check_support(parts: Parts, run_data: RunData, config: TrainConfig) -> None
             parts.likelihood.check(batch["x"])
         except ValueError as error:
             raise DataError(f"data {config.data}: {error}") from error
+
+
+def _check_choice(parts: Parts, config: TrainConfig) -> None:
+    """Refuse settings of a validation that there is none of."""
+    for name in ("patience", "validate_every"):
+        if getattr(config, name) is not None and not parts.choose_by_bound:
+            raise OptionError(
+                f"{name} is {getattr(config, name)}; expected none, since {config.method} raises "
+                "no bound that could choose weights on validation data: the last ones are kept. "
+                "Leave it out"
+            )
 
 
 def _record(

@@ -31,6 +31,8 @@ VARIANTS = [
     ("mmd-vae", {}),
     ("mmd-vae", {"alpha": 0.3, "warmup": 10}),
     ("mmd-vae", {"alpha": 0.0, "kernel": "gaussian", "unbiased": False, "nets": "conv"}),
+    ("vae-gan", {}),
+    ("vae-gan", {"pixels": 0.5, "rule": "hinge", "nets": "conv"}),
     ("c-vitae", {}),
     ("c-vitae", {"nets": "conv", "transform": "cpab", "cells": (2, 3)}),
     ("c-vitae", {"transform": "similarity+cpab", "warmup": 10}),

@@ -51,6 +51,9 @@ METHODS: dict[str, Entry] = {
         "fair",
         "labels from codes that hide an attribute (Edwards 2016, Zhang 2018, Madras 2018)",
     ),
+    "vae-gan": Entry(
+        "vae_gan",
+        "VAE whose images a critic judges, by verdict and features (Larsen 2016)",
     "c-vitae": Entry(
         "c_vitae",
         "appearance from the image un-warped by its perspective (Detlefsen & Hauberg 2019)",

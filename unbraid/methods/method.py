@@ -58,6 +58,9 @@ class Parts:
             these are not `keys`.
         frames: Frames drawn of each sequence at every step, for methods of sequences.
         companions: Further frames of each sequence that a batch carries.
+        choose_by_bound: Whether validation data choose the weights that are kept, by their bound
+            at unit weights; where training does not raise that, the last weights are kept.
+        remark: What has to be said wherever log p(x) of the pair is reported, a sentence.
     """
 
     model: "nn.Module"
@@ -71,6 +74,8 @@ class Parts:
     inspection_keys: tuple[str, ...] | None = None
     frames: int | None = None
     companions: int = 0
+    choose_by_bound: bool = True
+    remark: str | None = None
 
     @property
     def inspected(self) -> tuple[str, ...]:
