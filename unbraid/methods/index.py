@@ -54,6 +54,7 @@ METHODS: dict[str, Entry] = {
     "vae-gan": Entry(
         "vae_gan",
         "VAE whose images a critic judges, by verdict and features (Larsen 2016)",
+    ),
     "c-vitae": Entry(
         "c_vitae",
         "appearance from the image un-warped by its perspective (Detlefsen & Hauberg 2019)",
