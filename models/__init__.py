@@ -3,8 +3,17 @@
 from .classifier import Classifier
 from .fhvae import FHVAE
 from .neural_statistician import NeuralStatistician
+from .semi_supervised_aae import SemiSupervisedAAE
 from .static_dynamic import StaticDynamic
 from .vae import VAE
 from .vitae import VITAE
 
-__all__ = ["FHVAE", "VAE", "VITAE", "Classifier", "NeuralStatistician", "StaticDynamic"]
+__all__ = [
+    "FHVAE",
+    "VAE",
+    "VITAE",
+    "Classifier",
+    "NeuralStatistician",
+    "SemiSupervisedAAE",
+    "StaticDynamic",
+]

@@ -9,11 +9,13 @@ from .encoder import Encoder, diagonal_normal
 from .features import DomainEncoders, PointEncoder
 from .frames import Trunk, conv_trunk, frame_mask, join_codes, mlp_trunk, true_frames
 from .joint import JointNormal
+from .label_encoder import LabelEncoder
 from .layers import layer_names
 from .leave_one_out import LeaveOneOut
 from .likelihood import Likelihood
 from .likelihoods import LIKELIHOODS, default_likelihood, make_likelihood
 from .mlp import MLPDecoder, MLPEncoder, mlp
+from .one_hot import OneHot
 from .pairwise import PairwiseEncoder
 from .pooled import PooledEncoder
 from .prediction_critic import PredictionCritic
@@ -28,11 +30,13 @@ __all__ = [
     "DomainEncoders",
     "Encoder",
     "JointNormal",
+    "LabelEncoder",
     "LeaveOneOut",
     "Likelihood",
     "MLPCritic",
     "MLPDecoder",
     "MLPEncoder",
+    "OneHot",
     "PairwiseEncoder",
     "PointEncoder",
     "PooledEncoder",

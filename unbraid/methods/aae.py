@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from unbraid import guides
 from unbraid.hooks import prior as critics
 from unbraid.inference import LeftOut
 
@@ -21,12 +22,19 @@ CITATION = """@inproceedings{makhzani2016adversarial,
   year = {2016}
 }"""
 
+REMARK = (
+    "The guide was not trained to be near the posterior, so that importance sampling may put "
+    "log p(x) far too low."
+)
+
 
 @dataclass(frozen=True)
 class Options(vae.Options):
     """Options of the adversarial autoencoder.
 
     Args:
+        encoder: gaussian samples codes around means; deterministic gives one code per image, so
+            that neither a bound nor importance sampling is to be had.
         weight: Weight of the code's loss against the critic, beside -log p(x|z) in nats; 0 for a
             plain autoencoder without a critic.
         rule: The objectives of critic and code.
@@ -37,6 +45,7 @@ class Options(vae.Options):
         warmup: Steps over which the weight rises from 0; 0 for none.
     """
 
+    encoder: Literal["gaussian", "deterministic"] = "gaussian"
     weight: float = 30.0
     rule: Literal["logistic", "wasserstein", "least-squares", "hinge"] = "logistic"
     critic_hidden: tuple[int, ...] = (256, 256)
@@ -56,7 +65,12 @@ class Options(vae.Options):
 
 def build(options: Options, data: DataSpec) -> Parts:
     """Build the VAE's pair, whose divergence is left out of the loss for the critic's."""
-    parts = replace(vae.build(options, data), weights={"z": LeftOut()})
+    parts = vae.build(options, data)
+    parts = replace(parts, weights={"z": LeftOut()}, choose_by_bound=False, remark=REMARK)
+    if options.encoder == "deterministic":
+        parts = replace(
+            parts, guide=guides.VAE(options.make_point_encoder(data, options.latent_dim))
+        )
     if not options.weight:
         return parts
     return replace(parts, hooks=(critic_of(options, data, parts, "z", "prior"),))

@@ -8,9 +8,11 @@ from unbraid.nets import (
     ConvEncoder,
     Decoder,
     Encoder,
+    LabelEncoder,
     Likelihood,
     MLPDecoder,
     MLPEncoder,
+    PointEncoder,
     default_likelihood,
     make_likelihood,
 )
@@ -74,6 +76,32 @@ class NetOptions:
                 data.shape, latent_dim, self.channels, self.hidden[-1], self.activation
             )
         return MLPEncoder(data.shape, latent_dim, self.hidden, self.activation)
+
+    def make_point_encoder(self, data: DataSpec, latent_dim: int) -> PointEncoder:
+        """Make an encoder of images to one code each, with the layers of `make_encoder`."""
+        convolves = self._convolves(data)
+        return PointEncoder(
+            data.shape,
+            latent_dim,
+            self.hidden[-1:] if convolves else self.hidden,
+            self.channels if convolves else None,
+            self.activation,
+        )
+
+    def make_label_encoder(
+        self, data: DataSpec, classes: int, latent_dim: int, points: bool
+    ) -> LabelEncoder:
+        """Make an encoder of images to classes and codes, with the layers of `make_encoder`."""
+        convolves = self._convolves(data)
+        return LabelEncoder(
+            data.shape,
+            classes,
+            latent_dim,
+            self.hidden[-1:] if convolves else self.hidden,
+            self.channels if convolves else None,
+            self.activation,
+            points,
+        )
 
     def make_decoder(self, data: DataSpec, latent_dim: int, likelihood: Likelihood) -> Decoder:
         """Make a decoder of codes to the likelihood's distribution of images."""

@@ -39,6 +39,10 @@ METHODS: dict[str, Entry] = {
         "domain_adaptation",
         "labels of one domain for another: codes that hide the domain (Ganin 2015, Tzeng 2017)",
     ),
+    "aae-semi": Entry(
+        "aae_semi",
+        "the same with classes beside the codes, told from a few labels (Makhzani 2016)",
+    ),
     "predictability-min": Entry(
         "predictability_min",
         "VAE none of whose coordinates are told from the others (Schmidhuber 1992)",
