@@ -110,7 +110,8 @@ def test_without_a_divergence_none_is_in_the_loss_at_all(warmup):
     method = load_method("mmd-vae")
     parts = method.build(read_options(method.options, {"warmup": warmup}), DATA)
     infinite = torch.tensor(float("inf"), requires_grad=True)
-    assert float(parts.weights["z"](infinite, None)) == 0.0
+    weight: Any = parts.weights["z"]
+    assert float(weight(infinite, None)) == 0.0
 
 
 @pytest.mark.parametrize("alpha", [0.7, 0.1, -2.0])
