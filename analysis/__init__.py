@@ -30,6 +30,7 @@ from .leakage_figure import leakage_figure
 from .leakage_result import Leakage, Probe
 from .linear import R2, forest_r2, linear_r2
 from .mcc import MCC, mcc
+from .metric_set import ScoreSet, disentanglement_scores
 from .mig import MIG, mig_of_means, mig_of_posteriors
 from .modularity import Modularity, modularity, score_modularity
 from .neighbours import Accuracy, knn_accuracy
@@ -87,6 +88,7 @@ __all__ = [
     "Moments",
     "Probe",
     "SampledFrames",
+    "ScoreSet",
     "SequenceCodes",
     "SequenceSites",
     "SwapConsistency",
@@ -106,6 +108,7 @@ __all__ = [
     "decompose",
     "deformation_figure",
     "dependence_of_covariance",
+    "disentanglement_scores",
     "dynamic_manifold",
     "explicitness",
     "factor_vae_score",

@@ -1,0 +1,280 @@
+"""All scores of codes that the factors of the data allow, in one table."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .beta_vae_score import beta_vae_score
+from .dci import dci
+from .explicitness import explicitness
+from .factor_kinds import which_discrete
+from .factor_vae_score import factor_vae_score
+from .gaussian_dependence import gaussian_dependence
+from .irs import irs
+from .mcc import mcc
+from .mig import mig_of_means, mig_of_posteriors
+from .modularity import modularity
+from .sap import sap
+from .score_inputs import Values, check_widths, code_rows, target_columns
+
+Kind = Literal["classes", "ordered", "all", "none"]
+
+_Floats = NDArray[np.floating]
+_COVERED = (2.5, 97.5)
+
+
+class ScoreSet(TypedDict):
+    """Scores of one set of codes.
+
+    Attributes:
+        scores: By name of the score.
+        intervals: Percentile bootstrap of 95 % over the data, of the scores that are cheap; the
+            codes' training is taken as given.
+        factors: Names of the factors that a score looked at.
+        left_out: Why a score is missing.
+        factors_left_out: Why a factor is in no score.
+    """
+
+    scores: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    factors: dict[str, list[str]]
+    left_out: dict[str, str]
+    factors_left_out: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Codes `(N, K)` and the factors `(N, F)` that a score asks for, integers if classes."""
+
+    codes: _Floats
+    factors: NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class _Score:
+    """How names of scores are had: from training and test data, and which factors they are."""
+
+    names: tuple[str, ...]
+    kind: Kind
+    least_factors: int
+    compute: Callable[[_Part, _Part, Sequence[bool]], tuple[float, ...]]
+    resample: bool = False
+
+
+def disentanglement_scores(
+    train_codes: Values,
+    train_factors: Values,
+    test_codes: Values,
+    test_factors: Values,
+    *,
+    train_scales: Values | None = None,
+    names: Sequence[str] | None = None,
+    discrete: Sequence[bool] | None = None,
+    ordered: Sequence[bool] | None = None,
+    only: Sequence[str] | None = None,
+    resamples: int = 200,
+    forest_codes: int = 2000,
+    seed: int = 0,
+) -> ScoreSet:
+    """Compute every score of codes that the factors allow.
+
+    Scores that fit something do so on the training data and judge on the test data; all others
+    take the training data alone. Factors of one value are left out; scores of classes take
+    discrete factors only, correlations those in an order only. A score that does not fit the data
+    is left out with its reason.
+
+    Bootstrap intervals are the percentiles of scores of data that are drawn with replacement,
+    moved so that their mean is the score: what is drawn twice makes up information of its own.
+
+    Args:
+        train_codes: `(N, K)`; the means of q, say.
+        train_factors: `(N, F)`.
+        test_codes: `(M, K)`.
+        test_factors: `(M, F)`.
+        train_scales: Standard deviations of q, `(N, K)`, for the mutual information gap of
+            posteriors.
+        names: Of the factors; numbered unless given.
+        discrete: Which factors are classes; unless given, all if they are integers, else none.
+        ordered: Which factors have an order, so that they can be correlated; unless given, all.
+        only: Names of the scores to compute; those of one fit come together. All unless given.
+        resamples: Number of bootstrap samples; 0 for no intervals.
+        forest_codes: Most training data that DCI's forests are grown from, which take their time.
+        seed: Seed of all that draws, 0 to 2**32 - 1.
+
+    Raises:
+        ValueError: If shapes do not fit, a value is not finite, or there is no score of a name.
+    """
+    train, test = code_rows("train_codes", train_codes), code_rows("test_codes", test_codes)
+    check_widths(train, test)
+    factors = target_columns("train_factors", train_factors, len(train))
+    truth = target_columns("test_factors", test_factors, len(test))
+    check_widths(factors, truth, "factors")
+    count = factors.shape[1]
+    known = tuple(names) if names is not None else tuple(f"factor {f}" for f in range(count))
+    if len(known) != count:
+        raise ValueError(
+            f"names has {len(known)} entries; expected {count}. Give one per factor, or none."
+        )
+    classes = which_discrete(train_factors, discrete, count)
+    in_order = np.ones(count, bool) if ordered is None else np.array(ordered, bool)
+    if len(in_order) != count:
+        raise ValueError(
+            f"ordered has {len(in_order)} entries; expected {count}. Give one per factor, or none."
+        )
+    found = ScoreSet(scores={}, intervals={}, factors={}, left_out={}, factors_left_out={})
+    varies = np.ones(count, bool)
+    for what, columns in (("training", factors), ("test", truth)):
+        for f in np.flatnonzero((columns == columns[0]).all(0) & varies):
+            varies[f] = False
+            found["factors_left_out"][known[f]] = f"It has one value in the {what} data."
+    kinds = {"classes": varies & classes, "ordered": varies & in_order, "all": varies}
+    for score in _wanted(_scores(train_scales, forest_codes, seed), only):
+        chosen = np.flatnonzero(kinds.get(score.kind, np.zeros(count, bool)))
+        if len(chosen) < score.least_factors:
+            reason = _too_few(score, len(chosen))
+            found["left_out"].update(dict.fromkeys(score.names, reason))
+            continue
+        learnt, judged = (
+            _Part(codes, columns[:, chosen].astype(np.int64 if score.kind == "classes" else float))
+            for codes, columns in ((train, factors), (test, truth))
+        )
+        told = [bool(classes[f]) for f in chosen]
+        try:
+            values = score.compute(learnt, judged, told)
+        except ValueError as error:
+            found["left_out"].update(dict.fromkeys(score.names, str(error)))
+            continue
+        found["scores"].update(zip(score.names, map(float, values), strict=True))
+        found["factors"].update({name: [known[f] for f in chosen] for name in score.names})
+        if score.resample and resamples:
+            found["intervals"].update(
+                _intervals(score, learnt, judged, told, values, resamples, seed)
+            )
+    return found
+
+
+def _scores(scales: Values | None, forest_codes: int, seed: int) -> list[_Score]:
+    def forests(train: _Part, test: _Part, told: Sequence[bool]) -> tuple[float, ...]:
+        few = np.random.default_rng(seed).permutation(len(train.codes))[:forest_codes]
+        parts = train.codes[few], train.factors[few], test.codes, test.factors
+        score = dci(*parts, discrete=told, seed=seed)
+        return score.disentanglement, score.completeness, score.informativeness
+
+    def posteriors(train: _Part, test: _Part, told: Sequence[bool]) -> tuple[float, ...]:
+        if scales is None:
+            raise ValueError("It needs the standard deviations of q. Give train_scales.")
+        return (mig_of_posteriors(train.codes, scales, train.factors, seed=seed).score,)
+
+    def dependence(train: _Part, test: _Part, told: Sequence[bool]) -> tuple[float, ...]:
+        result = gaussian_dependence(train.codes)
+        return result.total_correlation, result.wasserstein_share
+
+    def machines(train: _Part, test: _Part, told: Sequence[bool]) -> tuple[float, ...]:
+        parts = train.codes, train.factors, test.codes, test.factors
+        return (sap(*parts, discrete=told).score,)
+
+    return [
+        _Score(
+            ("factor_vae",),
+            "classes",
+            2,
+            lambda train, test, told: (
+                factor_vae_score(train.codes, train.factors, seed=seed).score,
+            ),
+        ),
+        _Score(
+            ("beta_vae",),
+            "classes",
+            2,
+            lambda train, test, told: (
+                beta_vae_score(train.codes, train.factors, seed=seed).score,
+            ),
+        ),
+        _Score(
+            ("mig_means",),
+            "classes",
+            1,
+            lambda train, test, told: (mig_of_means(train.codes, train.factors).score,),
+            resample=True,
+        ),
+        _Score(("mig_posteriors",), "classes", 1, posteriors),
+        _Score(("sap",), "all", 1, machines),
+        _Score(
+            ("dci_disentanglement", "dci_completeness", "dci_informativeness"), "all", 2, forests
+        ),
+        _Score(
+            ("modularity",),
+            "classes",
+            2,
+            lambda train, test, told: (modularity(train.codes, train.factors).score,),
+            resample=True,
+        ),
+        _Score(
+            ("explicitness",),
+            "classes",
+            1,
+            lambda train, test, told: (
+                explicitness(train.codes, train.factors, test.codes, test.factors).score,
+            ),
+        ),
+        _Score(
+            ("irs",),
+            "classes",
+            1,
+            lambda train, test, told: (irs(train.codes, train.factors).score,),
+        ),
+        _Score(
+            ("mcc", "mcc_spearman"),
+            "ordered",
+            1,
+            lambda train, test, told: (
+                mcc(train.codes, train.factors).score,
+                mcc(train.codes, train.factors, correlation="spearman").score,
+            ),
+            resample=True,
+        ),
+        _Score(("total_correlation", "wasserstein_share"), "none", 0, dependence),
+    ]
+
+
+def _wanted(scores: list[_Score], only: Sequence[str] | None) -> list[_Score]:
+    if only is None:
+        return scores
+    known = [name for score in scores for name in score.names]
+    for name in only:
+        if name not in known:
+            raise ValueError(f"only has {name!r}; expected some of {', '.join(known)}.")
+    return [score for score in scores if set(score.names) & set(only)]
+
+
+def _too_few(score: _Score, count: int) -> str:
+    kinds = {"classes": "discrete factors", "ordered": "factors in an order"}
+    kind = kinds.get(score.kind, "factors")
+    return f"It needs {score.least_factors} {kind} that vary, and there are {count}."
+
+
+def _intervals(
+    score: _Score,
+    train: _Part,
+    test: _Part,
+    told: Sequence[bool],
+    values: Sequence[float],
+    resamples: int,
+    seed: int,
+) -> dict[str, tuple[float, float]]:
+    """Return the percentiles of each name's score; none where a sample lacks a factor's values."""
+    random = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(resamples):
+        rows = random.integers(len(train.codes), size=len(train.codes))
+        try:
+            drawn.append(score.compute(_Part(train.codes[rows], train.factors[rows]), test, told))
+        except ValueError:
+            return {}
+    sample = np.array(drawn)
+    low, high = np.percentile(sample - sample.mean(0) + np.array(values), _COVERED, axis=0)
+    ends = np.clip(np.stack([low, high], 1), 0, 1)
+    return {name: (float(a), float(b)) for name, (a, b) in zip(score.names, ends, strict=True)}
