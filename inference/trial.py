@@ -43,7 +43,7 @@ def try_hooks(
         for hook in objective.hooks:
             try:
                 _try(hook, terms, batch)
-            except HookError:
+            except (HookError, torch.OutOfMemoryError):
                 raise
             except (RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:
                 reason = str(error) if isinstance(error, ValueError) else _described(error, terms)
@@ -52,16 +52,17 @@ def try_hooks(
 
 def _try(hook: Hook, terms: Terms, batch: Batch) -> None:
     penalty = hook.penalty(terms, batch)
-    if isinstance(penalty, Mapping):
-        unknown = [side for side in penalty if side not in ("model", "guide")]
-        if unknown:
+    if penalty is not None:
+        shares = penalty if isinstance(penalty, Mapping) else {hook.moves: penalty}
+        accepted = ("model", "guide") if isinstance(penalty, Mapping) else (None, "model", "guide")
+        unknown = [side for side in shares if side not in accepted]
+        if unknown or not shares:
+            side = unknown[0] if unknown else "nothing"
             raise HookError(
-                f"hook {hook.name!r} gives a penalty for {unknown[0]!r}; expected 'model' and "
-                "'guide'"
+                f"hook {hook.name!r} gives a penalty for {side!r}; expected 'model' or 'guide'. "
+                "Set .moves, or return None for no penalty"
             )
-    shares = penalty.values() if isinstance(penalty, Mapping) else [penalty]
-    for share in shares:
-        if share is not None:
+        for share in shares.values():
             _check_scalar(hook, "penalty", share)
     if not has_critic(hook):
         return
@@ -72,16 +73,20 @@ def _try(hook: Hook, terms: Terms, batch: Batch) -> None:
         told = hook.critic_loss_of(inputs[0])
     else:
         told = hook.critic_loss(detached, batch)
-    if told is not None:
-        _check_scalar(hook, "critic's loss", told.loss if isinstance(told, CriticLoss) else told)
+    if told is None:
+        return
+    loss, figures = told if isinstance(told, CriticLoss) else (told, {})
+    _check_scalar(hook, "critic's loss", loss)
+    for name, figure in figures.items():
+        _check_scalar(hook, f"figure {name!r}", figure)
 
 
 def _check_scalar(hook: Hook, what: str, value: Tensor) -> None:
     if not isinstance(value, Tensor) or value.dim() != 0:
         found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
         raise HookError(
-            f"the {what} of hook {hook.name!r} is {found}; expected a tensor without dims, the "
-            "mean per datum. Call .mean()"
+            f"the {what} of hook {hook.name!r} is {found}; expected a tensor without dims, a mean "
+            "over the data. Call .mean()"
         )
 
 
