@@ -132,7 +132,8 @@ class TrainConfig(Settings):
         words = ["unbraid", "train", self.method, "--data", self.data, "--out", out]
         default = TrainConfig(self.method, self.data)
         for name, value in asdict(self).items():
-            if name in ("method", "data", "hooks", *_GIVEN_BY_NAME) or value == getattr(default, name):
+            apart = name in ("method", "data", "hooks", *_GIVEN_BY_NAME)
+            if apart or value == getattr(default, name):
                 continue
             words += [f"--{name.replace('_', '-')}", str(value)]
         for field_name, flag in _GIVEN_BY_NAME.items():
