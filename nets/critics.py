@@ -37,7 +37,7 @@ class MLPCritic(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Return scores `(n, outputs)` for inputs `(n, ...)`."""
-        flat = [value.flatten(1) for value in inputs]
+        flat = [value.reshape(len(value), -1) for value in inputs]
         return at_least_float32(self.net(flat[0] if len(flat) == 1 else torch.cat(flat, -1)))
 
 
@@ -84,5 +84,6 @@ class ConvCritic(nn.Module):
 
     def forward(self, image: Tensor, *vectors: Tensor) -> Tensor:
         """Return scores `(n, outputs)` for images `(n, C, H, W)` and vectors `(n, ...)`."""
-        parts = [self.stages(image).flatten(1), *(vector.flatten(1) for vector in vectors)]
+        flat = (vector.reshape(len(vector), -1) for vector in vectors)
+        parts = [self.stages(image).flatten(1), *flat]
         return at_least_float32(self.head(parts[0] if len(parts) == 1 else torch.cat(parts, -1)))
