@@ -23,7 +23,8 @@ class PredictionCritic(nn.Module):
 
     def __init__(self, classes: int, outputs: int = 2, beside: int = 0) -> None:
         super().__init__()
-        self.sharpness = nn.Parameter(torch.zeros(1))
+        # Not 0, where |c| has no slope: it would stay there.
+        self.sharpness = nn.Parameter(torch.ones(1))
         self.linear = nn.Linear(classes * (1 + beside), outputs)
         initialise(self.linear)
 

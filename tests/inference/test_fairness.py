@@ -20,10 +20,17 @@ from unbraid.inference import (
     gradients,
     pair_parameters,
 )
-from unbraid.inference.fairness import group_errors, projection
+from unbraid.inference.fairness import (  # pyright: ignore[reportMissingImports]
+    group_errors,
+    projection,
+)
 from unbraid.nets import MLPCritic, PointEncoder, PredictionCritic
 
 SHAPE, K, C, A, B = (1, 4, 5), 3, 3, 2, 10
+
+every_kind = pytest.mark.parametrize(
+    "kind", ["one-sided", "group", "group by label", "given a label", "projected"]
+)
 
 
 def make_pair():
@@ -171,6 +178,7 @@ def test_the_gradient_is_that_of_zhang(project, beside):
     h = torch.autograd.grad(against, parameters)
     assert float(loss.parts["fairness"]) == pytest.approx(-0.3 * float(against.detach()))
     for mine, of_label, of_critic in zip(found, g, h, strict=True):
+        assert mine is not None
         unit = of_critic / of_critic.norm()
         expected = of_label - 0.3 * of_critic
         if project:
@@ -185,30 +193,34 @@ def test_a_projection_on_nothing_is_nothing():
     assert (projection(torch.ones(3), torch.zeros(3)) == 0).all()
 
 
-def hooks_of_all_kinds(model, guide):
-    rows = {"column": 1}
-    return {
-        "one-sided": (Adversary("a", DomainsOneSided("z", column=1), MLPCritic(K, (5,), 2), "flip",
-                                moves="guide"), "guide"),
-        "group": (GroupAdversary("a", SensitiveExamples("z", **rows), MLPCritic(K, (5,), A),
-                                 moves="guide"), "guide"),
-        "group by label": (GroupAdversary("a", SensitiveExamples("z", **rows, beside=C),
-                                          MLPCritic(K + C, (5,), A), moves="guide"), "guide"),
-        "given a label": (Adversary("a", SensitiveExamples("z", **rows, only=2),
-                                    MLPCritic(K, (5,), A), "reverse", moves="guide"), "guide"),
-        "projected": (
-            ProjectedAdversary("a", SensitiveExamples("label", **rows), PredictionCritic(C, A),
-                               parameters=lambda: pair_parameters(model, guide)), "both"),
-    }  # fmt: skip
+def codes_shown(**more: Any):
+    return SensitiveExamples("z", column=1, **more)
 
 
-@pytest.mark.parametrize(
-    "kind", ["one-sided", "group", "group by label", "given a label", "projected"]
-)
+def make_hook(kind, model, guide):
+    """A hook of a kind, and the side of the pair that it moves."""
+    if kind == "projected":
+        return ProjectedAdversary(
+            "a",
+            SensitiveExamples("label", column=1),
+            PredictionCritic(C, A),
+            parameters=lambda: pair_parameters(model, guide),
+        ), "both"
+    critic = MLPCritic(K + C if kind == "group by label" else K, (5,), A)
+    if kind == "one-sided":
+        view = DomainsOneSided("z", column=1)
+        return Adversary("a", view, critic, "flip", moves="guide"), "guide"
+    if kind == "given a label":
+        return Adversary("a", codes_shown(only=2), critic, "reverse", moves="guide"), "guide"
+    beside = C if kind == "group by label" else None
+    return GroupAdversary("a", codes_shown(beside=beside), critic, moves="guide"), "guide"
+
+
+@every_kind
 def test_gradients_stay_on_their_side(kind):
     """The penalty leaves the critic alone, and the head where it is the guide's; and back."""
     (model, guide), batch = make_pair(), make_batch()
-    hook, side = hooks_of_all_kinds(model, guide)[kind]
+    hook, side = make_hook(kind, model, guide)
     hook.double()
     terms = terms_of(model, guide, batch)
     critics = list(hook.critic_parameters())
@@ -237,15 +249,13 @@ def test_gradients_stay_on_their_side(kind):
     assert all(g is None for g in by_pair)
 
 
-@pytest.mark.parametrize(
-    "kind", ["one-sided", "group", "group by label", "given a label", "projected"]
-)
+@every_kind
 def test_recorded_steps_are_eager_steps(kind, caplog):
     found = []
     for mode in ("eager", "record"):
         torch.manual_seed(4)
         (model, guide), batch = make_pair(), make_batch()
-        hook, _ = hooks_of_all_kinds(model, guide)[kind]
+        hook, _ = make_hook(kind, model, guide)
         hook.double()
         parameters = pair_parameters(model, guide)
         optimizer = torch.optim.Adam(parameters, 0.01)

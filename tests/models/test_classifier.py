@@ -24,7 +24,7 @@ from unbraid.nets import MLPDecoder, MLPEncoder, PointEncoder, make_likelihood, 
 SHAPE, K, C, B = (2, 4, 5), 3, 4, 6
 
 
-def make_pair(codes="point", decoder=False):
+def make_pair(codes="point", decoder=False) -> Any:
     likelihood = make_likelihood("bernoulli", SHAPE[0])
     normal = codes == "normal"
     encoder = MLPEncoder(SHAPE, K, (7,)) if normal else PointEncoder(SHAPE, K, (7,))
