@@ -180,3 +180,19 @@ def test_batches_of_one_are_refused(name, unbraid, train_words):
     outcome = unbraid(*train_words("--batch-size", "1", method=name))
     assert outcome.code == 2
     assert "the batch has 1 data; expected at least 2" in outcome.err
+
+
+@pytest.mark.parametrize("name", ["vae", "beta-tcvae", "factor-vae"])
+def test_a_warm_up_may_start_above_one(name):
+    """The divergence's weight falls to 1; the penalty is whole from the first step."""
+    method = load_method(name)
+    options = {"warmup": 4, "warmup_from": 9.0, "hidden": (5,)}
+    parts = method.build(read_options(method.options, options), DATA)
+    weight: Any = parts.weights["z"]
+    weights = []
+    for _ in range(6):
+        weights.append(float(weight(torch.ones(()))))
+        weight.advance()
+    assert weights == [9.0, 7.0, 5.0, 3.0, 1.0, 1.0]
+    shares = [float(hook.weight(torch.ones(()), None)) for hook in parts.hooks]
+    assert shares == {"vae": [], "beta-tcvae": [5.0], "factor-vae": [10.0]}[name]

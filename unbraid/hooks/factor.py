@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from unbraid.inference import Adversary, AgainstPermuted, LinearWarmup
+from unbraid.inference import Adversary, AgainstPermuted, CriticSchedule, LinearWarmup
 from unbraid.methods import DataSpec, Parts, in_range
 from unbraid.nets import MLPCritic
 
@@ -21,6 +21,7 @@ class Options:
         site: The code.
         hidden: Widths of the critic's hidden layers, comma-separated; six of 1000 as published.
         rate: Learning rate of the critic.
+        steps: Critic steps per step of the pair, each with permutations of its own.
         warmup: Steps over which the weight rises from 0 to gamma; 0 for none.
     """
 
@@ -28,6 +29,7 @@ class Options:
     site: str = "z"
     hidden: tuple[int, ...] = (512, 512, 512)
     rate: float = 1e-4
+    steps: int = 1
     warmup: int = 0
 
     def __post_init__(self) -> None:
@@ -35,6 +37,7 @@ class Options:
         for width in self.hidden:
             in_range("hidden", width, 1, 65_536)
         in_range("rate", self.rate, 0.0, 10.0, open_low=True)
+        in_range("steps", self.steps, 1, 1000)
         in_range("warmup", self.warmup, 0)
 
 
@@ -47,6 +50,7 @@ def build(options: Options, data: DataSpec, parts: Parts) -> Addition:
         MLPCritic(code_size(parts, options.site), options.hidden),
         "density-ratio",
         LinearWarmup(options.warmup, 0.0, weight) if options.warmup else weight,
+        schedule=CriticSchedule(steps=options.steps),
         optimizer=lambda p: torch.optim.Adam(p, lr=options.rate, betas=(0.5, 0.9), fused=True),
     )
     return Addition(hook, ("second",))

@@ -26,8 +26,8 @@ class Options(vae.Options):
         beta: Weight of the total correlation (Chen et al. 2018, eq. 4); at least 1, the VAE.
         sampling: How a batch stands for all data: stratified (unbiased), or weighted as in the
             paper's experiments.
-        warmup: Steps over which the divergence's weight rises from 0 to 1, that of the total
-            correlation from 0 to beta; 0 for none.
+        warmup: Steps over which the divergence's weight goes from `warmup_from` to 1, that of the
+            total correlation, where this is a rise, from 0 to beta; 0 for none.
     """
 
     beta: float = 6.0
@@ -47,5 +47,6 @@ def _hooks(options: Options, data: DataSpec) -> tuple[Hook, ...]:
     more = options.beta - 1.0  # the divergence itself has weight 1
     if not more:
         return ()
-    weight = LinearWarmup(options.warmup, 0.0, more) if options.warmup else more
+    rises = options.warmup and options.warmup_from < 1.0
+    weight = LinearWarmup(options.warmup, 0.0, more) if rises else more
     return (TotalCorrelation("z", weight, size=data.size, sampling=options.sampling),)

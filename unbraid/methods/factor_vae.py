@@ -26,13 +26,15 @@ class Options(vae.Options):
         critic_hidden: Widths of the critic's hidden layers, comma-separated; six of 1000 as
             published.
         critic_rate: Learning rate of the critic.
-        warmup: Steps over which the divergence's weight rises from 0 to 1, that of the total
-            correlation from 0 to gamma; 0 for none.
+        critic_steps: Critic steps per step of the pair, each with permutations of its own.
+        warmup: Steps over which the divergence's weight goes from `warmup_from` to 1, that of the
+            total correlation, where this is a rise, from 0 to gamma; 0 for none.
     """
 
     gamma: float = 10.0
     critic_hidden: tuple[int, ...] = (512, 512, 512)
     critic_rate: float = 1e-4
+    critic_steps: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -40,6 +42,7 @@ class Options(vae.Options):
         for width in self.critic_hidden:
             in_range("critic_hidden", width, 1, 65_536)
         in_range("critic_rate", self.critic_rate, 0.0, 10.0, open_low=True)
+        in_range("critic_steps", self.critic_steps, 1, 1000)
 
 
 def build(options: Options, data: DataSpec) -> Parts:
@@ -50,7 +53,8 @@ def build(options: Options, data: DataSpec) -> Parts:
         gamma=options.gamma,
         hidden=options.critic_hidden,
         rate=options.critic_rate,
-        warmup=options.warmup,
+        steps=options.critic_steps,
+        warmup=options.warmup if options.warmup_from < 1.0 else 0,
     )
     added = factor.build(chosen, data, parts)
     return replace(parts, hooks=(added.hook,), streams=added.streams)
