@@ -23,6 +23,7 @@ class PointEncoder(nn.Module):
         hidden: Widths of the linear layers before the code.
         channels: Channels of the convolutions that come first, as in `ConvEncoder`; None for none.
         activation: Name of the activation.
+        standardised: Whether each image is brought to mean 0 and variance 1 over its pixels first.
         normalised: Whether each code is brought to mean 0 and variance 1 over its coordinates (Ba
             et al. 2016, https://arxiv.org/abs/1607.06450, without weights): then no critic can be
             escaped, or overwhelmed, by the size of codes.
@@ -38,11 +39,13 @@ class PointEncoder(nn.Module):
         hidden: Sequence[int] = (256,),
         channels: Sequence[int] | None = None,
         activation: str = "relu",
+        standardised: bool = False,
         normalised: bool = False,
     ) -> None:
         super().__init__()
         self.shape = check_shape(shape)
-        self.latent_dim, self.normalised = latent_dim, normalised
+        self.latent_dim = latent_dim
+        self.standardised, self.normalised = standardised, normalised
         stages, features = [], self.shape
         if channels is not None:
             stages, features = conv_stages(self.shape, channels, activation)
@@ -57,8 +60,10 @@ class PointEncoder(nn.Module):
             ValueError: If the images are not of the encoder's shape.
         """
         check_image(x, self.shape)
-        codes = self.net(x.reshape(-1, *self.shape)).view(*x.shape[:-3], self.latent_dim)
-        codes = at_least_float32(codes)
+        images = x.reshape(-1, *self.shape)
+        if self.standardised:
+            images = layer_norm(images, self.shape)
+        codes = at_least_float32(self.net(images)).view(*x.shape[:-3], self.latent_dim)
         if self.normalised:
             codes = layer_norm(codes, (self.latent_dim,))
         return dist.Delta(codes, event_dim=1)

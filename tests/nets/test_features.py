@@ -27,6 +27,13 @@ def test_normalised_codes_have_mean_0_and_variance_1():
     torch.testing.assert_close(scaled(x[:1]).v, code[:1])
 
 
+def test_standardised_images_know_no_brightness_or_contrast():
+    encoder = PointEncoder((2, 8, 8), 4, (5,), (3,), standardised=True)
+    x = torch.rand(6, 2, 8, 8)
+    torch.testing.assert_close(encoder(0.2 + 0.5 * x).v, encoder(x).v, rtol=1e-3, atol=1e-3)
+    assert (encoder(1 - x).v - encoder(x).v).abs().max() > 0.01
+
+
 def test_images_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"\(1, 8, 8\)"):
         PointEncoder((1, 8, 8), 2)(torch.rand(3, 1, 8, 9))

@@ -55,6 +55,9 @@ class Options(LabelOptions):
         critic_hidden: Widths of the critic's hidden layers, comma-separated.
         critic_rate: Learning rate of the critic.
         critic_steps: Critic steps per step of the pair.
+        critic_noise: Standard deviation of noise on the codes that the critic sees. Without any it
+            tells domains by differences that no encoder gets rid of (Sønderby et al. 2017,
+            https://arxiv.org/abs/1610.04490).
     """
 
     domain: str = "domain"
@@ -65,6 +68,7 @@ class Options(LabelOptions):
     critic_hidden: tuple[int, ...] = (256, 256)
     critic_rate: float = 1e-3
     critic_steps: int = 1
+    critic_noise: float = 0.3
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,6 +78,7 @@ class Options(LabelOptions):
             in_range("critic_hidden", width, 1, 65_536)
         in_range("critic_rate", self.critic_rate, 0.0, 10.0, open_low=True)
         in_range("critic_steps", self.critic_steps, 1, 1000)
+        in_range("critic_noise", self.critic_noise, 0.0)
 
 
 def build(options: Options, data: DataSpec) -> Parts:
@@ -95,7 +100,7 @@ def _adversary(options: Options, data: DataSpec) -> Adversary:
         options.target,  # pyright: ignore[reportArgumentType]
         SigmoidWarmup(options.warmup, weight) if options.warmup else weight,
         moves="guide",
-        schedule=CriticSchedule(steps=options.critic_steps),
+        schedule=CriticSchedule(steps=options.critic_steps, noise=options.critic_noise),
         optimizer=lambda p: torch.optim.Adam(
             p, lr=options.critic_rate, betas=(0.5, 0.9), fused=True
         ),

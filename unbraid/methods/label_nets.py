@@ -22,6 +22,8 @@ class LabelOptions(NetOptions):
         latent_dim: Number of code coordinates, 1 to 4096.
         codes: `point`: the encoder gives a code. `normal`: it gives a Normal, held at a standard
             normal prior by `divergence`.
+        standardised: Whether each image is brought to mean 0 and variance 1 over its pixels before
+            it is encoded to a point.
         normalised: Whether each point code is brought to mean 0 and variance 1 over its
             coordinates.
         divergence: Weight of the divergence of normal codes from their prior.
@@ -36,6 +38,7 @@ class LabelOptions(NetOptions):
     hidden: tuple[int, ...] = (256,)
     latent_dim: int = 64
     codes: Literal["point", "normal"] = "point"
+    standardised: bool = False
     normalised: bool = True
     divergence: float = 1e-3
     head_hidden: tuple[int, ...] = ()
@@ -66,7 +69,13 @@ class LabelOptions(NetOptions):
         """Make an encoder of images to one code each."""
         channels = self.channels if self._convolves(data) else None
         return PointEncoder(
-            data.shape, self.latent_dim, self.hidden, channels, self.activation, self.normalised
+            data.shape,
+            self.latent_dim,
+            self.hidden,
+            channels,
+            self.activation,
+            self.standardised,
+            self.normalised,
         )
 
     def make_head(self, data: DataSpec) -> nn.Module:

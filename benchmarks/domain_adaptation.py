@@ -1,0 +1,125 @@
+"""Digits of one domain labelled, those of another judged: three targets of the adversary.
+
+Run: python -m benchmarks.domain_adaptation --tasks coloured --seeds 0 1 2
+Finished rows are kept under --out and not run again; one that was stopped goes on where it was.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unbraid import Run
+from unbraid.inference import write_json_atomically
+
+from .label_run import Task, Variant, finish, known, mean_and_spread, predictions
+from .rows import Row
+
+NETS = {"nets": "conv", "channels": (16, 32), "hidden": (128,), "latent_dim": 32}
+CRITIC = {"critic_hidden": (100,), "critic_noise": 0.3, "warmup": 500}
+TRAIN = {"batch_size": 64, "schedule": "constant"}
+TASKS = {
+    "inverted": Task("mnist-domains", {"target": "inverted"}, {**NETS, **CRITIC}, TRAIN, 3000),
+    "coloured": Task("mnist-domains", {"target": "coloured"}, {**NETS, **CRITIC}, TRAIN, 3000),
+}
+METHOD = "domain-adaptation"
+ROWS = {
+    "source-only": Variant(METHOD, {"target": "none"}),
+    "target-trained": Variant(METHOD, {"target": "none"}, {"labelled": "target"}),
+    "reverse": Variant(METHOD, {"target": "reverse", "weight": 0.5}),
+    "flip": Variant(METHOD, {"target": "flip", "weight": 0.5}),
+    "uniform": Variant(METHOD, {"target": "uniform", "weight": 1.0}),
+    "flip-target": Variant(METHOD, {"target": "flip", "weight": 0.5, "moved": "target"}),
+}
+
+
+def judge(run: Run, split: str) -> dict[str, Any]:
+    """Accuracy on each domain, and of a guess at the target: its commonest class."""
+    data = run.split(split)
+    labels, domain = known(data, "domain")
+    right = (predictions(run, data) == labels).double()
+    guess = labels[domain == 1].bincount().max() / (domain == 1).sum()
+    return {
+        "source_accuracy": float(right[domain == 0].mean()),
+        "target_accuracy": float(right[domain == 1].mean()),
+        "guess": float(guess),
+    }
+
+
+def closed(rows: Sequence[dict[str, Any]], name: str, seed: int) -> float | None:
+    """Share of the gap from source-only to target-trained that a row closes; None without both."""
+    told = {row["method"]: row["target_accuracy"] for row in rows if row["seed"] == seed}
+    if not {"source-only", "target-trained", name} <= set(told):
+        return None
+    low, high = told["source-only"], told["target-trained"]
+    return (told[name] - low) / (high - low)
+
+
+def print_table(task: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Print means over seeds."""
+    seeds = sorted({row["seed"] for row in rows})
+    print(f"\n### {task}, {rows[0]['steps']} steps, {rows[0]['split']} digits, seeds {seeds}\n")
+    print(
+        "| row | accuracy on the source | on the target | of the gap closed |\n|---|---|---|---|"
+    )
+    for name in dict.fromkeys(row["method"] for row in rows):
+        mine = [row for row in rows if row["method"] == name]
+        shares = [closed(rows, name, row["seed"]) for row in mine]
+        shown = [share for share in shares if share is not None]
+        cells = [
+            mean_and_spread([row["source_accuracy"] for row in mine]),
+            mean_and_spread([row["target_accuracy"] for row in mine]),
+            mean_and_spread(shown) if shown else "",
+        ]
+        print(f"| {name} | " + " | ".join(cells) + " |")
+    print(f"\nguessing the commonest class: {rows[0]['guess']:.3f}", flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Finish the rows, print a table for each task, and write all rows as JSON."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--steps", type=int, help="in place of the task's")
+    parser.add_argument("--digits", choices=["mnist-small", "mnist"], default="mnist-small")
+    parser.add_argument("--split", choices=["test", "validation"], default="test")
+    parser.add_argument("--out", type=Path, default=Path("runs/domain-adaptation"))
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args(arguments)
+    torch.set_num_threads(given.threads)
+    for name in given.tasks:
+        rows = []
+        for seed in given.seeds:
+            for variant in given.rows:
+                rows.append(_row(name, variant, seed, given))
+                print(json.dumps({k: rows[-1][k] for k in SHOWN}), flush=True)
+        print_table(name, rows)
+        write_json_atomically(given.out / f"{name}-{given.digits}.json", rows)
+    return 0
+
+
+SHOWN = ("setting", "method", "seed", "source_accuracy", "target_accuracy", "training_seconds")
+
+
+def _row(name: str, variant: str, seed: int, given: argparse.Namespace) -> dict[str, Any]:
+    task = TASKS[name]
+    task = Task(
+        task.data,
+        {**task.data_options, "digits_from": given.digits},
+        task.options,
+        task.train,
+        given.steps or task.steps,
+    )
+    row = Row(f"{name}-{given.digits}", variant, seed, task.steps, given.split)
+    return finish(row, task, ROWS[variant], given.out, judge, progress=sys.stderr.isatty())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
