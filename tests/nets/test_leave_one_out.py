@@ -23,7 +23,8 @@ def drawn(hidden=(7, 6), activation="leaky-relu") -> Any:
 def test_a_prediction_depends_on_all_other_coordinates_and_not_on_its_own(hidden):
     nets = drawn(hidden)
     codes = torch.randn(1, K, dtype=torch.float64)
-    slopes = torch.autograd.functional.jacobian(lambda z: nets(z)[0], codes)[:, 0]
+    slopes: Any = torch.autograd.functional.jacobian(lambda z: nets(z)[0], codes)
+    slopes = slopes[:, 0]
     own = torch.eye(K, dtype=torch.bool)
     assert (slopes[own] == 0).all()
     assert (slopes[~own] != 0).all()
