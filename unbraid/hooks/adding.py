@@ -64,10 +64,12 @@ def code_size(parts: Parts, site: str) -> int:
     import pyro
     import torch
     from pyro import poutine
+    from pyro.poutine.util import site_is_subsample
 
     with torch.no_grad(), torch.random.fork_rng(), pyro.validation_enabled(False):
         trace: Any = poutine.trace(parts.model).get_trace(size=2)
-    nodes = {name: trace.nodes[name] for name in trace.stochastic_nodes if name != "x"}
+    sampled = {name: trace.nodes[name] for name in trace.stochastic_nodes if name != "x"}
+    nodes = {name: node for name, node in sampled.items() if not site_is_subsample(node)}
     if site not in nodes:
         raise OptionError(f"site is {site!r}; expected one of {', '.join(nodes)}. Pass site=NAME")
     return prod(nodes[site]["fn"].event_shape)

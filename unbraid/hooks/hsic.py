@@ -1,4 +1,4 @@
-"""The hook on dependence by kernels: of a code on another code, or on what is known of the data."""
+"""The hook on dependence by kernels: of a code on another, or on what is known of the data."""
 
 from dataclasses import dataclass
 
@@ -16,25 +16,27 @@ class Options:
     Args:
         weight: Weight of the criterion, at least 0.
         site: The code.
-        other: A second code, or none to hold the code against `attribute`.
-        attribute: `label`, or the name of a factor.
+        attribute: Name of a factor; the label unless given.
+        other: A second code in place of the attribute.
     """
 
     weight: float = 100.0
     site: str = "z"
-    other: str | None = None
     attribute: str | None = None
+    other: str | None = None
 
     def __post_init__(self) -> None:
         in_range("weight", self.weight, 0.0)
-        if (self.other is None) == (self.attribute is None):
-            raise OptionError("expected one of other=SITE and attribute=NAME. Give one of them.")
+        if self.other is not None and self.attribute is not None:
+            raise OptionError(
+                f"attribute is {self.attribute!r} and other is {self.other!r}; expected one of "
+                "them. Drop one"
+            )
 
 
 def build(options: Options, data: DataSpec, parts: Parts) -> Addition:
     """Build the hook for a method's parts."""
-    if options.attribute is None:
-        sites = (options.site, options.other or "")
-        return Addition(HSIC(sites, options.weight))
-    known = find_attribute(options.attribute, data)
+    if options.other is not None:
+        return Addition(HSIC((options.site, options.other), options.weight))
+    known = find_attribute(options.attribute or "label", data)
     return Addition(HSIC(options.site, options.weight, annotation=known.key, column=known.column))

@@ -50,4 +50,6 @@ def hook_options(text: str) -> tuple[str, Any]:
     try:
         return name, read_options(hook_module(name).Options, given)
     except OptionError as error:
-        raise OptionError(f"hook {name}: {error} See unbraid hooks {name}") from error
+        said = str(error)
+        stop = "" if said.endswith((".", "?")) else "."
+        raise OptionError(f"hook {name}: {said}{stop} See unbraid hooks {name}") from error
