@@ -33,6 +33,8 @@ def mnist_domains(
     *,
     target: Target = "inverted",
     labelled: Labelled = "source",
+    brightness: float = 1.0,
+    labels_per_class: int = 0,
     digits_from: DigitSet = "mnist-small",
 ) -> Splits:
     """Return digits of two domains, as many of either, and no digit in both.
@@ -51,6 +53,10 @@ def mnist_domains(
             channels then, and those of the source are grey.
         labelled: Which digits of the training part have labels: those of the `source`, of the
             `target` (what could be reached if its labels were known), or of `both`.
+        brightness: Of the patches behind coloured targets, from 0 to 1. Up to 0.5 digits are
+            brighter than what is behind them, as those of the source are.
+        labels_per_class: So many target digits of each class that train have labels where only
+            those of the source would.
         digits_from: Where the digits come from.
 
     Raises:
@@ -61,11 +67,17 @@ def mnist_domains(
         raise DataError(f"target is {target!r}; expected one of inverted, coloured")
     if labelled not in _LABELLED:
         raise DataError(f"labelled is {labelled!r}; expected one of {', '.join(_LABELLED)}")
+    if not 0 <= brightness <= 1:
+        raise DataError(f"brightness is {brightness}; expected 0 to 1")
+    if type(labels_per_class) is not int or labels_per_class < 0:
+        raise DataError(f"labels_per_class is {labels_per_class!r}; expected an integer from 0 on")
     digits = digits_of(digits_from, seed)
     return Splits(
-        _in_two_domains(digits.train, target, (seed, 0), _LABELLED[labelled]),
-        _in_two_domains(digits.validation, target, (seed, 1)),
-        _in_two_domains(digits.test, target, (0, 2)),
+        _in_two_domains(
+            digits.train, target, (seed, 0), brightness, _LABELLED[labelled], labels_per_class
+        ),
+        _in_two_domains(digits.validation, target, (seed, 1), brightness),
+        _in_two_domains(digits.test, target, (0, 2), brightness),
     )
 
 
@@ -73,7 +85,9 @@ def _in_two_domains(
     digits: Dataset,
     target: Target,
     key: tuple[int, ...],
+    brightness: float,
     labelled: tuple[int, ...] = (_SOURCE, _TARGET),
+    labels_per_class: int = 0,
 ) -> Dataset:
     classes = digits.annotations()["labels"]
     domain = _halves(classes, (*key, _HALVES))
@@ -83,11 +97,15 @@ def _in_two_domains(
     if target == "coloured":
         images = images.repeat(1, _COLOURS, 1, 1)
         patches = draw_patches((*key, _PATCHES), int(there.sum()), images.shape[-1])
+        patches = (patches * brightness).round().to(torch.uint8)
         digit = images[there]
         images[there] = torch.maximum(digit, patches) - torch.minimum(digit, patches)
     else:
         images[there] = 255 - images[there]
-    labels = labels.masked_fill(~torch.isin(domain, torch.tensor(labelled)), UNKNOWN)
+    known = torch.isin(domain, torch.tensor(labelled))
+    if labels_per_class:
+        known |= _first_of_each_class(classes[rows], there, labels_per_class)
+    labels = labels.masked_fill(~known, UNKNOWN)
     return Dataset(
         images,
         "mnist-domains",
@@ -97,6 +115,20 @@ def _in_two_domains(
         factor_names=("domain",),
         factor_sizes=(_DOMAINS,),
     )
+
+
+def _first_of_each_class(classes: Tensor, chosen: Tensor, count: int) -> Tensor:
+    """Mark the first few chosen data of each class, bool `(N,)`; more include those of fewer."""
+    marked = torch.zeros_like(chosen)
+    for label in classes.unique():
+        rows = (chosen & (classes == label)).nonzero().squeeze(1)
+        if len(rows) < count:
+            raise DataError(
+                f"labels_per_class is {count}; expected at most {len(rows)}, the target digits "
+                f"of class {int(label)}"
+            )
+        marked[rows[:count]] = True
+    return marked
 
 
 def _halves(classes: Tensor, key: tuple[int, ...]) -> Tensor:

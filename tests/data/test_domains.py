@@ -1,4 +1,5 @@
-# pyright: reportArgumentType=false, reportOptionalMemberAccess=false
+# pyright: reportArgumentType=false, reportOptionalMemberAccess=false, reportIndexIssue=false
+# pyright: reportOptionalOperand=false, reportAttributeAccessIssue=false
 # pyright: reportMissingImports=false, reportOptionalSubscript=false
 import numpy as np
 import pytest
@@ -48,6 +49,54 @@ def test_target_digits_to_train_on_have_no_labels(digits, target, request):
     for part in ("validation", "test"):
         assert torch.equal(getattr(splits, part).labels, getattr(digits, part).labels)
     assert splits.train.label_names == tuple("0123456789")
+
+
+@pytest.mark.parametrize(
+    ("labelled", "domains"), [("source", [0]), ("target", [1]), ("both", [0, 1])]
+)
+def test_labels_are_those_of_the_domains_that_were_asked_for(digits, inverted, labelled, domains):
+    splits = load("mnist-domains", seed=4, options={"labelled": labelled})
+    domain = splits.train.factors[:, 0]
+    assert torch.equal(domain, inverted.train.factors[:, 0])
+    known = sum(domain == d for d in domains).bool()
+    assert torch.equal(splits.train.labels >= 0, known)
+    assert torch.equal(splits.train.labels[known], digits.train.labels[known])
+    assert torch.equal(splits.test.labels, digits.test.labels)
+
+
+def test_a_few_target_digits_have_labels(digits):
+    few, more = (
+        load("mnist-domains", seed=4, options={"labels_per_class": n}).train for n in (2, 5)
+    )
+    for data, count in ((few, 2), (more, 5)):
+        known = (data.factors[:, 0] == 1) & (data.labels >= 0)
+        assert (data.labels[known].bincount() == count).all()
+        assert torch.equal(data.labels[known], digits.train.labels[known])
+    assert ((few.labels >= 0) <= (more.labels >= 0)).all()
+
+
+def test_dim_patches_are_darker_than_any_digit(digits, coloured):
+    dim = load("mnist-domains", seed=4, options={"target": "coloured", "brightness": 0.5}).train
+    digit, there = digits.train.images, dim.factors[:, 0] == 1
+    background = there[:, None, None, None] & (digit == 0).expand(-1, 3, -1, -1)
+    bright = coloured.train.images[background].double()
+    assert (dim.images[background].double() - bright / 2).abs().max() <= 0.5
+    ink = there[:, None, None, None] & (digit == 255).expand(-1, 3, -1, -1)
+    assert dim.images[ink].min() >= 127
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"labelled": "none"}, "labelled is 'none'; expected one of source, target, both"),
+        ({"brightness": 1.5}, "brightness is 1.5; expected 0 to 1"),
+        ({"labels_per_class": -1}, "labels_per_class is -1; expected an integer from 0 on"),
+        ({"labels_per_class": 9999}, r"labels_per_class is 9999; expected at most \d+, the tar"),
+    ],
+)
+def test_options_out_of_range_are_refused(options, message):
+    with pytest.raises(DataError, match=message):
+        mnist_domains(0, **options)
 
 
 def test_coloured_targets_are_differences_from_smooth_patches(digits, coloured):
