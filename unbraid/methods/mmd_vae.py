@@ -63,7 +63,7 @@ class Options(vae.Options):
 
     @property
     def discrepancy_weight(self) -> float:
-        """The weight of the discrepancy; rounded, so that 0.7 + 0.3 - 1 is 0."""
+        """The weight of the discrepancy; rounded, so that 2.82 - 1.82 - 1 is 0."""
         return round(self.alpha + self.lambda_prior - 1.0, 12)
 
 
