@@ -66,8 +66,13 @@ def batch(data: DataSpec) -> torch.Tensor:
 
 
 def test_every_method_is_tried():
-    """Those of sequences are tried in `test_sequence_methods.py`."""
-    of_images = {n for n in METHODS if not hasattr(load_method(n).options, "require_sequences")}
+    """Those of sequences and of labels are tried in files of their own."""
+    elsewhere = ("require_sequences", "require_labels")
+    of_images = {
+        name
+        for name in METHODS
+        if not any(hasattr(load_method(name).options, needs) for needs in elsewhere)
+    }
     assert {name for name, _ in VARIANTS} == of_images
 
 
