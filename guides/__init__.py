@@ -5,6 +5,7 @@ from .fhvae import FHVAE
 from .neural_statistician import NeuralStatistician
 from .semi_supervised_aae import SemiSupervisedAAE
 from .static_dynamic import StaticDynamic
+from .swap_vae import SwapVAE
 from .vae import VAE
 from .vitae import VITAE
 
@@ -16,4 +17,5 @@ __all__ = [
     "NeuralStatistician",
     "SemiSupervisedAAE",
     "StaticDynamic",
+    "SwapVAE",
 ]

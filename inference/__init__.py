@@ -45,6 +45,7 @@ from .sites import Plate, Program, Runner, Site
 from .step import Step
 from .supervision import Supervision
 from .svi import SVI, fused_adam
+from .swapped_reconstruction import SwappedReconstruction
 from .term import Term
 from .terms import Terms
 from .total_correlation import DivergenceParts, TotalCorrelation, divergence_parts
@@ -116,6 +117,7 @@ __all__ = [
     "Site",
     "Step",
     "Supervision",
+    "SwappedReconstruction",
     "Term",
     "Terms",
     "TotalCorrelation",

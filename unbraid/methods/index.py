@@ -67,6 +67,10 @@ METHODS: dict[str, Entry] = {
         "u_vitae",
         "appearance and perspective, inferred independently (Detlefsen & Hauberg 2019)",
     ),
+    "swap-vae": Entry(
+        "swap_vae",
+        "a code for what images share, swapped with partners, one for the rest (Mathieu 2016)",
+    ),
     "static-dynamic": Entry(
         "static_dynamic",
         "sequences: a static code of all frames, a dynamic one of each (Helminger 2018)",
