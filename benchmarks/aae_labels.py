@@ -1,0 +1,123 @@
+"""How well the semi-supervised adversarial autoencoder tells digits, of which few are labelled.
+
+Run: python -m benchmarks.aae_labels --labels 10 100 --seeds 0 1 2
+
+Two rows for each number of labels per class: `aae-semi`, and the same without its critics, an
+autoencoder with a classifier beside the code. Finished rows are kept under --out.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import unbraid
+from unbraid.data import Batches, Dataset
+from unbraid.inference import write_json_atomically
+
+from .rows import ROW, Row
+
+OPTIONS: dict[str, Any] = {
+    "encoder": "deterministic",
+    "likelihood": "normal",
+    "nets": "mlp",
+    "hidden": (256, 256),
+    "latent_dim": 8,
+    "critic_hidden": (256, 256),
+    "critic_rate": 5e-4,
+    "noise": 0.3,
+    "label_weight": 100.0,
+}
+ROWS: dict[str, dict[str, Any]] = {"aae-semi": {"weight": 100.0}, "no-critics": {"weight": 0.0}}
+LEARNING_RATE, BATCH_SIZE = 1e-3, 100
+
+
+@torch.no_grad()
+def accuracy(guide: Any, data: Dataset) -> float:
+    """The share of images with a known label whose likeliest class is theirs.
+
+    Args:
+        guide: A guide whose first result are shares of classes `(B, classes)`.
+        data: The images.
+
+    Raises:
+        ValueError: If no label is known.
+    """
+    right = known = 0
+    for batch in Batches(data, 1000, shuffle=False):
+        if "label" in batch:
+            found, label = guide(batch["x"])[0].argmax(-1), batch["label"]
+            right += int((found == label).sum())
+            known += int((label >= 0).sum())
+    if not known:
+        raise ValueError(f"number of {data.name} with a known label is 0; expected at least 1")
+    return right / known
+
+
+def finish(row: Row, labels: int, out: Path, progress: bool) -> dict[str, Any]:
+    """Train a row, judge it, and keep what it came to."""
+    out = out / f"labels-{labels}"
+    found = row.finished(out)
+    if found is not None:
+        return found
+    folder = row.folder(out)
+    run = unbraid.train(
+        "aae-semi",
+        row.setting,
+        folder,
+        options={**OPTIONS, **ROWS[row.method]},
+        data_options={"labels_per_class": labels},
+        steps=row.steps,
+        batch_size=BATCH_SIZE,
+        learning_rate=LEARNING_RATE,
+        seed=row.seed,
+        data_seed=row.seed,
+        force=True,
+        progress=progress,
+        say=lambda text: None,
+    )
+    seconds = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])["seconds"]
+    result = {
+        **{key: getattr(row, key) for key in ("setting", "method", "seed", "steps", "split")},
+        "labels": labels,
+        "accuracy": accuracy(run.guide, run.split(row.split)),
+        "seconds": seconds,
+    }
+    write_json_atomically(folder / ROW, result)
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Finish the rows and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
+    parser.add_argument("--labels", nargs="+", type=int, default=[10])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--data", choices=["mnist", "mnist-small"], default="mnist")
+    parser.add_argument("--split", choices=["test", "validation"], default="test")
+    parser.add_argument("--out", type=Path, default=Path("runs/aae-labels"))
+    given = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    print("| method | labels per class | seed | error | s |\n|---|---|---|---|---|")
+    for labels in given.labels:
+        for seed in given.seeds:
+            for method in given.rows:
+                row = Row(given.data, method, seed, given.steps, given.split)
+                told = finish(row, labels, given.out, progress=sys.stderr.isatty())
+                print(
+                    f"| {method} | {labels} | {seed} | {100 * (1 - told['accuracy']):.2f} % | "
+                    f"{told['seconds']:.0f} |",
+                    flush=True,
+                )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
