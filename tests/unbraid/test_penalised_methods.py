@@ -102,6 +102,19 @@ def test_alpha_and_lambda_weigh_divergence_and_discrepancy(
     assert float(found.detach()) > 0.05
 
 
+@pytest.mark.parametrize(("start", "divergence", "share"), [(0.4, 0.5125, 0.375), (5.7, 3.825, 1)])
+def test_its_divergence_warms_up_from_another_weight(start, divergence, share):
+    """To 1 - alpha = 0.7, of eight steps the fourth; the discrepancy rises unless it falls."""
+    weights = {"alpha": 0.3, "lambda_prior": 12.0, "warmup": 8, "warmup_from": start}
+    loss, full = (
+        loss_of("mmd-vae", 3, **weights),
+        loss_of("mmd-vae", 3, alpha=0.3, lambda_prior=12.0),
+    )
+    torch.testing.assert_close(loss.parts["MMD"], share * full.parts["MMD"])
+    expected = loss.parts["x"] + divergence * loss.parts["z"] + loss.parts["MMD"]
+    torch.testing.assert_close(loss.total, expected)
+
+
 @pytest.mark.parametrize("warmup", [0, 8])
 def test_without_a_divergence_none_is_in_the_loss_at_all(warmup):
     """To the bit, and also where it is infinite."""

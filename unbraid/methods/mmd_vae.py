@@ -39,7 +39,8 @@ class Options(vae.Options):
             2 K of two draws of the prior. Unless given the published ones: seven from 0.1 to 10,
             or K / 2.
         unbiased: Whether the discrepancy is the U-statistic, which may be below 0.
-        warmup: Steps over which the weights of divergence and discrepancy rise from 0; 0 for none.
+        warmup: Steps over which the divergence's weight goes from `warmup_from` to 1 - alpha, that
+            of the discrepancy from 0 where `warmup_from` is below 1; 0 for none.
     """
 
     alpha: float = 1.0
@@ -73,12 +74,14 @@ def build(options: Options, data: DataSpec) -> Parts:
     if options.alpha == 1.0:
         parts = replace(parts, weights={"z": LeftOut()})
     elif options.alpha != 0.0:  # at 0 the weight is the VAE's
-        parts = replace(parts, weights={"z": _rising(options, 1.0 - options.alpha)})
+        parts = replace(parts, weights={"z": _divergence(options)})
     if not options.discrepancy_weight:
         return parts
+    rises = options.warmup and options.warmup_from < 1.0
+    weight = options.discrepancy_weight
     hook = MMD(
         "z",
-        _rising(options, options.discrepancy_weight),
+        LinearWarmup(options.warmup, 0.0, weight) if rises else weight,
         kernel=options.kernel,
         scales=options.scales or None,
         unbiased=options.unbiased,
@@ -86,5 +89,8 @@ def build(options: Options, data: DataSpec) -> Parts:
     return replace(parts, hooks=(hook,))
 
 
-def _rising(options: Options, weight: float) -> float | Weight:
-    return LinearWarmup(options.warmup, 0.0, weight) if options.warmup else weight
+def _divergence(options: Options) -> float | Weight:
+    weight = 1.0 - options.alpha
+    if not options.warmup:
+        return weight
+    return LinearWarmup(options.warmup, options.warmup_from, weight)
