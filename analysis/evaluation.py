@@ -30,6 +30,8 @@ class Evaluation(TypedDict, total=False):
         is_likelihood: False where the numbers are no log-likelihoods.
         frames: Number of frames of each sequence that were judged together; of sequences only.
         inner_samples: Samples of each frame's codes per sample of its sequence's.
+        annealed: What annealing found, where it was asked: `log_likelihood`, `log_likelihood_se`,
+            `n`, `split`, and `remarks`, which speak against trusting it.
     """
 
     log_likelihood: float | None
@@ -50,6 +52,7 @@ class Evaluation(TypedDict, total=False):
     is_likelihood: bool
     frames: int
     inner_samples: int
+    annealed: Mapping[str, Any]
 
 
 class Bound(NamedTuple):

@@ -26,6 +26,9 @@ def with_error(value: Any, error: Any) -> str:
 def summary(evaluation: Evaluation | None, datum: str = "image") -> str:
     """Return the one sentence that a report starts with; `datum` is what one datum is called."""
     if not evaluation or not known(evaluation.get("log_likelihood")):
+        annealed = (evaluation or {}).get("annealed") or {}
+        if known(annealed.get("log_likelihood")):
+            return _annealed_summary(annealed, datum)
         return "No likelihood is known: this model has not been evaluated."
     value = with_error(evaluation.get("log_likelihood"), evaluation.get("log_likelihood_se"))
     where = f"{number(evaluation.get('n'))} {evaluation.get('split', '')} {datum}s"
@@ -45,6 +48,16 @@ def summary(evaluation: Evaluation | None, datum: str = "image") -> str:
     )
 
 
+def _annealed_summary(annealed: Mapping[str, Any], datum: str) -> str:
+    value = with_error(annealed.get("log_likelihood"), annealed.get("log_likelihood_se"))
+    where = f"{number(annealed.get('n'))} {annealed.get('split', '')} {datum}s"
+    chains, steps = number(annealed.get("chains")), number(annealed.get("temperatures"))
+    return (
+        f"On {' '.join(where.split())} the log-likelihood by annealing is {value} nats per {datum}"
+        f" ({chains} chains of {steps} steps each, ± one standard error over {datum}s)."
+    )
+
+
 def likelihood_rows(evaluation: Evaluation, datum: str = "image") -> list[tuple[str, str, bool]]:
     """Return name and value of each number, and whether it rests on the likelihood."""
     get, data = evaluation.get, f"{datum.capitalize()}s"
@@ -52,6 +65,7 @@ def likelihood_rows(evaluation: Evaluation, datum: str = "image") -> list[tuple[
         ("log p(x), nats", with_error(get("log_likelihood"), get("log_likelihood_se")), True),
         ("ELBO, nats", with_error(get("elbo"), get("elbo_se")), True),
     ]
+    rows += _annealed_rows(get("annealed") or {})
     if get("bits_per_dimension") is not None:
         rows.append(("Bits per dimension", number(get("bits_per_dimension"), 4), True))
     if get("non_finite"):
@@ -66,6 +80,16 @@ def likelihood_rows(evaluation: Evaluation, datum: str = "image") -> list[tuple[
         ("Seed of the samples", _plain(get("seed")), False),
         ("Likelihood", _plain(get("likelihood")), False),
     ]
+
+
+def _annealed_rows(annealed: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
+    """Return what annealing found, and what speaks against trusting it."""
+    if not annealed:
+        return []
+    value = with_error(annealed.get("log_likelihood"), annealed.get("log_likelihood_se"))
+    of = f"{number(annealed.get('n'))} {annealed.get('split', '')}".strip()
+    rows = [(f"log p(x) by annealing, nats ({of})", value, False)]
+    return rows + [("Annealing", text, False) for text in annealed.get("remarks", [])]
 
 
 def _frame_rows(evaluation: Evaluation) -> list[tuple[str, str, bool]]:

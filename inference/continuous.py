@@ -9,6 +9,7 @@ from torch.distributions import biject_to
 
 from unbraid.nets import Likelihood
 
+from .check import PairError
 from .eligibility import NoLikelihoodError, is_silent, layers_of, mask_of, refuse_outside_data
 from .flat_latents import FlatLatents, constant_support
 from .sites import Program, Runner, Site
@@ -51,6 +52,7 @@ def require_continuous(
         NoLikelihoodError: If a latent site is discrete, a point, masked or nested in a datum,
             nothing is latent or observed, a site is scaled or lies outside the plate of data, or a
             term is no likelihood; says what can be had instead.
+        PairError: If the model does not run with several chains.
         TypeError: If a latent site is neither float32 nor float64.
     """
     for likelihood in likelihoods:
@@ -77,8 +79,6 @@ def require_continuous(
         )
     for site in sites.values():
         _refuse_scale(site)
-    for site in latent:
-        _refuse_latent(site)
     nesting = max(-plate.dim for site in sites.values() for plate in site.plates or [_NO_PLATE])
     if nesting > 1:
         inner = next(p.name for site in sites.values() for p in site.plates if p.dim > -nesting)
@@ -87,8 +87,24 @@ def require_continuous(
             f"plate of data alone, at dim -1. For sequences, {INSTEAD}, whose inner_samples are "
             "made for them"
         )
+    for site in latent:
+        _refuse_latent(site)
     refuse_outside_data(sites, 1, size)
+    _try_chains(model, args)
     return ContinuousModel(model, FlatLatents(latent), observed)
+
+
+def _try_chains(model: Program, args: tuple[Any, ...]) -> None:
+    """Make sure that the model runs with two chains, by what it draws and by what it is given."""
+    try:
+        drawn = Runner(1, 2).run(model, args).sites
+        Runner().run(model, args, {name: s.value for name, s in drawn.items() if not s.observed})
+    except (RuntimeError, ValueError, IndexError) as error:
+        reason = " ".join(str(error).partition("Trace Shapes:")[0].split())
+        raise PairError(
+            f"the model fails on two chains, though not on one: {reason}. Programs and nets must "
+            "broadcast over one more dim, left of the data's"
+        ) from error
 
 
 class _NoPlate(NamedTuple):
@@ -119,10 +135,11 @@ def _refuse_latent(site: Site) -> None:
             "model is no density. Give it a prior without a mask, or report reconstructions"
         )
     kind = type(layers_of(site.fn)[-1]).__name__
-    if site.fn.has_enumerate_support or not site.value.is_floating_point():
+    support: Any = site.fn.support
+    if support.is_discrete or not site.value.is_floating_point():
         raise NoLikelihoodError(
             f"latent site {name!r} is discrete ({kind}); Hamiltonian moves need a gradient. Mark "
-            f"it for enumeration and {INSTEAD}, which sums it out"
+            f"it for enumeration and {INSTEAD}, which sums out what has few values"
         )
     if site.value.dtype not in (torch.float32, torch.float64):
         raise TypeError(

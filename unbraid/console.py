@@ -67,6 +67,24 @@ def evaluation_rows(evaluation: Mapping[str, Any]) -> list[tuple[str, str, str]]
     return rows
 
 
+def annealed_rows(annealed: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return name, value and remark of what annealing came to."""
+    chains, steps = annealed["chains"], annealed["temperatures"]
+    what = f"{chains:,} chains of {steps:,} steps each, of {annealed['n']:,} data"
+    rows = [("log p(x)", _nats(annealed, "log_likelihood"), what)]
+    if annealed["monte_carlo_error"] is not None:
+        error = f"+- {annealed['monte_carlo_error']:,.2f} nats"
+        rows.append(("of the chains", error, "for these very data"))
+    if annealed["effective_sample_size"] is not None:
+        size = f"{annealed['effective_sample_size']:,.1f} effective"
+        rows.append(("sample size", size, f"of {chains:,}"))
+    if annealed["acceptance"] is not None:
+        lowest = f"{annealed['least_acceptance']:.0%} at the least; 65% is aimed at"
+        rows.append(("acceptance", f"{annealed['acceptance']:.0%} of moves", lowest))
+    remarks = [*annealed["remarks"], *([annealed["remark"]] if annealed.get("remark") else [])]
+    return rows + [("remark", "", remark) for remark in remarks]
+
+
 def _nats(evaluation: Mapping[str, Any], name: str) -> str:
     mean, error = evaluation[name], evaluation[f"{name}_se"]
     if mean is None:

@@ -1,5 +1,6 @@
 """A run: a trained pair, its data and its folder."""
 
+import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ from tqdm import tqdm
 from unbraid.data import Batches, Dataset
 from unbraid.hooks import add_hooks
 from unbraid.inference import (
+    AnnealedLikelihood,
     CheckpointError,
     Checkpoints,
     FitResult,
     LogLikelihood,
+    annealed_log_likelihood,
     log_likelihood,
     resolve_device,
     write_json_atomically,
@@ -23,6 +26,9 @@ from unbraid.methods import DataSpec, Method, OptionError, Parts, load_method, r
 
 from .config import ConfigError, TrainConfig, read_config
 from .preparation import RunData, prepare
+
+ANNEALED = "annealed"
+"""Where `evaluation.json` holds what annealing found."""
 
 
 class Run:
@@ -141,11 +147,7 @@ class Run:
             progress: Whether to show progress and the remaining time.
             **settings: Handed to `unbraid.inference.log_likelihood`.
         """
-        dataset = self.split(split)
-        if limit is not None:
-            if type(limit) is not int or limit < 1:
-                raise OptionError(f"limit is {limit}; expected an integer of at least 1")
-            dataset = dataset.take(torch.arange(min(limit, len(dataset))))
+        dataset = self._first(split, limit)
         with tqdm(total=len(dataset), disable=not progress, unit="datum") as bar:
 
             def advance(done: int) -> None:
@@ -159,6 +161,50 @@ class Run:
                 ),
                 keys=self.parts.inspected,
                 samples=samples,
+                seed=self.config["seed"] if seed is None else seed,
+                likelihood=self.parts.likelihood,
+                progress=advance,
+                **settings,
+            )
+
+    def _first(self, split: str, limit: int | None) -> Dataset:
+        dataset = self.split(split)
+        if limit is None:
+            return dataset
+        if type(limit) is not int or limit < 1:
+            raise OptionError(f"limit is {limit}; expected an integer of at least 1")
+        return dataset.take(torch.arange(min(limit, len(dataset))))
+
+    def annealed_log_likelihood(
+        self,
+        *,
+        split: str = "test",
+        limit: int | None = 100,
+        seed: int | None = None,
+        progress: bool = True,
+        **settings: Any,
+    ) -> AnnealedLikelihood:
+        """Estimate log p(x) of held-out images by annealed importance sampling, one by one.
+
+        Args:
+            split: `"test"`, `"validation"` or `"train"`.
+            limit: Use the first so many data only; None for all.
+            seed: Seed of the noise; the run's unless given.
+            progress: Whether to show progress and the remaining time.
+            **settings: Handed to `unbraid.inference.annealed_log_likelihood`.
+        """
+        dataset = self._first(split, limit)
+        shown = "{percentage:5.1f}%|{bar}| {elapsed}<{remaining}"
+        with tqdm(total=len(dataset), disable=not progress, bar_format=shown) as bar:
+
+            def advance(done: float) -> None:
+                bar.update(done - bar.n)
+
+            return annealed_log_likelihood(
+                self.model,
+                self.guide,
+                held_out_batches(dataset, self.parts, self.device, 64, seed=self.data_seed),
+                keys=self.parts.inspected,
                 seed=self.config["seed"] if seed is None else seed,
                 likelihood=self.parts.likelihood,
                 progress=advance,
@@ -220,9 +266,66 @@ class Run:
             evaluation["frames"] = frames or self.parts.frames
         if self.parts.remark is not None:
             evaluation["remark"] = self.parts.remark
+        known = self._evaluated()
+        evaluation |= {ANNEALED: known[ANNEALED]} if ANNEALED in known else {}
         write_json_atomically(self.folder / "evaluation.json", evaluation)
         partial.unlink(missing_ok=True)
         return evaluation
+
+    def evaluate_annealed(
+        self,
+        chains: int = 16,
+        temperatures: int = 1000,
+        *,
+        start: str = "prior",
+        split: str = "test",
+        limit: int | None = 100,
+        seed: int | None = None,
+        progress: bool = True,
+    ) -> dict[str, Any]:
+        """Estimate log p(x) by annealing and add it to `evaluation.json` as `annealed`.
+
+        Args:
+            chains: Chains per datum, at least 1.
+            temperatures: Steps from the start to the posterior, at least 1.
+            start: `"prior"`, or `"guide"`.
+            split: `"test"`, `"validation"` or `"train"`.
+            limit: Use the first so many data only; None for all.
+            seed: Seed of the noise; the run's unless given.
+            progress: Whether to show progress and the remaining time.
+
+        Returns:
+            `log_likelihood`, `log_likelihood_se`, `monte_carlo_error`, `remarks`, the settings and
+            the diagnostics; nats per datum.
+        """
+        seed = self.config["seed"] if seed is None else seed
+        settings = f"{self.step}-{split}-{limit or 'all'}-{chains}-{temperatures}-{start}-{seed}"
+        partial = self.folder / f"annealing-{settings}.partial"
+        result = self.annealed_log_likelihood(
+            chains=chains,
+            temperatures=temperatures,
+            start=start,
+            split=split,
+            limit=limit,
+            seed=seed,
+            progress=progress,
+            resume=partial,
+        )
+        annealed = {**result.summary(), "split": split, "step": self.step}
+        if self.parts.remark is not None:
+            annealed["remark"] = self.parts.remark
+        evaluation = self._evaluated() | {ANNEALED: annealed}
+        write_json_atomically(self.folder / "evaluation.json", evaluation)
+        partial.unlink(missing_ok=True)
+        return annealed
+
+    def _evaluated(self) -> dict[str, Any]:
+        """What is known of the loaded weights: `evaluation.json` without what is of others."""
+        path = self.folder / "evaluation.json"
+        known = json.loads(path.read_text()) if path.exists() else {}
+        annealed = known.pop(ANNEALED, {})
+        kept = known if known.get("step") == self.step else {}
+        return kept | ({ANNEALED: annealed} if annealed.get("step") == self.step else {})
 
     def report(self) -> Path:
         """Draw the figures and write `report.html`; returns its path."""
