@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from unbraid import guides
-from unbraid.hooks import prior as critics
+from unbraid.hooks import hook_module
 from unbraid.inference import LeftOut
 
 from . import vae
@@ -86,6 +86,7 @@ def critic_of(options: Options, data: DataSpec, parts: Parts, site: str, name: s
         site: The site.
         name: Name of the hook.
     """
+    critics = hook_module("prior")
     chosen = critics.Options(
         weight=options.weight,
         site=site,

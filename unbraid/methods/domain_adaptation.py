@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 
-from unbraid.hooks import attributes
+from unbraid.hooks import find_attribute
 from unbraid.inference import (
     Adversary,
     CriticSchedule,
@@ -90,7 +90,7 @@ def build(options: Options, data: DataSpec) -> Parts:
 
 
 def _adversary(options: Options, data: DataSpec) -> Adversary:
-    domain = attributes.find_attribute(options.domain, data)
+    domain = find_attribute(options.domain, data)
     view = WithAttribute if options.moved == "both" else DomainsOneSided
     weight = options.weight
     return Adversary(

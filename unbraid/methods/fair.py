@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import torch
 
-from unbraid.hooks import attributes
+from unbraid.hooks import find_attribute
 from unbraid.inference import (
     Adversary,
     CriticSchedule,
@@ -112,7 +112,7 @@ def build(options: Options, data: DataSpec) -> Parts:
 
 
 def _adversary(options: Options, data: DataSpec, parts: Parts) -> Hook:
-    known = attributes.find_attribute(options.attribute, data)
+    known = find_attribute(options.attribute, data)
     beside = data.classes if options.notion == "odds" else 0
     view = SensitiveExamples(
         "label" if options.kind == "zhang" else "z",

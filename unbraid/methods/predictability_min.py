@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from unbraid.hooks import predictability
+from unbraid.hooks import hook_module
 
 from . import vae
 from .method import DataSpec, Parts
@@ -53,6 +53,7 @@ class Options(vae.Options):
 def build(options: Options, data: DataSpec) -> Parts:
     """Build the VAE's pair; only the objective differs."""
     parts = vae.build(options, data)
+    predictability = hook_module("predictability")
     chosen = predictability.Options(
         weight=options.weight,
         form=options.form,
