@@ -41,6 +41,11 @@ def try_hooks(
     with untouched(modules, tensors, generators), pyro.validation_enabled(False):
         terms = objective.terms(model, guide, args)
         for hook in objective.hooks:
+            if hook.name in ("loss", "elbo", *terms):
+                raise HookError(
+                    f"hook {hook.name!r} has the name of another part of the loss; expected none "
+                    f"of loss, elbo, {', '.join(terms)}. Set .name"
+                )
             try:
                 _try(hook, terms, batch)
             except (HookError, torch.OutOfMemoryError):

@@ -18,6 +18,7 @@ from unbraid.inference import (
     CriticSchedule,
     LinearWarmup,
     Objective,
+    SigmoidWarmup,
     Step,
     TwoSamples,
     WithAttribute,
@@ -285,6 +286,17 @@ def test_in_its_warm_up_the_critic_learns_alone(mode):
         assert same(mine, plain) == (steps == 2)
         assert [float(row["prior"]) != 0 for row in parts] == [False, False, True][:steps]
         assert not any(map(torch.equal, learning.critic.parameters(), before))
+
+
+def test_the_weight_rises_along_a_sigmoid():
+    """2 / (1 + exp(-10 p)) - 1 of the end, p the share of the steps (Ganin & Lempitsky 2015)."""
+    weight = SigmoidWarmup(8, 3.0)
+    hook = Adversary("a", Shows(OWN, REFERENCE), Scores(), "wasserstein", weight)
+    for step in range(11):
+        share = 3 * (2 / (1 + math.exp(-10 * min(step / 8, 1))) - 1)
+        found = float(penalty_of(hook).detach())
+        assert found == pytest.approx(-share * float(OWN.mean()), rel=1e-6)
+        hook.advance()
 
 
 OWN = torch.tensor([-1.0, 0.5, -2.0, 0.2], dtype=torch.float64)

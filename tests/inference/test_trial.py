@@ -161,6 +161,14 @@ def test_a_batch_of_one_is_refused(view):
         tried(Adversary("a", view, critic()), size=1)
 
 
+@pytest.mark.parametrize("name", ["x", "z", "loss", "elbo"])
+def test_a_hook_is_not_named_like_another_part_of_the_loss(name):
+    """Its penalty would take the other's place in the metrics, or its guard."""
+    message = rf"^hook '{name}' has the name of another part .* loss, elbo, z, x\. Set \.name$"
+    with pytest.raises(HookError, match=message):
+        tried(Adversary(name, AgainstPrior("z"), critic()))
+
+
 GOOD: dict[str, Any] = {
     "nothing": lambda: Gives(None),
     "scalar": lambda: Gives(SCALAR),

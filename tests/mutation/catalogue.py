@@ -1,11 +1,13 @@
 """All mutants: bugs of kinds that have shipped elsewhere, seeded into the estimators.
 
 They were written from the sources alone, before their author had read a test; all but
-`static-code-in-every-frame`, which took the place of one that changed nothing.
+`static-code-in-every-frame`, which took the place of one that changed nothing, and those of
+adversaries, which were written with their tests.
 """
 
+from .mutants_of_adversaries import ADVERSARIES
 from .mutants_of_bound import BOUND
 from .mutants_of_densities import DENSITIES
 from .mutants_of_evidence import EVIDENCE
 
-MUTANTS = (*BOUND, *EVIDENCE, *DENSITIES)
+MUTANTS = (*BOUND, *ADVERSARIES, *EVIDENCE, *DENSITIES)

@@ -214,8 +214,8 @@ BOUND = (
         "penalty-subtracted",
         "sign",
         OBJECTIVE,
-        "total = total + penalty\n",
-        "total = total - penalty\n",
+        "total = total + share\n",
+        "total = total - share\n",
     ),
     Mutant(
         "routed-gradient-leaks",
@@ -237,8 +237,15 @@ BOUND = (
         "warmup-one-step-early",
         "off by one",
         WEIGHTS,
-        "(self.step[0] / self.steps)",
-        "((self.step[0] + 1) / self.steps)",
+        "share = (self.step[0] / self.steps).clamp(max=1.0)\n        return self.start",
+        "share = ((self.step[0] + 1) / self.steps).clamp(max=1.0)\n        return self.start",
+    ),
+    Mutant(
+        "sigmoid-warmup-half-as-steep",
+        "factor of two",
+        WEIGHTS,
+        "torch.tanh(5.0 * share)",
+        "torch.tanh(2.5 * share)",
     ),
     Mutant(
         "capacity-without-abs",

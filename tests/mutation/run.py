@@ -23,7 +23,14 @@ from .mutant import Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("analysis", "data", "guides", "inference", "models", "nets")
-TESTED = ("inference", "nets", "models", "guides", "unbraid/test_methods.py")
+TESTED = (
+    "inference",
+    "nets",
+    "models",
+    "guides",
+    "unbraid/test_methods.py",
+    "unbraid/test_hooks_by_name.py",
+)
 # Tests of files and processes know no estimator, and may fail for reasons of their own.
 LEFT_OUT = ("atomic", "checkpoint", "faults", "interrupts", "lock")
 TIME_LIMIT = 900  # seconds for one mutant
