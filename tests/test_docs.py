@@ -40,6 +40,7 @@ def python_of(document: str) -> list[str]:
         "docs/annealed-importance-sampling.md",
         "docs/adversarial-autoencoders.md",
         "docs/penalised-vaes.md",
+        "docs/adversarial-autoencoders.md",
         "docs/static-dynamic.md",
         "docs/neural-statistician-and-fhvae.md",
     ],
