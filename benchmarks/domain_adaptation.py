@@ -19,21 +19,30 @@ from unbraid.inference import write_json_atomically
 from .label_run import Task, Variant, finish, known, mean_and_spread, predictions
 from .rows import Row
 
-NETS = {"nets": "conv", "channels": (16, 32), "hidden": (128,), "latent_dim": 32}
-CRITIC = {"critic_hidden": (100,), "critic_noise": 0.3, "warmup": 500}
+OPTIONS = {
+    "nets": "conv",
+    "channels": (16, 32),
+    "hidden": (128,),
+    "latent_dim": 32,
+    "critic_hidden": (100,),
+    "critic_noise": 0.3,
+    "warmup": 500,
+}
 TRAIN = {"batch_size": 64, "schedule": "constant"}
+DATA = "mnist-domains"
 TASKS = {
-    "inverted": Task("mnist-domains", {"target": "inverted"}, {**NETS, **CRITIC}, TRAIN, 3000),
-    "coloured": Task("mnist-domains", {"target": "coloured"}, {**NETS, **CRITIC}, TRAIN, 3000),
+    "inverted": Task(DATA, {"target": "inverted"}, OPTIONS, TRAIN, 6000),
+    "coloured": Task(DATA, {"target": "coloured", "brightness": 0.5}, OPTIONS, TRAIN, 6000),
+    "coloured-bright": Task(DATA, {"target": "coloured"}, OPTIONS, TRAIN, 6000),
 }
 METHOD = "domain-adaptation"
 ROWS = {
     "source-only": Variant(METHOD, {"target": "none"}),
     "target-trained": Variant(METHOD, {"target": "none"}, {"labelled": "target"}),
-    "reverse": Variant(METHOD, {"target": "reverse", "weight": 0.5}),
-    "flip": Variant(METHOD, {"target": "flip", "weight": 0.5}),
-    "uniform": Variant(METHOD, {"target": "uniform", "weight": 1.0}),
-    "flip-target": Variant(METHOD, {"target": "flip", "weight": 0.5, "moved": "target"}),
+    "reverse": Variant(METHOD, {"target": "reverse", "weight": 0.2}),
+    "flip": Variant(METHOD, {"target": "flip", "weight": 0.1}),
+    "flip-target": Variant(METHOD, {"target": "flip", "weight": 0.2, "moved": "target"}),
+    "uniform": Variant(METHOD, {"target": "uniform", "weight": 0.05, "critic_steps": 3}),
 }
 
 
@@ -84,7 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
+    parser.add_argument(
+        "--tasks", nargs="+", choices=list(TASKS), default=["inverted", "coloured"]
+    )
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--steps", type=int, help="in place of the task's")

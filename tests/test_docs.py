@@ -33,6 +33,7 @@ def python_of(document: str) -> list[str]:
     [
         "README.md",
         "docs/stock-pyro.md",
+        "docs/annealed-importance-sampling.md",
         "docs/hooks.md",
         "docs/labelled-data.md",
         "docs/domain-adaptation-and-fairness.md",
