@@ -1,6 +1,7 @@
 """Generative models p, one per file; the guide of `models/NAME.py` is `guides/NAME.py`."""
 
 from .classifier import Classifier
+from .cvae import CVAE
 from .fhvae import FHVAE
 from .neural_statistician import NeuralStatistician
 from .semi_supervised_aae import SemiSupervisedAAE
@@ -10,6 +11,7 @@ from .vae import VAE
 from .vitae import VITAE
 
 __all__ = [
+    "CVAE",
     "FHVAE",
     "VAE",
     "VITAE",

@@ -2,6 +2,9 @@
 
 from .activations import activation
 from .arguments import batch_size, number_of_frames
+from .completion import CompletingDecoder, Completion
+from .conditional import ConditionalDecoder, ConditionalEncoder, ConditionalPrior
+from .conditions import ClassCondition, ColumnsCondition, Condition, ObservedCondition
 from .convolutional import ConvDecoder, ConvEncoder
 from .critics import ConvCritic, MLPCritic
 from .decoder import Decoder
@@ -23,6 +26,14 @@ from .sequence_arguments import length_and_index
 
 __all__ = [
     "LIKELIHOODS",
+    "ClassCondition",
+    "ColumnsCondition",
+    "CompletingDecoder",
+    "Completion",
+    "Condition",
+    "ConditionalDecoder",
+    "ConditionalEncoder",
+    "ConditionalPrior",
     "ConvCritic",
     "ConvDecoder",
     "ConvEncoder",
@@ -36,6 +47,7 @@ __all__ = [
     "MLPCritic",
     "MLPDecoder",
     "MLPEncoder",
+    "ObservedCondition",
     "OneHot",
     "PairwiseEncoder",
     "PointEncoder",

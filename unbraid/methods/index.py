@@ -15,6 +15,10 @@ class Entry(NamedTuple):
 
 METHODS: dict[str, Entry] = {
     "vae": Entry("vae", "variational autoencoder (Kingma & Welling 2014)"),
+    "cvae": Entry(
+        "cvae",
+        "VAE of images given a class, factors or a part of the image (Sohn 2015)",
+    ),
     "beta-vae": Entry(
         "beta_vae",
         "VAE with a weight or a capacity on its divergence (Higgins 2017, Burgess 2018)",

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from unbraid.inference import Hook, Weight
     from unbraid.nets import Likelihood
 
+    from .given import Given
+
 
 @dataclass(frozen=True)
 class DataSpec:
@@ -61,6 +63,7 @@ class Parts:
         choose_by_bound: Whether validation data choose the weights that are kept, by their bound
             at unit weights; where training does not raise that, the last weights are kept.
         remark: What has to be said wherever log p(x) of the pair is reported, a sentence.
+        given: The condition that the pair is given, where its densities are conditional.
     """
 
     model: "nn.Module"
@@ -76,6 +79,7 @@ class Parts:
     companions: int = 0
     choose_by_bound: bool = True
     remark: str | None = None
+    given: "Given | None" = None
 
     @property
     def inspected(self) -> tuple[str, ...]:
