@@ -8,6 +8,13 @@ from .animation import traversal_animation
 from .beta_vae_score import BetaVAEScore, beta_vae_score, beta_vae_score_of_encoder
 from .charts import bounds_curve, kl_chart, training_curves
 from .clips import clip_reconstructions
+from .condition_probe import ToldCondition, told_condition
+from .conditional import (
+    completions,
+    conditional_grid,
+    sample_conditional,
+    style_transfer,
+)
 from .dci import DCI, dci, score_importance
 from .dynamic_manifold import dynamic_manifold
 from .evaluation import Evaluation
@@ -93,6 +100,7 @@ __all__ = [
     "SequenceSites",
     "SwapConsistency",
     "SwapRecovery",
+    "ToldCondition",
     "WarpModel",
     "active_units",
     "align",
@@ -102,6 +110,8 @@ __all__ = [
     "beta_vae_score_of_encoder",
     "bounds_curve",
     "clip_reconstructions",
+    "completions",
+    "conditional_grid",
     "data_uri",
     "dci",
     "decode_frames",
@@ -148,6 +158,7 @@ __all__ = [
     "prior_of_dynamic",
     "prior_samples",
     "reconstructions",
+    "sample_conditional",
     "sample_frames",
     "sample_static",
     "sap",
@@ -159,12 +170,14 @@ __all__ = [
     "sequence_sites",
     "sharpness",
     "stack_pairs",
+    "style_transfer",
     "swap_animation",
     "swap_consistency",
     "swap_figure",
     "swap_frames",
     "swap_recovery",
     "to_pixels",
+    "told_condition",
     "train_judge",
     "training_curves",
     "trajectory_figure",

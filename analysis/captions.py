@@ -113,6 +113,23 @@ CAPTIONS = {
         "frames of other sequences nearest in dynamic codes. The former should look alike, "
         "whatever their pose; the latter should be posed alike, whoever they are.",
     ),
+    "conditional_grid": Caption(
+        "Conditions and codes",
+        "Each row has one condition, each column one code. Along a row the condition should stay; "
+        "along a column what the code says, such as slant and stroke, and nothing of the "
+        "condition.",
+    ),
+    "style_transfer": Caption(
+        "Codes under other conditions",
+        "The code of the image left of the line, under each condition. The style should stay. "
+        "Where it changes the class as well, or not at all, code and condition are not apart.",
+    ),
+    "completions": Caption(
+        "Completions",
+        "What is grey is hidden from the model. Right of the line the given part stays, and each "
+        "column completes it with another code: they should fit it, and differ where it leaves "
+        "something open.",
+    ),
     "training": Caption(
         "Training",
         "Per image, by step. Validation values that fall behind while training values "

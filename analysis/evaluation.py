@@ -1,6 +1,6 @@
 """The numbers of a likelihood evaluation, as `evaluation.json` holds them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any, NamedTuple, TypedDict, TypeGuard
 
@@ -32,6 +32,9 @@ class Evaluation(TypedDict, total=False):
         inner_samples: Samples of each frame's codes per sample of its sequence's.
         annealed: What annealing found, where it was asked: `log_likelihood`, `log_likelihood_se`,
             `n`, `split`, and `remarks`, which speak against trusting it.
+        given: Names of the condition c where the density is log p(x|c).
+        condition_from_codes: What probes tell of it from codes, by name and by kind of codes, each
+            as `ToldCondition.summary`.
     """
 
     log_likelihood: float | None
@@ -53,6 +56,8 @@ class Evaluation(TypedDict, total=False):
     frames: int
     inner_samples: int
     annealed: Mapping[str, Any]
+    given: Sequence[str]
+    condition_from_codes: Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 class Bound(NamedTuple):

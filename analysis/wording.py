@@ -42,8 +42,10 @@ def summary(evaluation: Evaluation | None, datum: str = "image") -> str:
             "normalised density of such images."
         )
     samples = number(evaluation.get("samples"))
+    given = " and ".join(evaluation.get("given") or ())
+    given = f" given the {given}" if given else ""
     return (
-        f"On {where} the importance-sampled log-likelihood is {value} nats per {datum} "
+        f"On {where} the importance-sampled log-likelihood{given} is {value} nats per {datum} "
         f"(K = {samples} samples each, ± one standard error over {datum}s)."
     )
 
@@ -62,7 +64,11 @@ def likelihood_rows(evaluation: Evaluation, datum: str = "image") -> list[tuple[
     """Return name and value of each number, and whether it rests on the likelihood."""
     get, data = evaluation.get, f"{datum.capitalize()}s"
     rows = [
-        ("log p(x), nats", with_error(get("log_likelihood"), get("log_likelihood_se")), True),
+        (
+            f"{density(evaluation)}, nats",
+            with_error(get("log_likelihood"), get("log_likelihood_se")),
+            True,
+        ),
         ("ELBO, nats", with_error(get("elbo"), get("elbo_se")), True),
     ]
     rows += _annealed_rows(get("annealed") or {})
@@ -76,10 +82,32 @@ def likelihood_rows(evaluation: Evaluation, datum: str = "image") -> list[tuple[
         (f"{data} with Pareto k-hat above 0.7", percent(unreliable_share(evaluation)), False),
         (data, f"{number(get('n'))} ({get('split', 'split unknown')})", False),
         *_frame_rows(evaluation),
+        *_told_rows(evaluation),
         (f"Samples K per {datum}", number(get("samples")), False),
         ("Seed of the samples", _plain(get("seed")), False),
         ("Likelihood", _plain(get("likelihood")), False),
     ]
+
+
+def density(evaluation: Evaluation) -> str:
+    """Return what the log-likelihood is of: `log p(x)`, or `log p(x|c)` given a condition."""
+    return "log p(x|c)" if evaluation.get("given") else "log p(x)"
+
+
+def _told_rows(evaluation: Evaluation) -> list[tuple[str, str, bool]]:
+    """Return what probes tell of a condition from codes, beside what chance would."""
+    rows = []
+    for name, of in (evaluation.get("condition_from_codes") or {}).items():
+        for kind, told in of.items():
+            accuracy = told["standard_error"] is not None
+            words = [
+                f"{probe} {percent(score) if accuracy else number(score)}"
+                for probe, score in told["score"].items()
+            ]
+            chance = f"; chance {percent(told['chance'])}" if accuracy else " of the variance"
+            what = f"{name.capitalize()} told from {kind.removeprefix('of_')} of codes"
+            rows.append((what, ", ".join(words) + chance, False))
+    return rows
 
 
 def _annealed_rows(annealed: Mapping[str, Any]) -> list[tuple[str, str, bool]]:

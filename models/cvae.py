@@ -1,8 +1,8 @@
 r"""The conditional variational autoencoder's model: images and their codes, given a condition.
 
 \[ p(x, z \mid c) = \prod_n p(z_n \mid c_n)\, p(x_n \mid z_n, c_n) \]
-The prior of codes is standard normal, or learned from the condition. Nothing is said of \( p(c) \):
-densities of this model are conditional, \( \log p(x \mid c) \).
+The prior of codes is standard normal, or learned from the condition. Nothing is said of the
+condition itself: the density is the conditional one, \( \log p(x \mid c) \).
 
 Source: Sohn, Lee & Yan (2015), Learning Structured Output Representation using Deep Conditional
 Generative Models, NeurIPS, eq. 4.

@@ -1,6 +1,6 @@
 """Images of which a part is given: a distribution of the rest, and a decoder that ends with it."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pyro.distributions as dist
 import torch
@@ -29,7 +29,7 @@ class Completion(dist.TorchDistribution):
         ValueError: If the pixels of `whole` are not independent.
     """
 
-    arg_constraints: dict[str, constraints.Constraint] = {}
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
 
     def __init__(self, whole: Any, hidden: Tensor, given: Tensor) -> None:
         if not isinstance(whole, Independent) or whole.reinterpreted_batch_ndims != 3:

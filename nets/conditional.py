@@ -108,6 +108,6 @@ class ConditionalPrior(nn.Module):
 
 
 def joined(values: Tensor, told: Tensor) -> Tensor:
-    """Join vectors `(..., D)` and what stands for their conditions, whose leading dims broadcast."""
+    """Join vectors `(..., D)` and those of their conditions; leading dims broadcast."""
     lead = torch.broadcast_shapes(values.shape[:-1], told.shape[:-1])
     return torch.cat([values.expand(*lead, -1), told.expand(*lead, -1)], -1)

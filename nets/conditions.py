@@ -1,4 +1,4 @@
-"""What nets are told of a condition: classes, columns of factors, the observed part of an image."""
+"""What nets are told of a condition: a class, factors, the observed part of an image."""
 
 from collections.abc import Sequence
 
@@ -152,6 +152,6 @@ def check_hidden(hidden: Tensor, shape: Shape) -> Tensor:
         )
     if not bool(hidden.any()):
         raise ValueError(
-            "hidden is false everywhere; expected some hidden pixels. There is nothing to complete."
+            "hidden is false everywhere; expected some hidden pixels. Nothing is to be completed."
         )
     return hidden

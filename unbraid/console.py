@@ -50,7 +50,7 @@ def evaluation_rows(evaluation: Mapping[str, Any]) -> list[tuple[str, str, str]]
     note = "" if evaluation["is_likelihood"] else "not a likelihood"
     sampling = f"{evaluation['samples']:,} samples each, of {evaluation['n']:,} data"
     rows = [
-        ("log p(x)", _nats(evaluation, "log_likelihood"), note or sampling),
+        (_density(evaluation), _nats(evaluation, "log_likelihood"), note or sampling),
         ("ELBO", _nats(evaluation, "elbo"), note or "mean of the same log-weights"),
     ]
     bits = evaluation["bits_per_dimension"]
@@ -61,9 +61,30 @@ def evaluation_rows(evaluation: Mapping[str, Any]) -> list[tuple[str, str, str]]
         rows.append(("sample size", f"{size:,.1f} effective", f"of {evaluation['samples']:,}"))
     if evaluation["pareto_k_unreliable"] is not None:
         share = f"{evaluation['pareto_k_unreliable']:.1%} above 0.7"
-        rows.append(("Pareto k-hat", share, "of data, whose log p(x) is likely too low"))
+        rows.append(
+            ("Pareto k-hat", share, f"of data, whose {_density(evaluation)} is likely too low")
+        )
+    rows += _told_rows(evaluation.get("condition_from_codes") or {})
     if evaluation.get("remark"):
         rows.append(("remark", "", evaluation["remark"]))
+    return rows
+
+
+def _density(evaluation: Mapping[str, Any]) -> str:
+    return "log p(x|c)" if evaluation.get("given") else "log p(x)"
+
+
+def _told_rows(told: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return what probes tell of each condition from codes, and what chance would."""
+    rows = []
+    for name, of in told.items():
+        for kind, found in of.items():
+            best = max(found["score"], key=found["score"].get)
+            accuracy = found["standard_error"] is not None
+            form = "{:.1%} right" if accuracy else "{:.3f} of variance"
+            chance = f", where chance is {found['chance']:.1%}" if accuracy else ""
+            what = f"{best} on {kind.removeprefix('of_')} of the codes{chance}"
+            rows.append((f"{name} from z", form.format(found["score"][best]), what))
     return rows
 
 
@@ -71,7 +92,7 @@ def annealed_rows(annealed: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return name, value and remark of what annealing came to."""
     chains, steps = annealed["chains"], annealed["temperatures"]
     what = f"{chains:,} chains of {steps:,} steps each, of {annealed['n']:,} data"
-    rows = [("log p(x)", _nats(annealed, "log_likelihood"), what)]
+    rows = [(_density(annealed), _nats(annealed, "log_likelihood"), what)]
     if annealed["monte_carlo_error"] is not None:
         error = f"+- {annealed['monte_carlo_error']:,.2f} nats"
         rows.append(("of the chains", error, "for these very data"))

@@ -29,6 +29,8 @@ from .preparation import RunData, prepare
 
 ANNEALED = "annealed"
 """Where `evaluation.json` holds what annealing found."""
+FROM_CODES = "condition_from_codes"
+"""Where it holds what probes tell of the condition from codes, of methods that are given one."""
 
 
 class Run:
@@ -237,7 +239,8 @@ class Run:
 
         Returns:
             `elbo`, `log_likelihood`, `log_likelihood_se`, `samples`, `n`, `seed` and the
-            diagnostics; nats per datum.
+            diagnostics; nats per datum. Of methods with a condition c they are of log p(x|c):
+            `given` names it, and `condition_from_codes` says how well probes tell it from codes.
         """
         seed = self.config["seed"] if seed is None else seed
         settings = f"{self.step}-{split}-{limit or 'all'}-{samples}-{seed}"
@@ -266,6 +269,11 @@ class Run:
             evaluation["frames"] = frames or self.parts.frames
         if self.parts.remark is not None:
             evaluation["remark"] = self.parts.remark
+        if self.parts.given is not None:
+            from .conditions import probe_condition
+
+            evaluation["given"] = list(self.parts.given.names)
+            evaluation[FROM_CODES] = probe_condition(self, seed)
         known = self._evaluated()
         evaluation |= {ANNEALED: known[ANNEALED]} if ANNEALED in known else {}
         write_json_atomically(self.folder / "evaluation.json", evaluation)
@@ -314,6 +322,8 @@ class Run:
         annealed = {**result.summary(), "split": split, "step": self.step}
         if self.parts.remark is not None:
             annealed["remark"] = self.parts.remark
+        if self.parts.given is not None:
+            annealed["given"] = list(self.parts.given.names)
         evaluation = self._evaluated() | {ANNEALED: annealed}
         write_json_atomically(self.folder / "evaluation.json", evaluation)
         partial.unlink(missing_ok=True)

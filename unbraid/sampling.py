@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from unbraid.analysis import prior_samples, save_figures
+from unbraid.analysis import conditional_grid, prior_samples, save_figures
 from unbraid.inference import Runner, write_atomically
 
+from .conditions import sampled_conditions, shown_conditions
 from .run import Run
 
 
 def save_samples(run: Run, count: int, seed: int, npz: str | None = None) -> list[Path]:
     """Write the picture `figures/samples.png` of a run, and on request the arrays.
+
+    Of methods that are given a condition, its rows are conditions and its columns codes.
 
     Args:
         run: A run.
@@ -26,7 +29,12 @@ def save_samples(run: Run, count: int, seed: int, npz: str | None = None) -> lis
     Returns:
         The files that were written.
     """
-    figure = prior_samples(run.model, count, seed=seed)
+    if run.parts.given is None:
+        figure = prior_samples(run.model, count, seed=seed)
+    else:
+        conditions, names = shown_conditions(run)
+        rows, columns = conditions[:count], max(1, count // len(conditions))
+        figure = conditional_grid(run.model, rows, names[:count], columns=columns, seed=seed)
     paths = list(save_figures(run.folder, {"samples": figure}).values())
     if npz is not None:
         buffer = BytesIO()
@@ -42,8 +50,11 @@ def prior_arrays(run: Run, count: int, seed: int) -> dict[str, np.ndarray]:
 
     Returns:
         One array `(count, ...)` per site; images `x` are drawn from the likelihood, not its means.
+        Of methods that are given a condition, `condition` too: those of the picture, in turn.
     """
+    given = () if run.parts.given is None else (sampled_conditions(run, count),)
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(seed)
-        sites = Runner().run(partial(run.model, size=count), (None,)).sites
-    return {name: site.value.cpu().numpy() for name, site in sites.items()}
+        sites = Runner().run(partial(run.model, size=count), (None, *given)).sites
+    arrays = {name: site.value.cpu().numpy() for name, site in sites.items()}
+    return arrays | ({"condition": given[0].cpu().numpy()} if given else {})

@@ -26,6 +26,7 @@ from unbraid.inference import (
 )
 from unbraid.methods import Method, OptionError, Parts, load_method, read_options
 
+from .conditions import check_given
 from .config import FORMAT, ConfigError, Settings, TrainConfig, read_config
 from .event_log import tensorboard_writer
 from .preparation import RunData, prepare
@@ -115,6 +116,9 @@ def train_config(
     parts = _build(chosen, options, run_data, config)
     _check_support(parts, run_data, config)
     _check_choice(parts, config)
+    if parts.given is not None:
+        held_out = {"validation": run_data.validation, "test": run_data.test}
+        check_given(parts.given, {"train": run_data.train, **held_out})
     record = _record(
         replace(config, data=_absolute(config.data)), options, run_data, parts, str(out)
     )

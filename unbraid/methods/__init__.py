@@ -1,5 +1,6 @@
 """Methods by name. This module imports no torch, so that a command line answers at once."""
 
+from .given import Given
 from .index import METHODS, Entry, find_method
 from .method import DataSpec, Method, Parts, load_method
 from .options import OptionError, in_range, read_options
@@ -8,6 +9,7 @@ __all__ = [
     "METHODS",
     "DataSpec",
     "Entry",
+    "Given",
     "Method",
     "OptionError",
     "Parts",

@@ -1,4 +1,4 @@
-"""The conditional variational autoencoder: images given a class, factors or a part of the image."""
+"""The conditional VAE: images given a class, factors or a part of the image."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
