@@ -70,6 +70,8 @@ class Options(LabelOptions):
             critic of the prediction, without any.
         critic_rate: Learning rate of the critic.
         critic_steps: Critic steps per step of the pair.
+        critic_noise: Standard deviation of noise on what the critic of a code sees, not on what
+            that of `zhang` sees.
     """
 
     latent_dim: int = 16
@@ -83,6 +85,7 @@ class Options(LabelOptions):
     critic_hidden: tuple[int, ...] = (64, 64)
     critic_rate: float = 1e-3
     critic_steps: int = 1
+    critic_noise: float = 0.3
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,6 +95,7 @@ class Options(LabelOptions):
             in_range("critic_hidden", width, 1, 65_536)
         in_range("critic_rate", self.critic_rate, 0.0, 10.0, open_low=True)
         in_range("critic_steps", self.critic_steps, 1, 1000)
+        in_range("critic_noise", self.critic_noise, 0.0)
         if self.kind == "edwards-storkey" and self.notion != "parity":
             raise OptionError(
                 f"notion is {self.notion!r}; expected parity, the only one of edwards-storkey. "
@@ -123,8 +127,9 @@ def _adversary(options: Options, data: DataSpec, parts: Parts) -> Hook:
     )
     weight = options.weight
     rising = SigmoidWarmup(options.warmup, weight) if options.warmup else weight
+    noise = 0.0 if options.kind == "zhang" else options.critic_noise
     common: dict[str, Any] = {
-        "schedule": CriticSchedule(steps=options.critic_steps),
+        "schedule": CriticSchedule(steps=options.critic_steps, noise=noise),
         "optimizer": _adam(options.critic_rate),
     }
     if options.kind == "zhang":
