@@ -270,10 +270,8 @@ class Run:
         if self.parts.remark is not None:
             evaluation["remark"] = self.parts.remark
         if self.parts.given is not None:
-            from .conditions import probe_condition
-
             evaluation["given"] = list(self.parts.given.names)
-            evaluation[FROM_CODES] = probe_condition(self, seed)
+            evaluation[FROM_CODES] = self.probe_condition(seed)
         known = self._evaluated()
         evaluation |= {ANNEALED: known[ANNEALED]} if ANNEALED in known else {}
         write_json_atomically(self.folder / "evaluation.json", evaluation)
@@ -328,6 +326,19 @@ class Run:
         write_json_atomically(self.folder / "evaluation.json", evaluation)
         partial.unlink(missing_ok=True)
         return annealed
+
+    def probe_condition(self, seed: int | None = None) -> dict[str, Any]:
+        """Say how well probes tell the condition from codes, of methods that are given one.
+
+        Args:
+            seed: Seed of codes that are sampled; the run's unless given.
+
+        Returns:
+            As `evaluation.json` has it: by name of the condition and by kind of codes.
+        """
+        from .conditions import probe_condition
+
+        return probe_condition(self, self.config["seed"] if seed is None else seed)
 
     def _evaluated(self) -> dict[str, Any]:
         """What is known of the loaded weights: `evaluation.json` without what is of others."""
