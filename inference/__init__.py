@@ -36,6 +36,8 @@ from .likelihood import log_likelihood
 from .lock import FolderLock, RunInUseError
 from .log_likelihood_result import LogLikelihood
 from .metrics import read_metrics
+from .mixing import MixingCycle, WhichChunk
+from .mixing_examples import MixedImages, chunk_size
 from .mmd import MMD, squared_mmd
 from .nonfinite import NonFiniteError
 from .objective import Loss, Objective, gradients
@@ -45,6 +47,7 @@ from .sites import Plate, Program, Runner, Site
 from .step import Step
 from .supervision import Supervision
 from .svi import SVI, fused_adam
+from .swap_examples import SwappedByClass, SwappedPairs
 from .swapped_reconstruction import SwappedReconstruction
 from .term import Term
 from .terms import Terms
@@ -100,6 +103,8 @@ __all__ = [
     "LinearWarmup",
     "LogLikelihood",
     "Loss",
+    "MixedImages",
+    "MixingCycle",
     "NoLikelihoodError",
     "NonFiniteError",
     "Objective",
@@ -117,6 +122,8 @@ __all__ = [
     "Site",
     "Step",
     "Supervision",
+    "SwappedByClass",
+    "SwappedPairs",
     "SwappedReconstruction",
     "Term",
     "Terms",
@@ -125,11 +132,13 @@ __all__ = [
     "TwoSamples",
     "View",
     "Weight",
+    "WhichChunk",
     "WithAttribute",
     "annealed_log_likelihood",
     "bidirectional_bounds",
     "check_pair",
     "check_writable",
+    "chunk_size",
     "divergence_parts",
     "fit",
     "from_prior",

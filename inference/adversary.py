@@ -6,7 +6,6 @@ from typing import get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from .examples import Examples, Inputs, Labelled, TwoSamples, View
 from .hooks import Batch, CriticLoss, Hook
@@ -313,8 +312,8 @@ class Adversary(Hook):
 
 def one_hot_rows(labels: Tensor, classes: int) -> Tensor:
     """Labels as float one-hot rows `(n, classes)`; rows of unknown labels are zero."""
-    rows = one_hot(labels.clamp(min=0), classes).float()
-    return rows * (labels != UNKNOWN).unsqueeze(-1)
+    # torch's own one_hot reads labels on the host, so that no step with it could be recorded.
+    return (labels.unsqueeze(-1) == torch.arange(classes, device=labels.device)).float()
 
 
 def _joined(own: Inputs, reference: Inputs) -> Inputs:

@@ -4,7 +4,7 @@ r"""Reconstruction with a code of another datum, which shares what that code is 
 
 Whatever partners do not share cannot come from `s` then. Nothing keeps the rest out of `z`.
 
-Source: Mathieu et al. (2016), section 3, https://arxiv.org/abs/1611.03383; Szabó et al. (2018),
+Source: Mathieu et al. (2016), section 3, https://arxiv.org/abs/1611.03383; Szabó et al. (2017),
 https://arxiv.org/abs/1711.02245.
 """
 

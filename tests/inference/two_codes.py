@@ -12,7 +12,7 @@ from unbraid.nets import MLPDecoder, MLPEncoder, PointEncoder, make_likelihood
 SHAPE, SPECIFIED, UNSPECIFIED = (1, 3, 4), 2, 3
 
 
-def pair(point: bool = True) -> tuple[nn.Module, nn.Module]:
+def pair(point: bool = True) -> Any:
     """The pair, in float64."""
     torch.manual_seed(4)
     decoder = MLPDecoder(SPECIFIED + UNSPECIFIED, SHAPE, make_likelihood("normal", 1), (7,))
@@ -32,9 +32,7 @@ def batch_of(size: int = 6, classes: int = 3) -> dict[str, Any]:
     }
 
 
-def terms_of(
-    model: nn.Module, guide: nn.Module, batch: dict[str, Any], particles: int = 1
-) -> Terms:
+def terms_of(model: Any, guide: Any, batch: dict[str, Any], particles: int = 1) -> Terms:
     """The terms of a pass of the pair on a batch."""
     runner = Runner(particles=particles)
     p, q = runner.run_pair(model, guide, (batch["x"],))

@@ -75,6 +75,14 @@ METHODS: dict[str, Entry] = {
         "swap_vae",
         "a code for what images share, swapped with partners, one for the rest (Mathieu 2016)",
     ),
+    "swap-gan": Entry(
+        "swap_gan",
+        "the same with a critic of images whose codes are of two data (Mathieu 2016, Szabo 2017)",
+    ),
+    "mixing": Entry(
+        "mixing",
+        "autoencoder whose codes are mixed by chunks, each of which must show (Hu 2018)",
+    ),
     "static-dynamic": Entry(
         "static_dynamic",
         "sequences: a static code of all frames, a dynamic one of each (Helminger 2018)",
