@@ -23,7 +23,7 @@ from unbraid.inference import (
 )
 from unbraid.nets import LeaveOneOut
 
-from .aggregates import terms_at, terms_of
+from .aggregates import terms_at
 from .pairs import D, K, make_pair
 
 RHO = torch.tensor([[1.0, 0.6, 0.2], [0.6, 1.0, -0.3], [0.2, -0.3, 1.0]])
@@ -155,10 +155,17 @@ def test_normalised_errors_do_not_know_scales_and_shifts():
 def test_a_constant_coordinate_gives_no_infinite_gradient():
     codes = codes_with(RHO, 60)
     codes[:, 1] = 4.0
-    terms, guide = terms_of(codes, torch.full_like(codes, 1e-12))
-    hook = hook_of(3)
-    gradient = torch.autograd.grad(hook.penalty(terms, {}), guide.loc)[0]
+    codes.requires_grad_()
+    (gradient,) = torch.autograd.grad(hook_of(3).errors(codes).sum(), codes)
     assert torch.isfinite(gradient).all()
+
+
+def test_predictors_take_as_many_steps_as_asked():
+    hook = hook_of(3, steps=4)
+    codes = codes_with(RHO, 60)
+    given = hook.critic_inputs(terms_at(codes, codes, torch.ones_like(codes)), {})
+    assert len(given) == hook.critic_steps == 4
+    assert all(torch.equal(inputs[0], codes) for inputs in given)
 
 
 @pytest.mark.parametrize("form", ["normalised", "published"])
