@@ -28,7 +28,8 @@ def kl_per_dimension(
     Returns:
         By latent site, float64 `(K,)`, nats per datum, mean over data and sum over frames. Where
         q or p does not factorise over dimensions, `(1,)`: the divergence of the site. Analytic
-        where torch has a closed form, else at the guide's samples.
+        where torch has a closed form, else at the guide's samples. Sites that are points in the
+        guide alone have none and are left out.
 
     Raises:
         ValueError: If there are no batches.
@@ -40,6 +41,8 @@ def kl_per_dimension(
             terms = run(model, guide, arguments(batch))
             count += terms.size
             for name in shared_latents(terms):
+                if terms[name].is_point:
+                    continue
                 divergence = _divergence(terms, name)
                 sums[name] = sums[name] + divergence if name in sums else divergence
     _require(count)

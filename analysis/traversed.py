@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from unbraid.inference import Program, Terms
@@ -39,7 +40,10 @@ def chosen_site(terms: Terms, latent: str | None) -> str:
 def measured_kl(
     model: Program, guide: Program, args: tuple[Any, ...], latent: str | None, seed: int
 ) -> Tensor:
-    """Return the nats by dimension `(K,)` of the chosen site, measured on the arguments."""
+    """Return the nats by dimension `(K,)` of the chosen site, measured on the arguments.
+
+    Of a site that is a point in the guide there are none, `(0,)`.
+    """
     with undisturbed(model, guide, seed=seed):
         latent = chosen_site(run(model, guide, first_datum(args)), latent)
-    return kl_per_dimension(model, guide, [args], seed)[latent]
+    return kl_per_dimension(model, guide, [args], seed).get(latent, torch.empty(0))

@@ -1,5 +1,6 @@
 """Guides q, one per file: the guide of `models/NAME.py` is `guides/NAME.py`."""
 
+from .avb import AVB
 from .classifier import Classifier
 from .cvae import CVAE
 from .fhvae import FHVAE
@@ -11,6 +12,7 @@ from .vae import VAE
 from .vitae import VITAE
 
 __all__ = [
+    "AVB",
     "CVAE",
     "FHVAE",
     "VAE",

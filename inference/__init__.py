@@ -31,7 +31,9 @@ from .hold import Hold
 from .hooks import Batch, CriticLoss, Hook
 from .hsic import HSIC, kernel_dependence
 from .image_examples import AgainstData, from_prior
+from .implicit_divergence import ImplicitDivergence
 from .interrupts import Interrupts
+from .joint_examples import AgainstMoments, JointAgainstPrior
 from .likelihood import log_likelihood
 from .lock import FolderLock, RunInUseError
 from .log_likelihood_result import LogLikelihood
@@ -72,6 +74,7 @@ __all__ = [
     "SVI",
     "Adversary",
     "AgainstData",
+    "AgainstMoments",
     "AgainstPermuted",
     "AgainstPrior",
     "AnnealedLikelihood",
@@ -97,7 +100,9 @@ __all__ = [
     "Hold",
     "Hook",
     "HookError",
+    "ImplicitDivergence",
     "Interrupts",
+    "JointAgainstPrior",
     "Labelled",
     "LeftOut",
     "LinearWarmup",

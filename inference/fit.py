@@ -18,6 +18,7 @@ from .step import Mode, Precision, Step
 from .svi import MakeOptimizer, fused_adam
 from .trainer import BatchSource, Trainer, training
 from .trial import try_hooks
+from .validation import require_bound
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,8 @@ def fit(
     first = _first_batch(batches, keys)
     args = tuple(first[key] for key in keys)
     facts = objective.facts(model, guide, args)
+    if validation is not None:
+        require_bound(objective, model, guide, args)
     try_hooks(objective, model, guide, args, first)
     parameters = facts.require_parameters()
     device = parameters[0].device

@@ -25,8 +25,8 @@ class Loss(NamedTuple):
         total: What the optimiser minimises, penalties with a parameter group of their own left
             out; nats per datum.
         routed: Penalties that move one side only, each with `"model"` or `"guide"`.
-        parts: Detached nats per datum: `loss`, `elbo` (at unit weights), each site's cost, each
-            hook's penalty.
+        parts: Detached nats per datum: `loss`, `elbo` (at unit weights; not where the guide gives
+            points, which have no bound), each site's cost, each hook's penalty.
         terms: The terms of the pass.
     """
 
@@ -129,7 +129,7 @@ class Objective(ELBO):
         sums = self._cost_sums(terms)
         count = terms.size * self.num_particles
         total = _sum(list(sums.values())) / count
-        parts = {"elbo": -total.detach()}
+        parts = {} if terms.points else {"elbo": -total.detach()}
         parts.update({name: cost.detach() / count for name, cost in sums.items()})
         if len(self.weights):
             total = _sum([self._weigh(terms, name, cost / count) for name, cost in sums.items()])

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent, Normal, kl_divergence
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from .eligibility import layers_of, mask_of
 from .sites import Site, apply_mask
 
 
@@ -43,6 +44,16 @@ class Term:
     @property
     def observed(self) -> bool:  # noqa: D102
         return self._p.observed
+
+    @property
+    def is_point(self) -> bool:
+        """Whether the guide gives a point where the model has a density.
+
+        Then the site has no divergence; `kl` is `-log_p` at the point, and there is no bound.
+        """
+        if self._q is None or mask_of(self._p) is False:
+            return False
+        return _is_point(self._q.fn) and not _is_point(self.p)
 
     @property
     def model_site(self) -> Site:
@@ -108,6 +119,10 @@ def _require_guide(term: Term) -> Site:
             "a divergence exists for latent sites that guide and model share"
         )
     return term.guide_site
+
+
+def _is_point(fn: Distribution) -> bool:
+    return any(type(layer).__name__ == "Delta" for layer in layers_of(fn))
 
 
 def scaled(value: Tensor, scale: float | Tensor) -> Tensor:

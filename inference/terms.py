@@ -125,8 +125,16 @@ class Terms(Mapping[str, Term]):
         return Factor(term.name, value, plate_dims(term.model_site), term.model_site.scale)
 
     @property
+    def points(self) -> tuple[str, ...]:
+        """Latent sites that are points in the guide and not in the model: with one, no bound."""
+        return tuple(name for name in self.latents if self._terms[name].is_point)
+
+    @property
     def elbo(self) -> Tensor:
-        """The bound of each datum, `(B,)`, nats; mean over particles, at unit weights."""
+        """The bound of each datum, `(B,)`, nats; mean over particles, at unit weights.
+
+        With `points`, it is the log joint density of data and points, which bounds nothing.
+        """
         parts = [self.per_datum(scaled(f.value, f.scale)) for f in self.factors]
         return torch.stack(parts).sum(0)
 

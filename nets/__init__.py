@@ -11,6 +11,7 @@ from .decoder import Decoder
 from .encoder import Encoder, diagonal_normal
 from .features import DomainEncoders, PointEncoder
 from .frames import Trunk, conv_trunk, frame_mask, join_codes, mlp_trunk, true_frames
+from .implicit import ImplicitEncoder, Moments, NoiseBasisEncoder, NoiseEncoder
 from .joint import JointNormal
 from .label_encoder import LabelEncoder
 from .layers import layer_names
@@ -40,6 +41,7 @@ __all__ = [
     "Decoder",
     "DomainEncoders",
     "Encoder",
+    "ImplicitEncoder",
     "JointNormal",
     "LabelEncoder",
     "LeaveOneOut",
@@ -47,6 +49,9 @@ __all__ = [
     "MLPCritic",
     "MLPDecoder",
     "MLPEncoder",
+    "Moments",
+    "NoiseBasisEncoder",
+    "NoiseEncoder",
     "ObservedCondition",
     "OneHot",
     "PairwiseEncoder",

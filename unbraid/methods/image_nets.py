@@ -69,6 +69,10 @@ class NetOptions:
     def _convolves(self, data: DataSpec) -> bool:
         return self.nets == "conv" or (self.nets == "auto" and min(data.shape[1:]) >= 32)
 
+    def convolves(self, data: DataSpec) -> bool:
+        """Whether the nets of these images have convolutions."""
+        return self._convolves(data)
+
     def make_encoder(self, data: DataSpec, latent_dim: int) -> Encoder:
         """Make an encoder of images to a Normal over codes `(..., latent_dim)`."""
         if self._convolves(data):

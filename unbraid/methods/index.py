@@ -59,6 +59,10 @@ METHODS: dict[str, Entry] = {
         "fair",
         "labels from codes that hide an attribute (Edwards 2016, Zhang 2018, Madras 2018)",
     ),
+    "avb": Entry(
+        "avb",
+        "VAE whose posterior is a net fed noise, judged by a critic (Mescheder 2017)",
+    ),
     "vae-gan": Entry(
         "vae_gan",
         "VAE whose images a critic judges, by verdict and features (Larsen 2016)",
