@@ -15,6 +15,7 @@ from .conditional import (
     sample_conditional,
     style_transfer,
 )
+from .code_swaps import swap_codes, swap_grid
 from .dci import DCI, dci, score_importance
 from .dynamic_manifold import dynamic_manifold
 from .evaluation import Evaluation
@@ -60,6 +61,7 @@ from .sequence_decoding import (
 from .sequence_gallery import sequence_gallery, sequence_sites
 from .sequence_neighbours import nearest_frames, nearest_neighbours, nearest_sequences
 from .sharpness import mean_variance, sharpness
+from .shortcut import ReferenceConsistency, SwapChange, reference_consistency, swap_change
 from .swap_recovery import Distance, SwapRecovery, swap_recovery
 from .swaps import swap_animation, swap_figure, swap_frames
 from .trajectory import trajectory_figure
@@ -95,9 +97,11 @@ __all__ = [
     "Moments",
     "Probe",
     "SampledFrames",
+    "ReferenceConsistency",
     "ScoreSet",
     "SequenceCodes",
     "SequenceSites",
+    "SwapChange",
     "SwapConsistency",
     "SwapRecovery",
     "ToldCondition",
@@ -158,6 +162,7 @@ __all__ = [
     "prior_of_dynamic",
     "prior_samples",
     "reconstructions",
+    "reference_consistency",
     "sample_conditional",
     "sample_frames",
     "sample_static",
@@ -172,9 +177,12 @@ __all__ = [
     "stack_pairs",
     "style_transfer",
     "swap_animation",
+    "swap_change",
+    "swap_codes",
     "swap_consistency",
     "swap_figure",
     "swap_frames",
+    "swap_grid",
     "swap_recovery",
     "to_pixels",
     "told_condition",
