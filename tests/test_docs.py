@@ -16,6 +16,7 @@ SIZES = {
     "samples=1000": "samples=2",
     "samples=500": "samples=2",
     "epochs=20": "steps=3",
+    "temperatures=500": "temperatures=3",
     '"sequences": 1000': '"sequences": 200',
 }
 
@@ -33,7 +34,6 @@ def python_of(document: str) -> list[str]:
     [
         "README.md",
         "docs/stock-pyro.md",
-        "docs/annealed-importance-sampling.md",
         "docs/hooks.md",
         "docs/labelled-data.md",
         "docs/domain-adaptation-and-fairness.md",
