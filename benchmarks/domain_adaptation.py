@@ -31,12 +31,12 @@ OPTIONS = {
 TRAIN = {"batch_size": 64, "schedule": "constant"}
 DATA = "mnist-domains"
 TASKS = {
-    "inverted": Task(DATA, {"target": "inverted"}, OPTIONS, TRAIN, 6000),
+    "inverted": Task(DATA, {"target": "inverted"}, OPTIONS, TRAIN, 3000),
     "inverted-few": Task(
-        DATA, {"target": "inverted", "labels_per_class": 10}, OPTIONS, TRAIN, 6000
+        DATA, {"target": "inverted", "labels_per_class": 10}, OPTIONS, TRAIN, 3000
     ),
-    "coloured": Task(DATA, {"target": "coloured", "brightness": 0.5}, OPTIONS, TRAIN, 6000),
-    "coloured-bright": Task(DATA, {"target": "coloured"}, OPTIONS, TRAIN, 6000),
+    "coloured": Task(DATA, {"target": "coloured", "brightness": 0.5}, OPTIONS, TRAIN, 3000),
+    "coloured-bright": Task(DATA, {"target": "coloured"}, OPTIONS, TRAIN, 3000),
 }
 METHOD = "domain-adaptation"
 ROWS = {

@@ -42,13 +42,13 @@ ROWS = {
     "none": Variant(METHOD, {"kind": "none"}),
     "edwards-storkey": Variant(
         METHOD,
-        {"kind": "edwards-storkey", "weight": 0.3, "reconstruction": 1e-4, "likelihood": "normal"},
+        {"kind": "edwards-storkey", "weight": 1.0, "reconstruction": 1e-4, "likelihood": "normal"},
     ),
-    "beutel": Variant(METHOD, {"kind": "beutel", "notion": "opportunity", "weight": 0.3}),
-    "zhang-parity": Variant(METHOD, {"kind": "zhang", "weight": 0.3}),
+    "beutel": Variant(METHOD, {"kind": "beutel", "notion": "opportunity", "weight": 1.0}),
+    "zhang-parity": Variant(METHOD, {"kind": "zhang", "weight": 1.0}),
     "zhang-odds": Variant(METHOD, {"kind": "zhang", "notion": "odds", "weight": 1.0}),
-    "laftr-parity": Variant(METHOD, {"kind": "laftr", "weight": 0.3}),
-    "laftr-odds": Variant(METHOD, {"kind": "laftr", "notion": "odds", "weight": 0.2}),
+    "laftr-parity": Variant(METHOD, {"kind": "laftr", "weight": 1.0}),
+    "laftr-odds": Variant(METHOD, {"kind": "laftr", "notion": "odds", "weight": 0.5}),
 }
 GAPS = ("accuracy", "parity_gap", "odds_gap", "mean_odds_gap", "opportunity_gap")
 
