@@ -15,7 +15,14 @@ from unbraid.nets import default_likelihood
 SIZE, STEPS = 6, 3
 SMALL = {"hidden": (13, 11), "channels": (4, 7)}
 PERSPECTIVES = {"appearance_dim": 5, "perspective_dim": 3, "perspective_hidden": (6,)}
-SIZES = {"c-vitae": PERSPECTIVES, "u-vitae": PERSPECTIVES}
+SWAPPED = {"specified_dim": 4, "unspecified_dim": 3}
+SIZES = {
+    "c-vitae": PERSPECTIVES,
+    "u-vitae": PERSPECTIVES,
+    "swap-vae": SWAPPED,
+    "swap-gan": SWAPPED,
+    "mixing": {"latent_dim": 6, "chunks": 3, "critic_channels": (3, 5), "critic_hidden": 7},
+}
 COLOUR_LIKELIHOODS = {"c-vitae": "normal-learned", "u-vitae": "normal-learned"}
 VARIANTS = [
     ("vae", {}),
@@ -43,6 +50,11 @@ VARIANTS = [
     ("aae-semi", {"classes": 4, "label_weight": 0.0, "encoder": "deterministic", "nets": "conv"}),
     ("predictability-min", {"warmup": 10}),
     ("predictability-min", {"form": "published", "nets": "conv"}),
+    ("swap-vae", {"swapped": 0.0}),
+    ("swap-vae", {"swapped": 0.0, "specified": "normal", "nets": "conv"}),
+    ("swap-gan", {"swapped": 0.0, "adversary": 0.0}),
+    ("mixing", {}),
+    ("mixing", {"encoder": "gaussian", "nets": "conv"}),
     ("c-vitae", {}),
     ("c-vitae", {"nets": "conv", "transform": "cpab", "cells": (2, 3)}),
     ("c-vitae", {"transform": "similarity+cpab", "warmup": 10}),
