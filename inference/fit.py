@@ -130,8 +130,10 @@ def fit(
     first = _first_batch(batches, keys)
     args = tuple(first[key] for key in keys)
     facts = objective.facts(model, guide, args)
-    if validation is not None:
-        require_bound(objective, model, guide, args)
+    held_out = None if validation is None else next(iter(validation), None)
+    if held_out is not None:
+        chosen_keys = validation_keys or keys
+        require_bound(objective, model, guide, tuple(held_out[key] for key in chosen_keys))
     try_hooks(objective, model, guide, args, first)
     parameters = facts.require_parameters()
     device = parameters[0].device
