@@ -79,6 +79,31 @@ def test_the_label_critic_holds_shares_against_one_hot_rows():
     assert ((reference == 0) | (reference == 1)).all() and (reference.sum(-1) == 1).all()
 
 
+@pytest.mark.parametrize("name", ["aae", "aae-semi"])
+def test_options_reach_every_critic(name):
+    parts = built(
+        name,
+        rule="wasserstein",
+        critic_hidden=(5, 6),
+        critic_rate=0.02,
+        critic_steps=4,
+        noise=0.3,
+        warmup=10,
+        weight=20.0,
+    )
+    critics = [hook for hook in parts.hooks if hasattr(hook, "critic")]
+    assert len(critics) == (1 if name == "aae" else 2)
+    for hook in critics:
+        assert (hook.rule, hook.gradient_penalty) == ("wasserstein", 10.0)
+        assert (hook.critic_steps, hook.schedule.noise) == (4, 0.3)
+        assert [layer.out_features for layer in hook.critic.net[::2]] == [5, 6, 1]
+        optimizer = hook.make_optimizer(hook.critic_parameters())
+        assert optimizer.param_groups[0]["lr"] == 0.02
+        for _ in range(5):
+            hook.advance()
+        assert float(hook.weight(torch.tensor(1.0), None)) == pytest.approx(10.0)
+
+
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("rule", ["logistic", "wasserstein", "least-squares", "hinge"])
 def test_each_loss_reaches_its_own_side_alone(name, rule):

@@ -46,11 +46,11 @@ class Options(vae.Options):
     """
 
     encoder: Literal["gaussian", "deterministic"] = "gaussian"
-    weight: float = 30.0
+    weight: float = 100.0
     rule: Literal["logistic", "wasserstein", "least-squares", "hinge"] = "logistic"
     critic_hidden: tuple[int, ...] = (256, 256)
-    critic_rate: float = 1e-3
-    critic_steps: int = 1
+    critic_rate: float = 5e-4
+    critic_steps: int = 3
     noise: float = 0.0
 
     def __post_init__(self) -> None:
