@@ -42,6 +42,8 @@ def python_of(document: str) -> list[str]:
         "docs/adversarial-autoencoders.md",
         "docs/penalised-vaes.md",
         "docs/adversarial-autoencoders.md",
+        "docs/vae-gan.md",
+        "docs/adversarial-variational-bayes.md",
         "docs/static-dynamic.md",
         "docs/neural-statistician-and-fhvae.md",
     ],
