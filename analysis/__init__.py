@@ -8,14 +8,15 @@ from .animation import traversal_animation
 from .beta_vae_score import BetaVAEScore, beta_vae_score, beta_vae_score_of_encoder
 from .charts import bounds_curve, kl_chart, training_curves
 from .clips import clip_reconstructions
+from .code_swaps import swap_codes, swap_grid
 from .condition_probe import ToldCondition, told_condition
 from .conditional import (
     completions,
     conditional_grid,
     sample_conditional,
+    shared_codes,
     style_transfer,
 )
-from .code_swaps import swap_codes, swap_grid
 from .dci import DCI, dci, score_importance
 from .dynamic_manifold import dynamic_manifold
 from .evaluation import Evaluation
@@ -96,8 +97,8 @@ __all__ = [
     "Modularity",
     "Moments",
     "Probe",
-    "SampledFrames",
     "ReferenceConsistency",
+    "SampledFrames",
     "ScoreSet",
     "SequenceCodes",
     "SequenceSites",
@@ -173,6 +174,7 @@ __all__ = [
     "sequence_codes",
     "sequence_gallery",
     "sequence_sites",
+    "shared_codes",
     "sharpness",
     "stack_pairs",
     "style_transfer",

@@ -1,6 +1,6 @@
 """Images of which a part is given: a distribution of the rest, and a decoder that ends with it."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import pyro.distributions as dist
 import torch
@@ -29,8 +29,6 @@ class Completion(dist.TorchDistribution):
         ValueError: If the pixels of `whole` are not independent.
     """
 
-    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
-
     def __init__(self, whole: Any, hidden: Tensor, given: Tensor) -> None:
         if not isinstance(whole, Independent) or whole.reinterpreted_batch_ndims != 3:
             raise ValueError(
@@ -41,6 +39,11 @@ class Completion(dist.TorchDistribution):
         # By this name others find the mask, and that the pixels are not all counted.
         self.base_dist = whole.base_dist.mask(hidden).to_event(3)  # pyright: ignore
         super().__init__(whole.batch_shape, whole.event_shape, validate_args=False)
+
+    @property
+    def arg_constraints(self) -> dict[str, constraints.Constraint]:
+        """None: those of `whole` hold."""
+        return {}
 
     @property
     def support(self) -> constraints.Constraint:

@@ -64,6 +64,8 @@ class ColumnsCondition(Condition):
         ValueError: If there is no column, or not one size for each.
     """
 
+    zero: Tensor
+
     def __init__(self, columns: Sequence[int], sizes: Sequence[int]) -> None:
         if not columns or len(columns) != len(sizes):
             raise ValueError(

@@ -162,7 +162,8 @@ def condition_figures(run: Run, seed: int = 0) -> dict[str, Figure]:
         return {}
     conditions, names = shown_conditions(run)
     if given.key == "x":
-        hidden = run.model.decoder.condition.hidden  # pyright: ignore
+        model: Any = run.model
+        hidden = model.decoder.condition.hidden
         drawn = completions(run.model, conditions, hidden, draws=DRAWN, seed=seed)
         return {"completions": drawn}
     batch = Batches(run.data.test, STYLES, shuffle=False, device=run.device).batch(0)

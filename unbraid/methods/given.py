@@ -37,7 +37,7 @@ def read_given(names: tuple[str, ...], data: DataSpec) -> Given:
         OptionError: If a name is unknown, or the names do not go together.
         ValueError: If the data have no labels.
     """
-    if len(set(names)) != len(names) or not names:
+    if not names or len(set(names)) != len(names):
         raise OptionError(
             f"condition is {','.join(names)!r}; expected names that differ, at least one"
         )

@@ -1,0 +1,75 @@
+"""What probes tell of a condition: all, nothing, a share; and what chance is."""
+
+import numpy as np
+import pytest
+
+from unbraid.analysis import told_condition
+
+N, M = 600, 900
+
+
+def make(seed=0):
+    random = np.random.default_rng(seed)
+    classes = random.choice(4, N + M, p=[0.4, 0.2, 0.2, 0.2])
+    return random, classes
+
+
+def split(values):
+    return values[:N], values[N:]
+
+
+def told(codes, condition, **more):
+    (a, b), (c, d) = split(codes), split(condition)
+    return told_condition(a, c, b, d, **more)
+
+
+def test_codes_that_hold_the_class_tell_it_however_small():
+    random, classes = make()
+    codes = random.normal(size=(N + M, 3))
+    codes[:, 1] = 1e-7 * (classes + 0.05 * codes[:, 1])
+    found = told(codes, classes)
+    assert set(found.score) == {"logistic", "knn"}
+    assert found.score["knn"] > 0.95
+    assert found.count == M and found.summary()["n"] == M
+
+
+def test_codes_of_noise_tell_no_more_than_chance():
+    """Five standard errors: alarm below 1e-6."""
+    random, classes = make(1)
+    found = told(random.normal(size=(N + M, 3)), classes)
+    share = (classes[N:] == 0).mean()
+    assert found.chance == pytest.approx(share)
+    assert found.standard_error is not None
+    for probe, score in found.score.items():
+        assert score < share + 5 * found.standard_error[probe]
+        expected = np.sqrt(score * (1 - score) / M)
+        assert found.standard_error[probe] == pytest.approx(expected)
+
+
+def test_the_linear_probe_needs_lines_and_the_nearest_do_not():
+    random = np.random.default_rng(2)
+    codes = random.normal(size=(N + M, 2))
+    classes = (codes[:, 0] * codes[:, 1] > 0).astype(int)
+    found = told(codes, classes)
+    assert found.score["logistic"] < 0.62 and found.score["knn"] > 0.9
+
+
+def test_real_values_by_their_explained_variance():
+    random = np.random.default_rng(3)
+    codes = random.normal(size=(N + M, 2))
+    noise = random.normal(size=N + M)
+    found = told(codes, 3 * codes[:, 0] + noise, discrete=False)
+    assert found.chance == 0 and found.standard_error is None
+    assert 0.87 < found.score["logistic"] < 0.93  # 9 / 10
+    nothing = told(codes, noise, discrete=False)
+    assert nothing.score["logistic"] < 0.05 and nothing.score["knn"] < 0.05
+
+
+def test_what_cannot_be_told_is_refused():
+    codes = np.random.default_rng(4).normal(size=(N + M, 2))
+    with pytest.raises(ValueError, match="train_condition is the same throughout"):
+        told(codes, np.zeros(N + M, int))
+    with pytest.raises(ValueError, match="probe is 'tree'; expected one of"):
+        told(codes, np.arange(N + M) % 2, probes=("tree",))
+    with pytest.raises(ValueError, match="expected integers"):
+        told(codes, np.arange(N + M) / 2)
