@@ -268,7 +268,7 @@ def test_a_ragged_batch_weighs_by_its_size():
 
     first, second = held_out()[0]["x"], held_out()[1]["x"][:2]
     data = torch.cat([first, second])
-    expected = dist.Normal(0.0, 2.0).log_prob(data).sum(-1).mean()
+    expected = dist.Normal(torch.zeros(D).double(), 2.0).log_prob(data).sum(-1).mean()
     batches = [{"x": first}, {"x": second}]
     found = validation_bound(lambda x: sites(x, True), lambda x: sites(x, False), batches)
     assert found == pytest.approx(float(expected), rel=1e-10)
