@@ -5,7 +5,7 @@ f_1'' = m \odot f_3' + (1 - m) \odot f_1 \), the cycle costs \( -\log p(x_1 \mid
 was lent to the mixed image must be found in it. A decoder that ignores a chunk passes that too,
 so that a classifier has to tell from the three images which chunks were lent.
 
-Source: Hu et al. (2018), section 3, https://arxiv.org/abs/1711.07410, who minimise a squared
+Source: Hu et al. (2018), https://arxiv.org/abs/1711.07410, who minimise a squared
 distance, which is that of a Normal likelihood with a fixed scale.
 """
 

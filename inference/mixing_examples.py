@@ -3,7 +3,7 @@ r"""Mixed codes: chunks of one datum's code, the others of another's, and what t
 \[ f_3 = m \odot f_1 + (1 - m) \odot f_2, \qquad m_k \sim \text{Bernoulli}(1/2), \qquad x_3 =
 \text{Dec}(f_3) \]
 
-Source: Hu et al. (2018), section 3, https://arxiv.org/abs/1711.07410.
+Source: Hu et al. (2018), https://arxiv.org/abs/1711.07410.
 """
 
 from dataclasses import dataclass
@@ -91,7 +91,7 @@ class MixedImages:
         chunks: Number of its chunks.
         site: The observed site of the images.
 
-    Source: Hu et al. (2018), section 3, https://arxiv.org/abs/1711.07410.
+    Source: Hu et al. (2018), https://arxiv.org/abs/1711.07410.
     """
 
     code: str
