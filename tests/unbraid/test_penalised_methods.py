@@ -163,7 +163,9 @@ def test_weights_below_zero_are_refused():
 
 @pytest.mark.parametrize("name", METHODS)
 def test_it_is_trained_and_judged_by_the_command_line(name, unbraid, train_words, place):
-    outcome = unbraid(*train_words("--validate-every", "50", method=name, steps=50))
+    # Without a divergence in its loss, mmd-vae raises no bound that could choose weights.
+    validates = [] if name == "mmd-vae" else ["--validate-every", "50"]
+    outcome = unbraid(*train_words(*validates, method=name, steps=50))
     assert outcome.code == 0, outcome
     rows = [json.loads(row) for row in (place / "run/metrics.jsonl").read_text().splitlines()]
     penalty = PENALTIES[name]
@@ -207,5 +209,6 @@ def test_a_warm_up_may_start_above_one(name):
         weights.append(float(weight(torch.ones(()))))
         weight.advance()
     assert weights == [9.0, 7.0, 5.0, 3.0, 1.0, 1.0]
-    shares = [float(hook.weight(torch.ones(()), None)) for hook in parts.hooks]
+    hooks: Any = parts.hooks
+    shares = [float(hook.weight(torch.ones(()), None)) for hook in hooks]
     assert shares == {"vae": [], "beta-tcvae": [5.0], "factor-vae": [10.0]}[name]

@@ -72,7 +72,7 @@ def build(options: Options, data: DataSpec) -> Parts:
     """Build the VAE's pair; only the objective differs."""
     parts = vae.build(options, data)
     if options.alpha == 1.0:
-        parts = replace(parts, weights={"z": LeftOut()})
+        parts = replace(parts, weights={"z": LeftOut()}, choose_by_bound=False)
     elif options.alpha != 0.0:  # at 0 the weight is the VAE's
         parts = replace(parts, weights={"z": _divergence(options)})
     if not options.discrepancy_weight:
