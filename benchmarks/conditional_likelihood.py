@@ -196,9 +196,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     least -85.5 nats, above the VAE's by more than two paired standard errors, and the label told
     from posterior means with an accuracy of at most 0.25.
     """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    style = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=style)
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--schedule", choices=SCHEDULES, default="short")
     parser.add_argument("--steps", type=int, help="in place of the schedule's")

@@ -261,3 +261,16 @@ def test_labels_out_of_range_are_told_before_training(known):
     given = build(condition=("angle", "size")).given
     with pytest.raises(DataError, match=r"angle of datum 1 .* is nan; expected a finite number"):
         check_given(given, {"train": Dataset(images, factors=factors)})
+
+
+@variants
+def test_hooks_by_name_join(options):
+    from unbraid.hooks import add_hooks
+
+    hooks = ["attribute:name=label,site=z", "mmd:site=z"]
+    parts = add_hooks(build(**options), hooks, DATA)
+    batch = make_batch()
+    objective = Objective(parts.weights, parts.hooks)
+    loss = objective.mean_loss(parts.model, parts.guide, args_of(parts, batch), batch)
+    assert {"attribute", "mmd"} <= set(loss.parts)
+    assert torch.isfinite(loss.total)

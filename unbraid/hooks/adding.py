@@ -67,7 +67,8 @@ def code_size(parts: Parts, site: str) -> int:
     from pyro.poutine.util import site_is_subsample
 
     with torch.no_grad(), torch.random.fork_rng(), pyro.validation_enabled(False):
-        trace: Any = poutine.trace(parts.model).get_trace(size=2)
+        given = () if parts.given is None else (None, parts.given.example(2))
+        trace: Any = poutine.trace(parts.model).get_trace(*given, size=2)
     sampled = {name: trace.nodes[name] for name in trace.stochastic_nodes if name != "x"}
     nodes = {name: node for name, node in sampled.items() if not site_is_subsample(node)}
     if site not in nodes:

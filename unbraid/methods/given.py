@@ -1,9 +1,13 @@
 """What a conditional method is given of each datum beside what it models."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .method import DataSpec
 from .options import OptionError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LABEL, FACTORS, IMAGE = "label", "factors", "x"
 HALVES = ("top-half", "bottom-half", "left-half", "right-half")
@@ -18,12 +22,21 @@ class Given:
         names: What the condition is called: `label`, names of factors, or a half of the image.
         columns: Columns of the factors.
         sizes: Number of values of the label or of each column, 0 where it is continuous.
+        shape: Shape of one datum's condition in a batch.
     """
 
     key: str
     names: tuple[str, ...]
     columns: tuple[int, ...] = ()
     sizes: tuple[int, ...] = ()
+    shape: tuple[int, ...] = ()
+
+    def example(self, size: int) -> "Tensor":
+        """Return conditions `(size, *shape)` that a pair accepts, for a look at its sites."""
+        import torch
+
+        kind = torch.int64 if self.key == LABEL else torch.float32
+        return torch.zeros(size, *self.shape, dtype=kind)
 
 
 def read_given(names: tuple[str, ...], data: DataSpec) -> Given:
@@ -37,7 +50,8 @@ def read_given(names: tuple[str, ...], data: DataSpec) -> Given:
         OptionError: If a name is unknown, or the names do not go together.
         ValueError: If the data have no labels.
     """
-    if not names or len(set(names)) != len(names):
+    first = next(iter(names), None)
+    if first is None or len(set(names)) != len(names):
         raise OptionError(
             f"condition is {','.join(names)!r}; expected names that differ, at least one"
         )
@@ -46,8 +60,8 @@ def read_given(names: tuple[str, ...], data: DataSpec) -> Given:
             f"condition is {','.join(names)!r}; expected {apart[0]} by itself, or names of "
             "factors. Give the other one as a factor of the data too"
         )
-    if names[0] in HALVES:
-        return Given(IMAGE, names)
+    if first in HALVES:
+        return Given(IMAGE, names, shape=data.shape)
     if names == (LABEL,):
         if data.classes < 2:
             raise ValueError(
@@ -60,4 +74,5 @@ def read_given(names: tuple[str, ...], data: DataSpec) -> Given:
             known = ", ".join((LABEL, *data.factor_names, *HALVES))
             raise OptionError(f"condition is {name!r}; expected one of {known}")
     columns = tuple(data.factor_names.index(name) for name in names)
-    return Given(FACTORS, names, columns, tuple(data.factor_sizes[c] for c in columns))
+    sizes = tuple(data.factor_sizes[c] for c in columns)
+    return Given(FACTORS, names, columns, sizes, (len(data.factor_names),))
