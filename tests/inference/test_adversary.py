@@ -373,6 +373,8 @@ def test_flipped_labels_are_other_ones_and_unknown_ones_stay_so():
     wrong = (cost.sum(-1) - right) / 2
     assert_mean(losses, float((0.7 * right + 0.3 * wrong).mean()), 0.05)
     assert abs(float((wrong - right).mean())) > 0.5
+    hook.view = ShowsLabels(logits, torch.full((5,), -1))
+    assert {float(critic_of(hook).loss.detach()) for _ in range(20)} == {0.0}
 
 
 def test_smoothing_of_labels_is_torchs():
