@@ -40,6 +40,7 @@ def python_of(document: str) -> list[str]:
         "docs/metrics.md",
         "docs/annealed-importance-sampling.md",
         "docs/adversarial-autoencoders.md",
+        "docs/conditional-vae.md",
         "docs/penalised-vaes.md",
         "docs/adversarial-autoencoders.md",
         "docs/vae-gan.md",
