@@ -38,6 +38,7 @@ STEPS = 4000
 NETS = {"hidden": (256, 128), "likelihood": "bernoulli-grey"}
 SIZES = {"specified_dim": 16, "unspecified_dim": 16}
 CRITIC = {"critic_channels": (16, 32), "critic_hidden": 64}
+DEAR = {"divergence": 6.0}  # so that z holds little
 TRAIN = {"batch_size": 64, "schedule": "constant"}
 PAIRS = 200  # of test digits of different labels, for what swaps change
 
@@ -63,11 +64,12 @@ ROWS = {
     "vae": Variant("vae", {"latent_dim": 32}, held=None, rest="z"),
     "no-swaps": Variant("swap-vae", {**SIZES, "reconstruction": 1.0, "swapped": 0.0}),
     "swap-vae": Variant("swap-vae", SIZES),
-    "swap-vae-wide": Variant("swap-vae", {**SIZES, "divergence": 0.1}),
+    "swap-vae-dear": Variant("swap-vae", {**SIZES, **DEAR}),
     "swap-gan": Variant("swap-gan", {**SIZES, **CRITIC}),
-    "swap-gan-wide": Variant("swap-gan", {**SIZES, **CRITIC, "divergence": 0.1}),
-    "pairs": Variant(
-        "swap-gan", {**SIZES, **CRITIC, "critic": "pair", "reconstruction": 0.0, "divergence": 0.1}
+    "swap-gan-dear": Variant("swap-gan", {**SIZES, **CRITIC, **DEAR, "adversary": 30.0}),
+    "pairs-dear": Variant(
+        "swap-gan",
+        {**SIZES, **CRITIC, **DEAR, "adversary": 30.0, "critic": "pair", "reconstruction": 0.0},
     ),
 }
 
