@@ -182,7 +182,8 @@ def test_chains_run_back_from_the_exact_sample():
     """With one temperature a weight is p(x | z), which is tiny at any other z.
 
     Its shortfall from the largest one is half a chi-squared variable of 3 degrees: above 25
-    once in 1.2e10 times, and the mean of 40, of deviation sqrt(1.5), beyond 5.5 errors once in 2.6e7.
+    once in 1.2e10 times, and the mean of 40, of deviation sqrt(1.5), beyond 5.5 errors once in
+    2.6e7.
     """
     result = bidirectional_bounds(partial(sharp, noise=1e-3), size=40, chains=2, temperatures=1)
     largest = -3 * (math.log(1e-3) + 0.5 * math.log(2 * math.pi))
