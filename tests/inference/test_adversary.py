@@ -16,6 +16,7 @@ from unbraid.inference import (
     AgainstPermuted,
     AgainstPrior,
     CriticSchedule,
+    Hook,
     LinearWarmup,
     Objective,
     SigmoidWarmup,
@@ -505,6 +506,36 @@ def test_svi_trains_both_sides():
     assert same(hook.critic.parameters(), other.critic.parameters())
     assert not any(map(torch.equal, hook.critic.parameters(), critic().parameters()))
     assert float(hook.step) == 3
+
+
+class Added(Hook):
+    """Add what the batch says to the loss."""
+
+    def penalty(self, terms, batch):
+        return batch["added"]
+
+
+@pytest.mark.parametrize("mode", ["eager", "record"])
+@pytest.mark.parametrize("bad", ["pair", "critic"])
+def test_what_is_not_finite_on_one_side_stops_both(bad, mode):
+    """A bad loss of the pair stops its critic's step too; of the critic, the pair's next one."""
+    [hook] = HOOKS["permuted"]()
+    pair, step = step_of([hook, Added()], mode, fused_adam, guard=True)
+    moved = []
+    for i in range(4):
+        batch = {**batch_of(i), "added": torch.zeros(()).double()}
+        if i == 2 and bad == "pair":
+            batch["added"] += float("inf")
+        if i == 2 and bad == "critic":
+            batch["second"]["x"][0] = float("nan")
+        before = [copies(pair.parameters), copies(hook.critic.parameters())]
+        step((batch["x"],), batch)
+        step.objective.advance()
+        after = [pair.parameters, hook.critic.parameters()]
+        moved.append([not same(*pair_of) for pair_of in zip(after, before, strict=True)])
+    at_the_bad_one = [bad == "critic", False]
+    assert moved == [[True, True], [True, True], at_the_bad_one, [False, False]]
+    assert float(step.bad) == 1.0
 
 
 class Draws:
