@@ -7,7 +7,8 @@ adversaries, which were written with their tests.
 
 from .mutants_of_adversaries import ADVERSARIES
 from .mutants_of_bound import BOUND
+from .mutants_of_critics import CRITICS_OF_ADVERSARIES
 from .mutants_of_densities import DENSITIES
 from .mutants_of_evidence import EVIDENCE
 
-MUTANTS = (*BOUND, *ADVERSARIES, *EVIDENCE, *DENSITIES)
+MUTANTS = (*BOUND, *ADVERSARIES, *CRITICS_OF_ADVERSARIES, *EVIDENCE, *DENSITIES)
