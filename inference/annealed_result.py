@@ -11,6 +11,8 @@ LOW_ACCEPTANCE = 0.4
 """Acceptance rate, aimed at 0.65, below which moves may have been too few."""
 LOW_SHARE = 0.25
 """Share of the chains below which the effective sample size is too small."""
+LEAST_SIZE = 2.0
+"""Effective sample size that is too small with any number of chains."""
 WIDE_GAP = 1.0
 """Gap between the bounds, nats, above which they do not certify much."""
 
@@ -264,10 +266,11 @@ def _acceptance_remarks(least: Tensor) -> tuple[str, ...]:
 
 
 def _sample_size_remarks(sizes: Tensor, chains: int) -> tuple[str, ...]:
-    count = int((sizes < LOW_SHARE * chains).sum())
-    if not count or chains < 1 / LOW_SHARE:
+    least = max(LEAST_SIZE, LOW_SHARE * chains)
+    count = int((sizes < least).sum())
+    if not count or chains <= LEAST_SIZE:
         return ()
     return (
-        f"{count} of {len(sizes)} data have an effective sample size below a quarter of the "
+        f"{count} of {len(sizes)} data have an effective sample size below {least:g} of the "
         f"{chains} chains, so that their log p(x) is likely too low; raise temperatures",
     )

@@ -346,8 +346,10 @@ def test_bad_runs_say_so_in_words():
     result = annealed_log_likelihood(model, None, torch.ones(3, 2), temperatures=8, chains=16)
     acceptance, size = result.remarks
     assert acceptance.startswith("3 of 3 data accepted fewer than 40% of the moves")
-    assert size.startswith("3 of 3 data have an effective sample size below a quarter of the 16")
+    assert size.startswith("3 of 3 data have an effective sample size below 4 of the 16 chains")
     assert result.summary()["remarks"] == list(result.remarks)
+    few = annealed_log_likelihood(model, None, torch.ones(3, 2), temperatures=8, chains=5)
+    assert few.remarks[1].startswith("3 of 3 data have an effective sample size below 2 of the 5")
 
 
 def test_densities_of_zero_are_counted():
