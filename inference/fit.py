@@ -16,7 +16,7 @@ from .objective import Objective
 from .sites import Program
 from .step import Mode, Precision, Step
 from .svi import MakeOptimizer, fused_adam
-from .trainer import BatchSource, Trainer, training
+from .trainer import BatchSource, Trainer, evaluating, training
 from .trial import try_hooks
 from .validation import require_bound
 
@@ -133,7 +133,8 @@ def fit(
     held_out = None if validation is None else next(iter(validation), None)
     if held_out is not None:
         chosen_keys = validation_keys or keys
-        require_bound(objective, model, guide, tuple(held_out[key] for key in chosen_keys))
+        with evaluating(model, guide):
+            require_bound(objective, model, guide, tuple(held_out[key] for key in chosen_keys))
     try_hooks(objective, model, guide, args, first)
     parameters = facts.require_parameters()
     device = parameters[0].device

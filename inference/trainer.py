@@ -145,7 +145,7 @@ class Trainer:
         """Compute the validation bound, with averaged weights if there are any; keep the best."""
         self._stop_if_bad()
         pair = self.averaged or self
-        with _evaluating(pair.model, pair.guide):
+        with evaluating(pair.model, pair.guide):
             bound = validation_bound(pair.model, pair.guide, batches, keys, self.seed)
         best = self.progress.note(bound, self.done)
         self._write({"validation_elbo": bound})
@@ -205,7 +205,8 @@ def training(model: Program, guide: Program) -> Iterator[None]:
 
 
 @contextmanager
-def _evaluating(model: Program, guide: Program) -> Iterator[None]:
+def evaluating(model: Program, guide: Program) -> Iterator[None]:
+    """Modules in eval mode."""
     with _train_flag(False, model, guide):
         yield
 

@@ -156,7 +156,7 @@ def _integer(name: str, value: int | None, low: int, high: int | None) -> None:
 
 def _as_text(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return ",".join(map(str, value))
+        return ",".join(map(str, value)) or "none"
     return "none" if value is None else str(value)
 
 

@@ -1,7 +1,7 @@
 """The options of every method: read from text, refused out of range, none without effect."""
 
 import dataclasses
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 import torch
@@ -24,6 +24,29 @@ OTHER = {  # of options that are words
     "kind": "i",
     "preset": "published",
 }
+IN_RANGE = {  # other values of options that may not be twice their default and one
+    ("mmd-vae", "alpha"): 0.5,
+    ("mmd-vae", "scales"): (0.5, 2.0),
+    ("mixing", "latent_dim"): 32,
+    ("mixing", "chunks"): 8,
+    ("swap-gan", "smoothing"): 0.25,
+    ("aae-semi", "classes"): 4,
+}
+# Their options of critics, labels and partners are tried in files of their own.
+ADVERSARIAL = {
+    "aae",
+    "aae-semi",
+    "avb",
+    "cvae",
+    "domain-adaptation",
+    "factor-vae",
+    "fair",
+    "mixing",
+    "predictability-min",
+    "swap-gan",
+    "swap-vae",
+    "vae-gan",
+}
 NEEDS = {  # options that only have an effect beside another one
     "channels": {"nets": "conv"},
     "capacity_steps": {"capacity": 3.0},
@@ -32,12 +55,14 @@ NEEDS = {  # options that only have an effect beside another one
     "scale": {"likelihood": "normal"},
     "scale_warmup": {"likelihood": "normal-learned"},
     "emphasis_steps": {"emphasis": 1.0, "emphasis_steps": 1},
+    "warmup_from": {"warmup": 2},
 }
 OPTIONS = [
     (name, field.name)
     for name in METHODS
     for field in dataclasses.fields(load_method(name).options)
-    if (name, field.name) != ("beta-vae", "warmup")  # inherited; anything but 0 is refused
+    # Inherited: a warm-up is refused, and where it would start from says nothing.
+    if (name, field.name) not in (("beta-vae", "warmup"), ("beta-vae", "warmup_from"))
 ]
 NUMBERS = [
     (name, option)
@@ -46,43 +71,56 @@ NUMBERS = [
     if {int, float} & {hint, *get_args(hint)}
 ]
 every_option = pytest.mark.parametrize("name, option", OPTIONS)
+built_option = pytest.mark.parametrize(
+    "name, option", [(name, option) for name, option in OPTIONS if name not in ADVERSARIAL]
+)
 
 
-def another(option: str, value: Any) -> Any:
+def another(name: str, option: str, value: Any) -> Any:
     """Return a value that is not the given one."""
+    if (name, option) in IN_RANGE:
+        return IN_RANGE[name, option]
     if isinstance(value, bool):
         return not value
+    hint = get_type_hints(load_method(name).options)[option]
+    if get_origin(hint) is Literal:
+        others = [word for word in get_args(hint) if word != value]
+        return OTHER[option] if OTHER.get(option) in others else others[0]
     if isinstance(value, str):
-        return OTHER[option]
+        return OTHER.get(option, "colour")
+    if isinstance(value, tuple) and value and isinstance(value[0], str):
+        return ("colour",)
     if isinstance(value, tuple):
         return tuple(width + 2 for width in value)
     return 3.5 if value is None else 2 * value + 1
 
 
 def text(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
+    return (
+        (",".join(map(str, value)) or "none") if isinstance(value, tuple) else str(value).lower()
+    )
 
 
 @every_option
 def test_it_is_read_from_text(name, option):
     kind = load_method(name).options
     default = getattr(kind(), option)
-    value = another(option, default)
+    value = another(name, option, default)
     options = read_options(kind, {option: text(value)})
     assert getattr(options, option) == value
     assert type(getattr(options, option)) is type(value)
     assert read_options(kind, {option: text(default)}) == kind()
 
 
-@every_option
+@built_option
 def test_it_changes_what_is_built(name, option):
     """The parameters' shapes, or loss or gradients on the same noise at some step."""
     options = small_options(name, option)
-    value = another(option, getattr(options, option))
+    value = another(name, option, getattr(options, option))
     assert outcome(name, options) != outcome(name, dataclasses.replace(options, **{option: value}))
 
 
-@every_option
+@built_option
 def test_the_same_options_build_the_same(name, option):
     options = small_options(name, option)
     assert outcome(name, options) == outcome(name, options)
@@ -143,6 +181,8 @@ def test_an_unknown_option_suggests_the_nearest(name):
 @pytest.mark.parametrize("name, option", NUMBERS)
 @pytest.mark.parametrize("wrong", ["many", "-1", "nan", "inf", ""])
 def test_a_wrong_number_is_refused_by_name(name, option, wrong):
+    if (option, wrong) == ("alpha", "-1"):  # of mmd-vae, whose divergence may weigh more
+        wrong = "2"
     kind = load_method(name).options
     with pytest.raises(OptionError, match=option):
         read_options(kind, {option: wrong})

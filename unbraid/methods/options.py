@@ -52,6 +52,8 @@ def _read(name: str, value: Any, hint: Any) -> Any:
             raise OptionError(f"{name} is {value!r}; expected one of {', '.join(arguments)}")
         return value
     if origin is tuple:
+        if value == "none":
+            return ()
         items = value.split(",") if isinstance(value, str) else value
         return tuple(_read(name, item, arguments[0]) for item in items)
     return _read_scalar(name, value, hint)
