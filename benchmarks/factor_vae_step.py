@@ -45,8 +45,9 @@ def ours(parts: Parts, x: Tensor, y: Tensor, mode: Any = "record") -> Callable[[
 
 def by_hand(parts: Parts, x: Tensor, y: Tensor) -> Callable[[], Any]:
     """A function that takes one step as a researcher would write it."""
-    encoder, decoder = parts.guide.encoder, parts.model.decoder
-    critic = parts.hooks[0].critic
+    encoder: Any = parts.guide.encoder
+    decoder: Any = parts.model.decoder
+    critic: Any = parts.hooks[0].critic
     pair = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=1e-3, fused=True)
     other = torch.optim.Adam(critic.parameters(), lr=RATE, betas=(0.5, 0.9), fused=True)
     parameters = list(critic.parameters())

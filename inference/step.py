@@ -25,9 +25,7 @@ logger = logging.getLogger("unbraid")
 
 Mode = Literal["eager", "record", "compile", "fused"]
 Precision = Literal["float32", "bfloat16"]
-Recorded = Callable[
-    [list[Tensor], list[Tensor]], tuple[list[Tensor], list[Tensor], CriticInputs]
-]
+Recorded = Callable[[list[Tensor], list[Tensor]], tuple[list[Tensor], list[Tensor], CriticInputs]]
 
 
 class Step:
@@ -101,8 +99,8 @@ class Step:
         apart = apart or bool(self.critics.hooks)
         if mode == "fused" and (apart or not FusedAdam.fits(self.optimizer)):
             logger.warning(
-                "mode fused needs plain Adam or AdamW, and no clipping or hook that has a critic or "
-                "changes gradients; using compile"
+                "mode fused needs plain Adam or AdamW, and no clipping or hook that has a critic "
+                "or changes gradients; using compile"
             )
             return "compile"
         return mode

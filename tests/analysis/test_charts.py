@@ -2,6 +2,7 @@
 
 from math import inf, nan
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.collections import LineCollection
@@ -120,7 +121,7 @@ def test_hooks_have_a_chart_each_and_their_critics_another():
     figure = hook_curves(history, ["factor", "dip", "absent"])
     titles = [axis.get_title(loc="left") for axis in figure.axes]
     assert titles == ["factor: penalty", "factor: accuracy of its critic", "dip: penalty"]
-    drawn = [axis.lines[0].get_xydata().tolist() for axis in figure.axes]
+    drawn = [np.asarray(axis.lines[0].get_xydata()).tolist() for axis in figure.axes]
     assert drawn == [[[1, 2.0], [2, 1.0]], [[1, 0.6], [2, 0.7]], [[2, 4.0]]]
     assert figure.axes[1].get_ylim() == (0, 1)
     with pytest.raises(ValueError, match="history has 2 rows without a value of absent"):
