@@ -45,6 +45,7 @@ def python_of(document: str) -> list[str]:
         "docs/adversarial-autoencoders.md",
         "docs/vae-gan.md",
         "docs/adversarial-variational-bayes.md",
+        "docs/swapped-codes.md",
         "docs/static-dynamic.md",
         "docs/neural-statistician-and-fhvae.md",
     ],

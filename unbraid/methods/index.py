@@ -55,10 +55,6 @@ METHODS: dict[str, Entry] = {
         "aae",
         "autoencoder whose codes a critic holds at the prior (Makhzani 2016)",
     ),
-    "fair": Entry(
-        "fair",
-        "labels from codes that hide an attribute (Edwards 2016, Zhang 2018, Madras 2018)",
-    ),
     "avb": Entry(
         "avb",
         "VAE whose posterior is a net fed noise, judged by a critic (Mescheder 2017)",
@@ -66,6 +62,10 @@ METHODS: dict[str, Entry] = {
     "vae-gan": Entry(
         "vae_gan",
         "VAE whose images a critic judges, by verdict and features (Larsen 2016)",
+    ),
+    "fair": Entry(
+        "fair",
+        "labels from codes that hide an attribute (Edwards 2016, Zhang 2018, Madras 2018)",
     ),
     "c-vitae": Entry(
         "c_vitae",
