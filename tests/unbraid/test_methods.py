@@ -23,7 +23,10 @@ SIZES = {
     "swap-gan": SWAPPED,
     "mixing": {"latent_dim": 6, "chunks": 3, "critic_channels": (3, 5), "critic_hidden": 7},
 }
-COLOUR_LIKELIHOODS = {"c-vitae": "normal-learned", "u-vitae": "normal-learned"}
+LIKELIHOODS = {
+    "grey": {"vae-gan": "normal"},
+    "colour": {"c-vitae": "normal-learned", "u-vitae": "normal-learned", "vae-gan": "normal"},
+}
 VARIANTS = [
     ("vae", {}),
     ("vae", {"nets": "conv"}),
@@ -33,6 +36,8 @@ VARIANTS = [
     ("beta-vae", {"capacity": 3.0}),
     ("beta-tcvae", {}),
     ("beta-tcvae", {"sampling": "weighted", "warmup": 10}),
+    ("factor-vae", {}),
+    ("factor-vae", {"warmup": 10, "critic_steps": 2, "nets": "conv"}),
     ("dip-vae", {}),
     ("dip-vae", {"kind": "i", "nets": "conv"}),
     ("mmd-vae", {}),
@@ -99,9 +104,7 @@ def test_it_builds_for_every_kind_of_image(name, options, data):
     assert facts.observed == ("x",)
     assert facts.size == SIZE
     assert parts.model(size=4).shape == (4, *data.shape)
-    expected = default_likelihood(data.kind)
-    if data.kind == "colour":
-        expected = COLOUR_LIKELIHOODS.get(name, expected)
+    expected = LIKELIHOODS.get(data.kind, {}).get(name, default_likelihood(data.kind))
     assert parts.likelihood.name == expected
     parts.likelihood.check(x)
     assert torch.isfinite(Objective().differentiable_loss(parts.model, parts.guide, x))

@@ -81,7 +81,7 @@ def test_the_critics_verdict_gives_the_encoder_nothing_at_all():
 def test_at_weights_of_zero_it_is_the_vae(rule):
     """Value and gradients to the bit, with the critic and its features in the loss at 0."""
     parts = built(features=0.0, gamma=0.0, adversary=0.0, pixels=1.0, rule=rule)
-    plain = built("vae")
+    plain = built("vae", likelihood="normal")
     assert len(parts.hooks) == 2
     mine, theirs = loss_of(parts), loss_of(plain)
     assert torch.equal(mine.parts["loss"], theirs.parts["loss"])

@@ -12,7 +12,7 @@ from unbraid.inference import (
     FeatureSimilarity,
     LeftOut,
 )
-from unbraid.nets import ConvCritic
+from unbraid.nets import ConvCritic, Likelihood, make_likelihood
 
 from . import vae
 from .method import DataSpec, Parts
@@ -34,6 +34,9 @@ class Options(vae.Options):
     """Options of the VAE/GAN.
 
     Args:
+        likelihood: `auto` is bernoulli for binary data, else normal, whose mean image is the
+            decoder's output as it is: others, such as continuous-bernoulli, hardly reach the black
+            and white that a critic knows the data by.
         features: Weight, in the encoder's loss, of the distance between the features of data and
             reconstructions; the divergence from the prior has weight 1.
         gamma: Weight of the same in the decoder's loss (Larsen et al. 2016, algorithm 1).
@@ -50,14 +53,14 @@ class Options(vae.Options):
     """
 
     features: float = 1.0
-    gamma: float = 0.1
+    gamma: float = 1.0
     adversary: float = 1.0
     pixels: float = 0.0
     rule: Literal["logistic", "least-squares", "wasserstein", "hinge"] = "logistic"
     discriminate_reconstructions: bool = True
     critic_channels: tuple[int, ...] = (32, 64, 64)
     critic_hidden: int = 256
-    critic_rate: float = 2e-4
+    critic_rate: float = 1e-4
     critic_steps: int = 1
 
     def __post_init__(self) -> None:
@@ -69,6 +72,12 @@ class Options(vae.Options):
         in_range("critic_hidden", self.critic_hidden, 1, 65_536)
         in_range("critic_rate", self.critic_rate, 0.0, 10.0, open_low=True)
         in_range("critic_steps", self.critic_steps, 1, 1000)
+
+    def make_likelihood(self, data: DataSpec) -> Likelihood:
+        """Make the likelihood that the options or the data ask for."""
+        if self.likelihood == "auto" and data.kind != "binary":
+            return make_likelihood("normal", data.shape[0])
+        return super().make_likelihood(data)
 
 
 def build(options: Options, data: DataSpec) -> Parts:
