@@ -141,7 +141,7 @@ def picture(drawn: dict[str, tuple[Tensor, dict[str, Any]]]) -> Figure:
     for axis in axes[len(drawn) :]:
         axis.set_visible(False)
     figure.suptitle(
-        "2500 samples (blue) and three standard deviations of the eight Gaussians (orange): "
+        "2500 samples (blue) and three standard deviations of the eight Gaussians (orange):\n"
         "modes covered and share of samples within, of the seed with the fewest modes",
         fontsize=9,
     )
