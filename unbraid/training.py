@@ -230,12 +230,13 @@ def _build(method: Method, options: Any, run_data: RunData, config: TrainConfig)
 
 
 def _texts(hooks: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(hooks, str) or not all(isinstance(hook, str) for hook in hooks):
+    given = () if hooks is None or isinstance(hooks, str) else tuple(hooks)
+    if hooks is None or isinstance(hooks, str) or not all(isinstance(h, str) for h in given):
         raise OptionError(
             f"hooks is {hooks!r}; expected a list of texts such as ['factor:gamma=6']. Hooks of "
             "your own go to unbraid.inference.fit"
         )
-    return tuple(hooks)
+    return given
 
 
 def _check_settings(method: str, settings: Mapping[str, Any]) -> None:

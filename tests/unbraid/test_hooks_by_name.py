@@ -329,7 +329,7 @@ def test_python_trains_and_loads_with_hooks(place):
     assert same(again.model.state_dict(), run.model.state_dict())
 
 
-@pytest.mark.parametrize("hooks", ["factor", [("factor", 3)], [HookError]])
+@pytest.mark.parametrize("hooks", ["factor", None, [("factor", 3)], [HookError]])
 def test_hooks_are_a_list_of_texts(hooks, place):
     with pytest.raises(OptionError, match="expected a list of texts such as"):
         trained(hooks=hooks)
