@@ -230,13 +230,12 @@ def _build(method: Method, options: Any, run_data: RunData, config: TrainConfig)
 
 
 def _texts(hooks: Sequence[str]) -> tuple[str, ...]:
-    given = () if hooks is None or isinstance(hooks, str) else tuple(hooks)
-    if hooks is None or isinstance(hooks, str) or not all(isinstance(h, str) for h in given):
+    if not isinstance(hooks, list | tuple) or not all(isinstance(hook, str) for hook in hooks):
         raise OptionError(
             f"hooks is {hooks!r}; expected a list of texts such as ['factor:gamma=6']. Hooks of "
             "your own go to unbraid.inference.fit"
         )
-    return given
+    return tuple(hooks)
 
 
 def _check_settings(method: str, settings: Mapping[str, Any]) -> None:
