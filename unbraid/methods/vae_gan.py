@@ -38,7 +38,8 @@ class Options(vae.Options):
             decoder's output as it is: others, such as continuous-bernoulli, hardly reach the black
             and white that a critic knows the data by.
         features: Weight, in the encoder's loss, of the distance between the features of data and
-            reconstructions; the divergence from the prior has weight 1.
+            reconstructions; the divergence from the prior has weight 1. 1 as published, for more
+            features than those of this critic: too small, and codes say nothing.
         gamma: Weight of the same in the decoder's loss (Larsen et al. 2016, algorithm 1).
         adversary: Weight of the critic's verdict in the decoder's loss.
         pixels: Weight of -log p(x|z) in the loss of both; 0 leaves it out, as published, and
@@ -52,13 +53,13 @@ class Options(vae.Options):
         critic_steps: Critic steps per step of the pair.
     """
 
-    features: float = 1.0
-    gamma: float = 1.0
+    features: float = 5.0
+    gamma: float = 5.0
     adversary: float = 1.0
     pixels: float = 0.0
     rule: Literal["logistic", "least-squares", "wasserstein", "hinge"] = "logistic"
     discriminate_reconstructions: bool = True
-    critic_channels: tuple[int, ...] = (32, 64, 64)
+    critic_channels: tuple[int, ...] = (16, 32, 64)
     critic_hidden: int = 256
     critic_rate: float = 1e-4
     critic_steps: int = 1
