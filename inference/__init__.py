@@ -1,6 +1,6 @@
 """Inference for any Pyro pair: objective, hooks, SVI, checkpoints, likelihood evaluation."""
 
-from .adversary import Adversary, CriticSchedule
+from .adversary import Adversary
 from .annealed_result import AnnealedLikelihood, BidirectionalBounds
 from .annealing import annealed_log_likelihood
 from .atomic import check_writable, write_atomically, write_json_atomically
@@ -9,6 +9,7 @@ from .bidirectional import bidirectional_bounds
 from .check import PairError, PairFacts, check_pair, pair_parameters
 from .checkpoint import Checkpoints, CheckpointWarning
 from .checkpoint_folder import CheckpointError
+from .critic_schedule import CriticSchedule
 from .device import resolve_device
 from .dip import DIP
 from .domain_examples import DomainsOneSided
@@ -28,7 +29,7 @@ from .fairness_examples import SensitiveExamples
 from .feature_similarity import FeatureSimilarity
 from .fit import FitResult, fit
 from .hold import Hold
-from .hooks import Batch, CriticLoss, Hook
+from .hooks import Batch, CriticLoss, Hook, critic_adam
 from .hsic import HSIC, kernel_dependence
 from .image_examples import AgainstData, from_prior
 from .implicit_divergence import ImplicitDivergence
@@ -51,6 +52,7 @@ from .supervision import Supervision
 from .svi import SVI, fused_adam
 from .swap_examples import SwappedByClass, SwappedPairs
 from .swapped_reconstruction import SwappedReconstruction
+from .target_rules import GRADIENT_PENALTIES
 from .term import Term
 from .terms import Terms
 from .total_correlation import DivergenceParts, TotalCorrelation, divergence_parts
@@ -69,6 +71,7 @@ from .weights import (
 
 __all__ = [
     "DIP",
+    "GRADIENT_PENALTIES",
     "HSIC",
     "MMD",
     "SVI",
@@ -144,6 +147,7 @@ __all__ = [
     "check_pair",
     "check_writable",
     "chunk_size",
+    "critic_adam",
     "divergence_parts",
     "fit",
     "from_prior",

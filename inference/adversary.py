@@ -1,12 +1,12 @@
 """One adversary for all: a critic of chosen examples, and the pair's aim against it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
+from .critic_schedule import CriticSchedule
 from .examples import Examples, Inputs, Labelled, TwoSamples, View
 from .hooks import Batch, CriticLoss, Hook
 from .target_rules import (
@@ -14,50 +14,11 @@ from .target_rules import (
     TWO_SAMPLE_RULES,
     UNKNOWN,
     Rule,
+    known_accuracy,
     label_cross_entropy,
 )
 from .terms import Terms
 from .weights import Weight, as_weight
-
-
-@dataclass(frozen=True)
-class CriticSchedule:
-    """How a critic is trained beside the pair.
-
-    Args:
-        steps: Critic steps per step of the pair, at least 1. They share the step's batch; what the
-            view draws itself (priors, permutations) is drawn anew for each.
-        warmup: Steps at first in which the critic learns alone and the penalty is 0.
-        smoothing: How far the critic's target of reference examples lies below 1, 0 to 0.5; of a
-            critic of labels, the share of the target that is spread over all classes (Salimans et
-            al. 2016, section 3.4, https://arxiv.org/abs/1606.03498).
-        flips: Share of examples whose target is exchanged in the critic's loss, 0 to 0.5.
-        noise: Standard deviation of noise on the critic's inputs, in its own loss and in the
-            pair's (Sønderby et al. 2017, https://arxiv.org/abs/1610.04490).
-        noise_steps: Steps over which the noise falls to 0; None keeps it.
-
-    Raises:
-        ValueError: If a number is out of range.
-    """
-
-    steps: int = 1
-    warmup: int = 0
-    smoothing: float = 0.0
-    flips: float = 0.0
-    noise: float = 0.0
-    noise_steps: int | None = None
-
-    def __post_init__(self) -> None:
-        for name, low in (("steps", 1), ("warmup", 0), ("noise_steps", 1)):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < low):
-                raise ValueError(f"{name} is {value}; expected an integer of at least {low}")
-        for name in ("smoothing", "flips"):
-            value = getattr(self, name)
-            if not 0.0 <= value <= 0.5:
-                raise ValueError(f"{name} is {value}; expected 0 to 0.5")
-        if not 0.0 <= self.noise < float("inf"):
-            raise ValueError(f"noise is {self.noise}; expected a finite number of at least 0")
 
 
 class Adversary(Hook):
@@ -178,6 +139,10 @@ class Adversary(Hook):
             own = self._scores(shown.own)
             other = own if not rule.both else self._scores(_reference(shown))
             loss = rule.pair(own, other)
+        return self.weighted(loss)
+
+    def weighted(self, loss: Tensor) -> Tensor:
+        """Return the weighted penalty, 0 while the critic learns alone."""
         if self.schedule.warmup:
             loss = loss * (self.step[0] >= self.schedule.warmup)
         return self.weight(loss, None)
@@ -236,15 +201,14 @@ class Adversary(Hook):
     def _loss_on_labels(self, shown: Labelled) -> CriticLoss:
         self._label_rule()
         logits, labels = self._logits(shown.inputs), shown.labels
-        known = labels != UNKNOWN
-        right = ((logits.argmax(-1) == labels) & known).sum() / known.sum().clamp(min=1)
+        accuracy = known_accuracy(logits, labels)
         if self.schedule.flips:
             other = torch.randint(1, logits.shape[-1], labels.shape, device=labels.device)
             chosen = torch.rand(labels.shape, device=labels.device) < self.schedule.flips
             moved = (labels + other) % logits.shape[-1]
-            labels = torch.where(chosen & known, moved, labels)
+            labels = torch.where(chosen & (labels != UNKNOWN), moved, labels)
         loss = label_cross_entropy(logits, labels, self._smoothing)
-        return CriticLoss(loss, {"accuracy": right.detach()})
+        return CriticLoss(loss, {"accuracy": accuracy})
 
     def _scores(self, inputs: Inputs) -> Tensor:
         scores = self._judge(inputs)
@@ -308,12 +272,6 @@ class Adversary(Hook):
         """Go on to the next step of the schedules."""
         self.step.add_(1.0)
         self.weight.advance()
-
-
-def one_hot_rows(labels: Tensor, classes: int) -> Tensor:
-    """Labels as float one-hot rows `(n, classes)`; rows of unknown labels are zero."""
-    # torch's own one_hot reads labels on the host, so that no step with it could be recorded.
-    return (labels.unsqueeze(-1) == torch.arange(classes, device=labels.device)).float()
 
 
 def _joined(own: Inputs, reference: Inputs) -> Inputs:

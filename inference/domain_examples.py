@@ -21,6 +21,7 @@ class DomainsOneSided:
         key: Key of the batch that holds the domain.
         column: Column of `factors`.
         moved: The domain whose codes are moved.
+        discrete: As of `WithAttribute`.
 
     Source: Tzeng et al. (2017), eq. 9, https://arxiv.org/abs/1702.05464.
     """
@@ -29,6 +30,7 @@ class DomainsOneSided:
     key: str = "factors"
     column: int | None = 0
     moved: int = 1
+    discrete: bool = False
 
     @property
     def sites(self) -> tuple[str, ...]:  # noqa: D102
@@ -36,7 +38,7 @@ class DomainsOneSided:
 
     def __call__(self, terms: Terms, batch: Batch, reference: bool) -> Labelled:  # noqa: D102
         codes = code_rows(terms, self.site)
-        domain = batch_labels(batch, self.key, self.column)
+        domain = batch_labels(batch, self.key, self.column, self.discrete)
         domain = domain.repeat(len(codes) // len(domain))
         moves = (domain == self.moved).unsqueeze(-1)
         return Labelled((torch.where(moves, codes, codes.detach()),), domain)

@@ -196,3 +196,9 @@ def batch_labels(
             "class indices, int64 (B,). Name a column of discrete factors"
         )
     return labels
+
+
+def one_hot_rows(labels: Tensor, classes: int) -> Tensor:
+    """Labels as float one-hot rows `(n, classes)`; rows of unknown labels are zero."""
+    # torch's own one_hot reads labels on the host, so that no step with it could be recorded.
+    return (labels.unsqueeze(-1) == torch.arange(classes, device=labels.device)).float()

@@ -10,7 +10,7 @@ from torch.nn.functional import softmax
 from .adversary import Adversary
 from .examples import Labelled, View
 from .hooks import Batch, CriticLoss
-from .target_rules import UNKNOWN, label_cross_entropy
+from .target_rules import UNKNOWN, known_accuracy, label_cross_entropy
 from .terms import Terms
 from .weights import Weight
 
@@ -50,16 +50,14 @@ class GroupAdversary(Adversary):
         logits = self._logits(shown.inputs)
         error, groups = group_errors(logits, *_groups(shown, logits.shape[-1]))
         advantage = groups * (1.0 - 1.0 / logits.shape[-1]) - error
-        if self.schedule.warmup:
-            advantage = advantage * (self.step[0] >= self.schedule.warmup)
-        return self.weight(advantage, None)
+        return self.weighted(advantage)
 
     def critic_loss_of(self, inputs: tuple[Tensor, ...]) -> CriticLoss:
         """Return the sum of the groups' mean errors, and the critic's accuracy."""
         shown = Labelled(inputs[:-1], inputs[-1])
         logits = self._logits(shown.inputs)
         error, _ = group_errors(logits, *_groups(shown, logits.shape[-1]))
-        return CriticLoss(error, {"accuracy": _accuracy(logits, shown.labels)})
+        return CriticLoss(error, {"accuracy": known_accuracy(logits, shown.labels)})
 
 
 def group_errors(
@@ -130,9 +128,7 @@ class ProjectedAdversary(Adversary):
         """Return minus alpha times the critic's loss, a scalar with the changed gradient."""
         shown = _labelled(self.view(terms, batch, True), self.name)
         loss = label_cross_entropy(self._logits(shown.inputs), shown.labels)
-        reversal = self.weight(-loss, None)
-        if self.schedule.warmup:
-            reversal = reversal * (self.step[0] >= self.schedule.warmup)
+        reversal = self.weighted(-loss)
         if not self.project or not torch.is_grad_enabled():
             return reversal
         parameters = [p for p in self._pair() if p.requires_grad]
@@ -178,9 +174,3 @@ def _groups(shown: Labelled, values: int) -> tuple[Tensor, Tensor, int]:
         beside.argmax(-1) * values + shown.labels.clamp(min=0),
         beside.shape[-1] * values,
     )
-
-
-def _accuracy(logits: Tensor, labels: Tensor) -> Tensor:
-    known = labels != UNKNOWN
-    right = ((logits.argmax(-1) == labels) & known).sum()
-    return (right / known.sum().clamp(min=1)).detach()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from .examples import Inputs, Labelled, batch_labels, code_rows
+from .examples import Inputs, Labelled, batch_labels, code_rows, one_hot_rows
 from .hooks import Batch
 from .target_rules import UNKNOWN
 from .terms import Terms
@@ -31,6 +31,7 @@ class SensitiveExamples:
             where it does not.
         only: The label whose data the critic learns from, and which alone are moved.
         label: Key of the batch that holds the label.
+        discrete: Whether float attributes are class indices, as of `WithAttribute`.
     """
 
     site: str = "z"
@@ -39,6 +40,7 @@ class SensitiveExamples:
     beside: int | None = None
     only: int | None = None
     label: str = "label"
+    discrete: bool = False
 
     @property
     def sites(self) -> tuple[str, ...]:  # noqa: D102
@@ -47,7 +49,7 @@ class SensitiveExamples:
     def __call__(self, terms: Terms, batch: Batch, reference: bool) -> Labelled:  # noqa: D102
         rows = _log_probabilities(terms, self.site) if terms[self.site].observed else None
         rows = code_rows(terms, self.site) if rows is None else rows
-        attribute = batch_labels(batch, self.key, self.column)
+        attribute = batch_labels(batch, self.key, self.column, self.discrete)
         inputs: Inputs = (rows,)
         if self.beside is not None or self.only is not None:
             label = batch_labels(batch, self.label)
@@ -55,9 +57,8 @@ class SensitiveExamples:
             attribute = torch.where(seen, attribute, UNKNOWN)
             if self.beside is not None:
                 times = len(rows) // len(label)
-                classes = torch.arange(self.beside, device=label.device)
-                row = (label.unsqueeze(-1) == classes).to(rows)
-                inputs = (rows, row.repeat(times, 1))
+                told = one_hot_rows(label, self.beside).to(rows)
+                inputs = (rows, told.repeat(times, 1))
         return Labelled(inputs, attribute.repeat(len(rows) // len(attribute)))
 
 

@@ -1,6 +1,6 @@
 """Loss hooks: penalties and adversaries for any pair that has the sites they name."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -87,7 +87,7 @@ class Hook(nn.Module):
 
     def make_optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         """Make the critic's optimiser."""
-        return torch.optim.Adam(parameters, lr=1e-4, betas=(0.5, 0.9), fused=True)
+        return critic_adam()(parameters)
 
     def after_backward(self) -> None:
         """Change the pair's gradients (gradient surgery) before its optimiser steps."""
@@ -97,6 +97,19 @@ class Hook(nn.Module):
 
     def advance(self) -> None:
         """Go on to the next step of the hook's schedules."""
+
+
+def critic_adam(
+    rate: float = 1e-4,
+) -> Callable[[list[nn.Parameter]], torch.optim.Optimizer]:
+    """Return what makes a critic's optimiser: Adam with the short memory of adversarial training.
+
+    Args:
+        rate: Learning rate, above 0.
+
+    Source: betas 0.5 and 0.9 as Gulrajani et al. (2017), https://arxiv.org/abs/1704.00028.
+    """
+    return lambda p: torch.optim.Adam(p, lr=rate, betas=(0.5, 0.9), fused=True)
 
 
 def has_critic(hook: Hook) -> bool:

@@ -67,9 +67,7 @@ class ImplicitDivergence(Adversary):
         ratio = -self._scores((x, (codes - mean) / scale)).mean()
         contrast = Normal(mean, scale).log_prob(codes).sum(-1).mean()
         divergence = ratio + contrast - terms[view.site].log_p.mean()
-        if self.schedule.warmup:
-            divergence = divergence * (self.step[0] >= self.schedule.warmup)
-        return self.weight(divergence, None)
+        return self.weighted(divergence)
 
     def _refuse_copies(self, terms: Terms) -> None:
         """Refuse particles of points, which are copies of one draw."""

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .adversary import one_hot_rows
 from .aggregate import sampled_codes
-from .examples import TwoSamples, batch_labels
+from .examples import TwoSamples, batch_labels, one_hot_rows
 from .hooks import Batch
 from .image_examples import data_rows, from_prior, mean_rows
 from .swapped_reconstruction import partner_of

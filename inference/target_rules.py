@@ -23,6 +23,9 @@ Rule = Literal[
     "uniform",
 ]
 UNKNOWN = -1
+GRADIENT_PENALTIES: dict[Rule, float] = {"wasserstein": 10.0}
+"""Weights of the gradient penalty as published, of the rules that need one (Gulrajani et al.
+2017, section 4, https://arxiv.org/abs/1704.00028)."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,13 @@ def label_cross_entropy(logits: Tensor, labels: Tensor, smoothing: Tensor | floa
     log_p = log_softmax(logits, -1)
     own = log_p.gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
     return _known_mean(-(1.0 - smoothing) * own - smoothing * log_p.mean(-1), labels)
+
+
+def known_accuracy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Share of the examples with a known label whose label the logits tell, detached."""
+    known = labels != UNKNOWN
+    right = ((logits.argmax(-1) == labels) & known).sum()
+    return (right / known.sum().clamp(min=1)).detach()
 
 
 def _flipped(logits: Tensor, labels: Tensor) -> Tensor:

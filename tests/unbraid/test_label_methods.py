@@ -50,7 +50,7 @@ def make_batch() -> dict[str, Any]:
     return {
         "x": torch.randint(0, 256, (12, *DATA.shape)) / 255,
         "label": torch.tensor([0, 1, 2, 0, 1, 2, 0, 1, 2, -1, -1, -1]),
-        "factors": torch.tensor([[i % 2, 5] for i in range(12)]),
+        "factors": torch.tensor([[i % 2, 0.5] for i in range(12)]),  # floats, as angles are
     }
 
 

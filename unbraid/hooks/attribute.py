@@ -3,9 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-
-from unbraid.inference import Adversary, CriticSchedule, SigmoidWarmup, WithAttribute
+from unbraid.inference import (
+    Adversary,
+    CriticSchedule,
+    SigmoidWarmup,
+    WithAttribute,
+    critic_adam,
+)
 from unbraid.methods import DataSpec, Parts, in_range
 from unbraid.nets import MLPCritic
 
@@ -59,6 +63,6 @@ def build(options: Options, data: DataSpec, parts: Parts) -> Addition:
         SigmoidWarmup(options.warmup, weight) if options.warmup else weight,
         moves="guide",
         schedule=CriticSchedule(steps=options.steps),
-        optimizer=lambda p: torch.optim.Adam(p, lr=options.rate, betas=(0.5, 0.9), fused=True),
+        optimizer=critic_adam(options.rate),
     )
     return Addition(hook)

@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 
-import torch
-
-from unbraid.inference import Adversary, AgainstPermuted, CriticSchedule, LinearWarmup
+from unbraid.inference import (
+    Adversary,
+    AgainstPermuted,
+    CriticSchedule,
+    LinearWarmup,
+    critic_adam,
+)
 from unbraid.methods import DataSpec, Parts, in_range
 from unbraid.nets import MLPCritic
 
@@ -51,6 +55,6 @@ def build(options: Options, data: DataSpec, parts: Parts) -> Addition:
         "density-ratio",
         LinearWarmup(options.warmup, 0.0, weight) if options.warmup else weight,
         schedule=CriticSchedule(steps=options.steps),
-        optimizer=lambda p: torch.optim.Adam(p, lr=options.rate, betas=(0.5, 0.9), fused=True),
+        optimizer=critic_adam(options.rate),
     )
     return Addition(hook, ("second",))

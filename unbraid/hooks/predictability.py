@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-
-from unbraid.inference import LinearWarmup, Predictability
+from unbraid.inference import (
+    LinearWarmup,
+    Predictability,
+    critic_adam,
+)
 from unbraid.methods import DataSpec, OptionError, Parts, in_range
 from unbraid.nets import LeaveOneOut
 
@@ -59,7 +61,7 @@ def build(options: Options, data: DataSpec, parts: Parts) -> Addition:
         LinearWarmup(options.warmup, 0.0, weight) if options.warmup else weight,
         form=options.form,
         steps=options.steps,
-        optimizer=lambda p: torch.optim.Adam(p, lr=options.rate, betas=(0.5, 0.9), fused=True),
+        optimizer=critic_adam(options.rate),
     )
     hook.name = "predictability"
     return Addition(hook)

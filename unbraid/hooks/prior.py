@@ -3,9 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-
-from unbraid.inference import Adversary, AgainstPrior, CriticSchedule, LinearWarmup
+from unbraid.inference import (
+    GRADIENT_PENALTIES,
+    Adversary,
+    AgainstPrior,
+    CriticSchedule,
+    LinearWarmup,
+    critic_adam,
+)
 from unbraid.methods import DataSpec, Parts, in_range
 from unbraid.nets import MLPCritic
 
@@ -14,7 +19,6 @@ from .adding import Addition, code_size
 TwoSampleName = Literal[
     "logistic", "density-ratio", "least-squares", "wasserstein", "hinge", "reverse", "uniform"
 ]
-GRADIENT_PENALTY = 10.0  # of the Wasserstein critic (Gulrajani et al. 2017)
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ def build(options: Options, data: DataSpec, parts: Parts) -> Addition:
         LinearWarmup(options.warmup, 0.0, weight) if options.warmup else weight,
         moves="guide",
         schedule=CriticSchedule(steps=options.steps, noise=options.noise),
-        gradient_penalty=GRADIENT_PENALTY if options.rule == "wasserstein" else 0.0,
-        optimizer=lambda p: torch.optim.Adam(p, lr=options.rate, betas=(0.5, 0.9), fused=True),
+        gradient_penalty=GRADIENT_PENALTIES.get(options.rule, 0.0),
+        optimizer=critic_adam(options.rate),
     )
     return Addition(hook)

@@ -13,6 +13,7 @@ from unbraid.inference import (
     JointAgainstPrior,
     LeftOut,
     LinearWarmup,
+    critic_adam,
 )
 from unbraid.nets import ConvCritic, ImplicitEncoder, MLPCritic, NoiseBasisEncoder, NoiseEncoder
 
@@ -92,9 +93,7 @@ def build(options: Options, data: DataSpec) -> Parts:
         view,
         LinearWarmup(options.warmup) if options.warmup else 1.0,
         schedule=CriticSchedule(steps=options.critic_steps, warmup=options.critic_warmup),
-        optimizer=lambda p: torch.optim.Adam(
-            p, lr=options.critic_rate, betas=(0.5, 0.9), fused=True
-        ),
+        optimizer=critic_adam(options.critic_rate),
     )
     return Parts(
         model=models.AVB(decoder, options.latent_dim),

@@ -3,8 +3,6 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import torch
-
 from unbraid.hooks import find_attribute
 from unbraid.inference import (
     Adversary,
@@ -12,6 +10,7 @@ from unbraid.inference import (
     DomainsOneSided,
     SigmoidWarmup,
     WithAttribute,
+    critic_adam,
 )
 from unbraid.nets import MLPCritic
 
@@ -95,13 +94,11 @@ def _adversary(options: Options, data: DataSpec) -> Adversary:
     weight = options.weight
     return Adversary(
         "domain",
-        view("z", domain.key, domain.column),
+        view("z", domain.key, domain.column, discrete=True),
         MLPCritic(options.latent_dim, options.critic_hidden, domain.classes),
         options.target,  # pyright: ignore[reportArgumentType]
         SigmoidWarmup(options.warmup, weight) if options.warmup else weight,
         moves="guide",
         schedule=CriticSchedule(steps=options.critic_steps, noise=options.critic_noise),
-        optimizer=lambda p: torch.optim.Adam(
-            p, lr=options.critic_rate, betas=(0.5, 0.9), fused=True
-        ),
+        optimizer=critic_adam(options.critic_rate),
     )

@@ -1,10 +1,7 @@
 """Fair representations: a label from a code that does not tell a sensitive attribute."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
-
-import torch
 
 from unbraid.hooks import find_attribute
 from unbraid.inference import (
@@ -15,6 +12,7 @@ from unbraid.inference import (
     ProjectedAdversary,
     SensitiveExamples,
     SigmoidWarmup,
+    critic_adam,
     pair_parameters,
 )
 from unbraid.nets import MLPCritic, PredictionCritic
@@ -124,13 +122,14 @@ def _adversary(options: Options, data: DataSpec, parts: Parts) -> Hook:
         known.column,
         beside=beside or None,
         only=options.favoured if options.notion == "opportunity" else None,
+        discrete=True,
     )
     weight = options.weight
     rising = SigmoidWarmup(options.warmup, weight) if options.warmup else weight
     noise = 0.0 if options.kind == "zhang" else options.critic_noise
     common: dict[str, Any] = {
         "schedule": CriticSchedule(steps=options.critic_steps, noise=noise),
-        "optimizer": _adam(options.critic_rate),
+        "optimizer": critic_adam(options.critic_rate),
     }
     if options.kind == "zhang":
         return ProjectedAdversary(
@@ -148,7 +147,3 @@ def _adversary(options: Options, data: DataSpec, parts: Parts) -> Hook:
     if options.kind == "laftr":
         return GroupAdversary("fairness", view, critic, rising, **common)
     return Adversary("fairness", view, critic, "reverse", rising, **common)
-
-
-def _adam(rate: float) -> Callable[[list[torch.nn.Parameter]], torch.optim.Optimizer]:
-    return lambda p: torch.optim.Adam(p, lr=rate, betas=(0.5, 0.9), fused=True)

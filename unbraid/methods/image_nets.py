@@ -66,16 +66,13 @@ class NetOptions:
         except ValueError as error:
             raise OptionError(str(error)) from error
 
-    def _convolves(self, data: DataSpec) -> bool:
-        return self.nets == "conv" or (self.nets == "auto" and min(data.shape[1:]) >= 32)
-
     def convolves(self, data: DataSpec) -> bool:
         """Whether the nets of these images have convolutions."""
-        return self._convolves(data)
+        return self.nets == "conv" or (self.nets == "auto" and min(data.shape[1:]) >= 32)
 
     def make_encoder(self, data: DataSpec, latent_dim: int) -> Encoder:
         """Make an encoder of images to a Normal over codes `(..., latent_dim)`."""
-        if self._convolves(data):
+        if self.convolves(data):
             return ConvEncoder(
                 data.shape, latent_dim, self.channels, self.hidden[-1], self.activation
             )
@@ -83,7 +80,7 @@ class NetOptions:
 
     def make_point_encoder(self, data: DataSpec, latent_dim: int) -> PointEncoder:
         """Make an encoder of images to one code each, with the layers of `make_encoder`."""
-        convolves = self._convolves(data)
+        convolves = self.convolves(data)
         return PointEncoder(
             data.shape,
             latent_dim,
@@ -96,7 +93,7 @@ class NetOptions:
         self, data: DataSpec, classes: int, latent_dim: int, points: bool
     ) -> LabelEncoder:
         """Make an encoder of images to classes and codes, with the layers of `make_encoder`."""
-        convolves = self._convolves(data)
+        convolves = self.convolves(data)
         return LabelEncoder(
             data.shape,
             classes,
@@ -109,7 +106,7 @@ class NetOptions:
 
     def make_decoder(self, data: DataSpec, latent_dim: int, likelihood: Likelihood) -> Decoder:
         """Make a decoder of codes to the likelihood's distribution of images."""
-        if self._convolves(data):
+        if self.convolves(data):
             return ConvDecoder(
                 latent_dim,
                 data.shape,

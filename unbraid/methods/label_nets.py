@@ -62,12 +62,12 @@ class LabelOptions(NetOptions):
                 "labels, -1 where one is not known"
             )
 
-    def _convolves(self, data: DataSpec) -> bool:
+    def convolves(self, data: DataSpec) -> bool:  # noqa: D102
         return self.nets == "conv" or (self.nets == "auto" and min(data.shape[1:]) >= 8)
 
     def make_points(self, data: DataSpec) -> PointEncoder:
         """Make an encoder of images to one code each."""
-        channels = self.channels if self._convolves(data) else None
+        channels = self.channels if self.convolves(data) else None
         return PointEncoder(
             data.shape,
             self.latent_dim,

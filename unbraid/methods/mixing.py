@@ -6,7 +6,15 @@ from typing import Literal
 import torch
 
 from unbraid import guides
-from unbraid.inference import Adversary, LeftOut, MixedImages, MixingCycle, WhichChunk, chunk_size
+from unbraid.inference import (
+    Adversary,
+    LeftOut,
+    MixedImages,
+    MixingCycle,
+    WhichChunk,
+    chunk_size,
+    critic_adam,
+)
 from unbraid.nets import ConvCritic
 
 from . import vae
@@ -92,9 +100,7 @@ def build(options: Options, data: DataSpec) -> Parts:
                 MixedImages("z", options.chunks),
                 critic,
                 weight=options.adversary,
-                optimizer=lambda p: torch.optim.Adam(
-                    p, lr=options.critic_rate, betas=(0.5, 0.9), fused=True
-                ),
+                optimizer=critic_adam(options.critic_rate),
             )
         )
     if options.classifier:

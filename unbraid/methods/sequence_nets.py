@@ -74,7 +74,7 @@ class SequenceOptions(NetOptions):
 
     def make_trunk(self, data: DataSpec) -> Trunk:
         """Make the net that maps each frame to its features."""
-        if self._convolves(data):
+        if self.convolves(data):
             return conv_trunk(data.shape, self.channels, self.activation)
         return mlp_trunk(data.shape, self.hidden, self.activation)
 

@@ -4,9 +4,14 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
-import torch
-
-from unbraid.inference import Adversary, CriticSchedule, SwappedByClass, SwappedPairs
+from unbraid.inference import (
+    GRADIENT_PENALTIES,
+    Adversary,
+    CriticSchedule,
+    SwappedByClass,
+    SwappedPairs,
+    critic_adam,
+)
 from unbraid.nets import ConvCritic
 
 from . import swap_vae
@@ -95,10 +100,8 @@ def build(options: Options, data: DataSpec) -> Parts:
         options.rule,
         options.adversary,
         schedule=CriticSchedule(steps=options.critic_steps, smoothing=smoothing),
-        gradient_penalty=10.0 if options.rule == "wasserstein" else 0.0,
-        optimizer=lambda p: torch.optim.Adam(
-            p, lr=options.critic_rate, betas=(0.5, 0.9), fused=True
-        ),
+        gradient_penalty=GRADIENT_PENALTIES.get(options.rule, 0.0),
+        optimizer=critic_adam(options.critic_rate),
     )
     needs_partners = options.swapped or options.critic == "pair"
     return replace(

@@ -3,14 +3,14 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import torch
-
 from unbraid.inference import (
+    GRADIENT_PENALTIES,
     Adversary,
     AgainstData,
     CriticSchedule,
     FeatureSimilarity,
     LeftOut,
+    critic_adam,
 )
 from unbraid.nets import ConvCritic, Likelihood, make_likelihood
 
@@ -25,8 +25,6 @@ CITATION = """@inproceedings{larsen2016autoencoding,
   booktitle = {International Conference on Machine Learning},
   year = {2016}
 }"""
-
-GRADIENT_PENALTY = 10.0  # of the Wasserstein critic (Gulrajani et al. 2017)
 
 
 @dataclass(frozen=True)
@@ -93,10 +91,8 @@ def build(options: Options, data: DataSpec) -> Parts:
         options.adversary,
         moves="model",
         schedule=CriticSchedule(steps=options.critic_steps),
-        gradient_penalty=GRADIENT_PENALTY if options.rule == "wasserstein" else 0.0,
-        optimizer=lambda p: torch.optim.Adam(
-            p, lr=options.critic_rate, betas=(0.5, 0.9), fused=True
-        ),
+        gradient_penalty=GRADIENT_PENALTIES.get(options.rule, 0.0),
+        optimizer=critic_adam(options.critic_rate),
     )
     similarity = FeatureSimilarity(
         "features", critic.features, model=options.gamma, guide=options.features
