@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from .frame_store import FrameStore
     from .freezing import freeze
     from .grouping import as_sequences
+    from .image_groups import group_images
     from .labelling import keep_labels, labelled
-    from .loading import load, maker_of, options_of, typed_options
+    from .loading import load, makers_of, options_of, typed_options
 
 __all__ = [
     "SOURCES",
@@ -36,10 +37,11 @@ __all__ = [
     "as_sequences",
     "describe",
     "freeze",
+    "group_images",
     "keep_labels",
     "labelled",
     "load",
-    "maker_of",
+    "makers_of",
     "options_of",
     "typed_options",
 ]
@@ -52,9 +54,10 @@ _HOMES = {
     "errors": ("DataError", "DataWarning", "DownloadError"),
     "freezing": ("freeze",),
     "grouping": ("as_sequences",),
+    "image_groups": ("group_images",),
     "labelling": ("keep_labels", "labelled"),
     "frame_store": ("FrameStore",),
-    "loading": ("load", "maker_of", "options_of", "typed_options"),
+    "loading": ("load", "makers_of", "options_of", "typed_options"),
 }
 
 

@@ -91,6 +91,8 @@ class Dataset:
         """`binary` (only 0 and 255, or `dynamic`), `grey` (one channel) or `colour`."""
         if self.dynamic or isinstance(self.images, PackedBits):
             return "binary"
+        if isinstance(self.images, FrameStore) and getattr(self.images, "is_binary", False):
+            return "binary"
         if isinstance(self.images, Tensor) and _is_binary(self.images):
             return "binary"
         return "grey" if self.shape[0] == 1 else "colour"

@@ -19,6 +19,7 @@ from .freezing import freeze
 from .frey import frey_faces
 from .grid_faces import grid_faces
 from .idx import find_idx, idx_prefix, read_idx_pair
+from .image_groups import grouped
 from .mnist import fashion_mnist, mnist, mnist_small
 from .moving_digits import moving_mnist
 from .moving_mnist_file import moving_mnist_test
@@ -51,6 +52,15 @@ _BY_NAME: dict[str, Callable[..., Splits]] = {
     "grid-faces": grid_faces,
     "coil20": coil20,
 }
+_OF_SEQUENCES = (
+    moving_mnist,
+    moving_mnist_test,
+    sprites,
+    sprites_actions,
+    frey_faces,
+    grid_faces,
+    coil20,
+)
 
 
 def load(
@@ -83,11 +93,13 @@ def load(
     if binarise not in (None, "dynamic", "threshold"):
         raise ValueError(f"binarise is {binarise!r}; expected None, 'dynamic' or 'threshold'")
     chosen = typed_options(source, options or {})
+    grouping = {name: chosen.pop(name) for name in _keywords(grouped) if name in chosen}
     if str(source) in _BY_NAME:
         splits = _BY_NAME[str(source)](seed, **chosen)
     else:
         splits = _own(Path(source), seed, **chosen)
         warn_of_oddities(splits)
+    splits = grouped(splits, seed, **grouping)
     return splits if binarise is None else _binarised(splits, binarise, seed)
 
 
@@ -97,17 +109,21 @@ def typed_options(source: str | Path, given: Mapping[str, Any]) -> dict[str, Any
     Raises:
         DataError: If there is no such option, or a value is not of its type.
     """
-    return read_options(str(source), maker_of(source), given)
+    return read_options(str(source), makers_of(source), given)
 
 
-def maker_of(source: str | Path) -> Callable[..., Splits]:
-    """Return the function that loads a source; its keyword arguments are the options."""
-    return _BY_NAME.get(str(source), _own)
+def makers_of(source: str | Path) -> list[Callable[..., Splits]]:
+    """Return the functions that make data of a source; their keyword arguments are its options.
+
+    The first one loads it; images may be grouped then.
+    """
+    maker = _BY_NAME.get(str(source), _own)
+    return [maker] if maker in _OF_SEQUENCES else [maker, grouped]
 
 
 def options_of(source: str) -> dict[str, inspect.Parameter]:
     """Return the options of a source by name: keyword arguments with their types and defaults."""
-    return _keywords(maker_of(source))
+    return {name: it for maker in makers_of(source) for name, it in _keywords(maker).items()}
 
 
 def _own(

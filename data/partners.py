@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-from .dataset import UNKNOWN, Dataset, first
-
-_FIELDS = {"label": "labels", "group": "groups"}
+from .dataset import Dataset, first
+from .sharing import joint_key, shared_values
 
 
 class Partners:
@@ -32,11 +31,8 @@ class Partners:
             )
         if not names:
             raise ValueError("partners are (); expected a name, such as 'label', or several")
-        values = [_values(dataset, name).cpu() for name in names]
-        key = torch.zeros_like(values[0])
-        for value in values:
-            _, number = value.unique(return_inverse=True)
-            _, key = (key * (number.max() + 1) + number).unique(return_inverse=True)
+        values = shared_values(dataset, names, "partners")
+        key = joint_key(values)
         counts = key.bincount()
         alone = first(counts[key] == 1)
         if alone is not None:
@@ -72,31 +68,3 @@ class Partners:
         count = self._count[index]
         steps = 1 + draws.to(index.device) % (count - 1)  # along the circle of those like it
         return self._order[self._first[index] + (self._rank[index] + steps) % count]
-
-
-def _values(dataset: Dataset, name: str) -> Tensor:
-    """Return what `name` says of each datum, int64 `(N,)`."""
-    known = dataset.annotations()
-    values = known.get(_FIELDS.get(name, ""))
-    if name in dataset.factor_names and values is None:
-        column = dataset.factor_names.index(name)
-        if dataset.factor_sizes[column] == 0:
-            raise ValueError(
-                f"partners share {name!r}, a continuous factor of {dataset.name}; expected one "
-                "of classes. Choose another, or number its values"
-            )
-        values = known["factors"][:, column].long()
-    if values is None:
-        there = [field for field, home in _FIELDS.items() if home in known]
-        accepted = ", ".join([*there, *dataset.factor_names]) or "nothing, as none is known"
-        raise ValueError(
-            f"partners share {name!r}, which {dataset.name} do not have; expected one or several "
-            f"of: {accepted}"
-        )
-    unknown = int((values == UNKNOWN).sum())
-    if unknown and name == "label":
-        raise ValueError(
-            f"partners share the label, which is not known of {unknown} of {len(dataset)} "
-            f"{dataset.name}; expected all labels to be known. Take labelled(dataset)"
-        )
-    return values

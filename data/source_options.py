@@ -1,7 +1,7 @@
 """Options of a source: the keyword arguments of the function that loads it, read from text."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -18,23 +18,23 @@ def keywords(maker: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 
 def read_options(
-    source: str, maker: Callable[..., Any], given: Mapping[str, Any]
+    source: str, makers: Sequence[Callable[..., Any]], given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return options as the types that a source's function asks for.
+    """Return options as the types that a source's functions ask for.
 
     Args:
         source: What messages call the source.
-        maker: The function; its keyword-only arguments are the options.
+        makers: The functions; their keyword-only arguments are the options.
         given: Values by name, text or values of the right type.
 
     Raises:
         DataError: If there is no such option, or a value is not of its type.
     """
-    known, hints = keywords(maker), get_type_hints(maker)
+    hints = {name: get_type_hints(maker)[name] for maker in makers for name in keywords(maker)}
     for name in given:
-        if name not in known:
-            close = get_close_matches(name, known, n=1)
-            accepted = f"expected one of {', '.join(known)}" if known else "it has none"
+        if name not in hints:
+            close = get_close_matches(name, hints, n=1)
+            accepted = f"expected one of {', '.join(hints)}" if hints else "it has none"
             hint = f" Did you mean {close[0]}?" if close else ""
             raise DataError(f"option of {source} is {name!r}; {accepted}.{hint}")
     return {name: _read(name, value, hints[name]) for name, value in given.items()}

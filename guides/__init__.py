@@ -3,9 +3,12 @@
 from .avb import AVB
 from .classifier import Classifier
 from .cvae import CVAE
+from .drnet import DrNet
 from .fhvae import FHVAE
+from .group_vae import GroupVAE
 from .neural_statistician import NeuralStatistician
 from .semi_supervised_aae import SemiSupervisedAAE
+from .semi_supervised_vae import SemiSupervisedVAE
 from .static_dynamic import StaticDynamic
 from .swap_vae import SwapVAE
 from .vae import VAE
@@ -18,8 +21,11 @@ __all__ = [
     "VAE",
     "VITAE",
     "Classifier",
+    "DrNet",
+    "GroupVAE",
     "NeuralStatistician",
     "SemiSupervisedAAE",
+    "SemiSupervisedVAE",
     "StaticDynamic",
     "SwapVAE",
 ]

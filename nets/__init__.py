@@ -1,7 +1,15 @@
 """Encoders, decoders and likelihoods: plain modules that broadcast over leading dims."""
 
+from .accumulate import (
+    ACCUMULATIONS,
+    Accumulate,
+    mean_of_items,
+    product_of_items,
+    product_with_prior,
+)
 from .activations import activation
 from .arguments import batch_size, number_of_frames
+from .class_encoder import ClassEncoder, ClassLogits, NormalVector
 from .completion import CompletingDecoder, Completion
 from .conditional import ConditionalDecoder, ConditionalEncoder, ConditionalPrior
 from .conditions import ClassCondition, ColumnsCondition, Condition, ObservedCondition
@@ -10,6 +18,7 @@ from .critics import ConvCritic, MLPCritic
 from .decoder import Decoder
 from .encoder import Encoder, diagonal_normal
 from .features import DomainEncoders, PointEncoder
+from .frame_encoders import ClipEncoder, FrameEncoder
 from .frames import Trunk, conv_trunk, frame_mask, join_codes, mlp_trunk, true_frames
 from .implicit import ImplicitEncoder, Moments, NoiseBasisEncoder, NoiseEncoder
 from .joint import JointNormal
@@ -26,8 +35,13 @@ from .prediction_critic import PredictionCritic
 from .sequence_arguments import length_and_index
 
 __all__ = [
+    "ACCUMULATIONS",
     "LIKELIHOODS",
+    "Accumulate",
     "ClassCondition",
+    "ClassEncoder",
+    "ClassLogits",
+    "ClipEncoder",
     "ColumnsCondition",
     "CompletingDecoder",
     "Completion",
@@ -41,6 +55,7 @@ __all__ = [
     "Decoder",
     "DomainEncoders",
     "Encoder",
+    "FrameEncoder",
     "ImplicitEncoder",
     "JointNormal",
     "LabelEncoder",
@@ -52,6 +67,7 @@ __all__ = [
     "Moments",
     "NoiseBasisEncoder",
     "NoiseEncoder",
+    "NormalVector",
     "ObservedCondition",
     "OneHot",
     "PairwiseEncoder",
@@ -69,8 +85,11 @@ __all__ = [
     "layer_names",
     "length_and_index",
     "make_likelihood",
+    "mean_of_items",
     "mlp",
     "mlp_trunk",
     "number_of_frames",
+    "product_of_items",
+    "product_with_prior",
     "true_frames",
 ]

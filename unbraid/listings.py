@@ -175,10 +175,13 @@ def _facts(source: str, options: dict[str, str]) -> dict[str, Any]:
 
 def _data_options(source: str) -> list[dict[str, str]]:
     """Return name, default, accepted values and meaning of each option of data."""
-    from unbraid.data import maker_of, options_of
+    from unbraid.data import makers_of, options_of
 
-    maker = maker_of(source)
-    hints, meanings = get_type_hints(maker), _read_args(maker.__doc__)
+    hints: dict[str, Any] = {}
+    meanings: dict[str, str] = {}
+    for maker in makers_of(source):
+        hints |= get_type_hints(maker)
+        meanings |= _read_args(maker.__doc__)
     return [
         {
             "name": name,

@@ -27,6 +27,9 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("static-dynamic", {"companions": 2, "warmup": 10}),
     ("neural-statistician", {}),
     ("neural-statistician", {"layers": 2, "nets": "conv", "emphasis": 1.0}),
+    ("group-vae", {}),
+    ("group-vae", {"nets": "conv", "accumulate": "product-of-items", "warmup": 10}),
+    ("group-vae", {"accumulate": "mean"}),
     ("fhvae", {}),
     ("fhvae", {"nets": "conv", "alpha": 0.0, "warmup": 10}),
 ]

@@ -95,6 +95,14 @@ METHODS: dict[str, Entry] = {
         "neural_statistician",
         "sequences: a code of their pooled frames, layers of codes of each (Edwards 2017)",
     ),
+    "group-vae": Entry(
+        "group_vae",
+        "groups: a code of what their items share, one of each item (Bouchacourt 2018)",
+    ),
+    "drnet": Entry(
+        "drnet",
+        "clips: content of one frame, pose of another, kept apart by a critic (Denton 2017)",
+    ),
     "fhvae": Entry(
         "fhvae",
         "sequences: two codes of each frame, one near its sequence's own (Hsu 2017)",
