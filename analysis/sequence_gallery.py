@@ -52,7 +52,9 @@ def sequence_gallery(
         Figures by name: `kl`, `swaps`, `dynamics`, `prior`, `trajectory`, `clips`, `new_frames`,
         `identities`, `neighbours`, `traversals-STATIC` and `traversals-DYNAMIC`. Without `kl`
         there is no chart of it; `dynamics` and `prior` need two dynamic dimensions, `swaps` and
-        `neighbours` two sequences. None where the model has no such sites, or takes no frames.
+        `neighbours` two sequences. Of codes that are points no prior was trained, so there is no
+        `dynamics`, `prior`, `new_frames` and `identities`. None at all where the model has no such
+        sites, or takes no frames.
 
     Raises:
         ValueError: If the arguments hold no sequences.
@@ -66,11 +68,12 @@ def sequence_gallery(
     codes = codes_of(model, guide, args, sites, seed)
     own = (kl or {}).get(sites.dynamic)
     common = {"sites": sites, "seed": seed}
+    points = not (codes.dynamic_scale.any() or codes.static_scale.any())
     figures = {"kl": kl_chart(kl, active)} if kl else {}
     if size > 1:
         statics = chosen(args, spread(size - 1, IDENTITIES))
         figures["swaps"] = swap_figure(model, guide, statics, chosen(args, [size - 1]), **common)
-    if codes.dynamic.shape[-1] > 1:
+    if codes.dynamic.shape[-1] > 1 and not points:
         figures["dynamics"] = dynamic_manifold(model, guide, *args, kl=own, **common)
         figures["prior"] = prior_figure(model, guide, *args, kl=own, **common)
     longest = int(torch.argmax(codes.lengths))
@@ -78,8 +81,9 @@ def sequence_gallery(
         model, guide, *args, sequence=longest, kl=own, **common
     )
     figures["clips"] = clip_reconstructions(model, guide, *args, **common)
-    figures["new_frames"] = new_frames(model, guide, *args, **common)
-    figures["identities"] = new_identities(model, **common)
+    if not points:
+        figures["new_frames"] = new_frames(model, guide, *args, **common)
+        figures["identities"] = new_identities(model, **common)
     if size > 1:
         figures["neighbours"] = nearest_neighbours(model, guide, *args, codes=codes, **common)
     for name in (sites.static, sites.dynamic):

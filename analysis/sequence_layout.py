@@ -73,11 +73,15 @@ def dims_by_kl(
     sites: SequenceSites,
     seed: int,
 ) -> list[int]:
-    """Return the dimensions of `dynamic`, of the highest divergence first; two stay in order."""
+    """Return the dimensions of `dynamic`, of the highest divergence first; two stay in order.
+
+    So do those of points, which have no divergence.
+    """
     if dims <= 2:
         return list(range(dims))
     if kl is None:
-        kl = kl_per_dimension(model, guide, chunks(args), seed)[sites.dynamic]
+        measured = kl_per_dimension(model, guide, chunks(args), seed)
+        kl = measured.get(sites.dynamic, torch.empty(0))
     return by_kl(kl, dims)
 
 

@@ -9,6 +9,7 @@ from .bidirectional import bidirectional_bounds
 from .check import PairError, PairFacts, check_pair, pair_parameters
 from .checkpoint import Checkpoints, CheckpointWarning
 from .checkpoint_folder import CheckpointError
+from .code_similarity import CodeSimilarity
 from .critic_schedule import CriticSchedule
 from .device import resolve_device
 from .dip import DIP
@@ -45,6 +46,7 @@ from .mmd import MMD, squared_mmd
 from .nonfinite import NonFiniteError
 from .objective import Loss, Objective, gradients
 from .predictability import Predictability
+from .scene import SceneDiscriminator
 from .sequence_discrimination import SequenceDiscrimination
 from .sites import Plate, Program, Runner, Site
 from .step import Step
@@ -88,6 +90,7 @@ __all__ = [
     "CheckpointError",
     "CheckpointWarning",
     "Checkpoints",
+    "CodeSimilarity",
     "Constant",
     "CriticLoss",
     "CriticSchedule",
@@ -124,6 +127,7 @@ __all__ = [
     "ProjectedAdversary",
     "RunInUseError",
     "Runner",
+    "SceneDiscriminator",
     "SensitiveExamples",
     "SequenceDiscrimination",
     "SigmoidWarmup",

@@ -1,0 +1,199 @@
+"""DrNet: content and pose of clips, whose pose a scene discriminator keeps free of content."""
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any, Literal
+
+from unbraid import guides, models
+from unbraid.inference import (
+    CodeSimilarity,
+    CriticSchedule,
+    LeftOut,
+    LinearWarmup,
+    SceneDiscriminator,
+    critic_adam,
+)
+from unbraid.nets import ClipEncoder, FrameEncoder, Likelihood, MLPCritic, make_likelihood
+
+from .method import DataSpec, Parts
+from .options import OptionError, in_range
+from .sequence_nets import SequenceOptions, with_preset
+
+if TYPE_CHECKING:
+    from unbraid.inference import Hook, Weight
+
+CITATION = """@inproceedings{denton2017unsupervised,
+  title = {Unsupervised Learning of Disentangled Representations from Video},
+  author = {Denton, Emily and Birodkar, Vighnesh},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2017}
+}"""
+
+PUBLISHED = {
+    "static_dim": 64,
+    "dynamic_dim": 5,
+    "channels": (64, 128, 256, 512),
+    "code_hidden": (512,),
+}
+"""Sizes of the published code for coloured moving digits."""
+
+COLOURS = 3
+SCALES = {"published": 0.5**0.5, "variational": 0.1}
+REMARK = (
+    "The guide was trained to tell content from a single frame, so that from several of them "
+    "importance sampling may put log p(x) too low."
+)
+
+
+@dataclass(frozen=True)
+class Options(SequenceOptions):
+    """Options of DrNet.
+
+    Args:
+        likelihood: `auto` is `normal`, whose -log p is the squared error over twice the variance.
+        form: `published`: codes are points, so that neither a bound nor importance sampling is to
+            be had. `variational`: they are Normals, held at their priors, and log p(x) is defined.
+        scale: Standard deviation of a pixel of the `normal` likelihood, above 0; none is sqrt(1/2)
+            for points, where -log p is the squared error, and 0.1 for Normals.
+        static_dim: Number of coordinates of a clip's content, 1 to 4096.
+        dynamic_dim: Number of coordinates of a frame's pose, 1 to 4096.
+        frames: Frames drawn of each clip at every step, at least 2: the first gives the content,
+            each other one its pose, and is decoded from both. 2 as published.
+        code_hidden: Widths of the hidden layers from a frame's features to its code.
+        preset: `light` for CPUs, or `published`: the sizes for coloured digits, for GPUs and for
+            data of three channels. Sizes that are set to others than the light ones count before
+            the preset.
+        similarity: Weight of the mean squared difference of the content that two frames of a clip
+            give, beside the mean squared error of a pixel; 1 as published, 0 for none.
+        adversary: Weight of the cross-entropy of the scene discriminator's verdict on two poses of
+            a clip, against a coin, likewise; 0 for no discriminator.
+        critic_hidden: Widths of the discriminator's hidden layers, comma-separated.
+        critic_rate: Learning rate of the discriminator.
+        critic_steps: Its steps per step of the pair.
+        critic_warmup: Steps at first in which it learns alone.
+    """
+
+    form: Literal["published", "variational"] = "published"
+    scale: float | None = None
+    frames: int = 2
+    static_dim: int = 64
+    dynamic_dim: int = 8
+    similarity: float = 1.0
+    adversary: float = 0.1
+    critic_hidden: tuple[int, ...] = (100, 100)
+    critic_rate: float = 1e-3
+    critic_steps: int = 1
+    critic_warmup: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.scale is not None:
+            in_range("scale", self.scale, 0.0, open_low=True)
+        in_range("similarity", self.similarity, 0.0)
+        in_range("adversary", self.adversary, 0.0)
+        for width in self.critic_hidden:
+            in_range("critic_hidden", width, 1, 65_536)
+        in_range("critic_rate", self.critic_rate, 0.0, 10.0, open_low=True)
+        in_range("critic_steps", self.critic_steps, 1, 1000)
+        in_range("critic_warmup", self.critic_warmup, 0)
+        if self.warmup and self.form == "published":
+            raise OptionError(
+                f"warmup is {self.warmup} with form=published; expected 0, since points have no "
+                "divergence. Leave it out, or set form=variational"
+            )
+
+    @property
+    def pixel_scale(self) -> float:
+        """Standard deviation of a pixel, by which weights are translated."""
+        return SCALES[self.form] if self.scale is None else self.scale
+
+    def nats(self, data: DataSpec) -> float:
+        r"""What a weight beside the mean squared error is worth beside -log p(x), in nats.
+
+        The mean over \( D \) pixels and channels is \( 2 \sigma^2 / D \) times the squared error
+        over twice the variance \( \sigma^2 \).
+        """
+        return prod(data.shape) / (2.0 * self.pixel_scale**2)
+
+    def make_likelihood(self, data: DataSpec) -> Likelihood:
+        """Make the likelihood: a Normal of `scale` unless another one is asked for."""
+        if self.likelihood in ("auto", "normal"):
+            return make_likelihood("normal", data.shape[0], scale=self.pixel_scale)
+        return super().make_likelihood(data)
+
+    def require_clips(self, data: DataSpec) -> None:
+        """Raise `ValueError` unless the data are two clips or more, in colours where asked for."""
+        self.require_sequences(data)
+        if self.adversary and data.size < 2:
+            raise ValueError(
+                f"data have {data.size} clip to train on; expected at least 2, since the scene "
+                "discriminator tells pairs of one clip from pairs of two. Cut the video into "
+                "clips with length=N, or set adversary=0"
+            )
+        if self.preset == "published" and data.shape[0] != COLOURS:
+            raise ValueError(
+                f"data have {data.shape[0]} channel; expected {COLOURS} with preset=published, "
+                "the set-up of coloured digits, whose colours say which digit is which. Give "
+                "colour videos, such as moving-mnist with form=drnet, or choose preset=light"
+            )
+
+
+def build(options: Options, data: DataSpec) -> Parts:
+    """Build the pair and its two hooks.
+
+    Raises:
+        ValueError: If the data are no clips, or a single one, or grey beside the preset for
+            coloured digits.
+    """
+    options.require_clips(data)
+    options = with_preset(options, PUBLISHED)
+    likelihood = options.make_likelihood(data)
+    published = options.form == "published"
+    common: Any = (options.code_hidden, options.activation, published)
+    code_dim = options.static_dim + options.dynamic_dim
+    weights: dict[str, float | Weight] = {}
+    if published:
+        weights = {"static": LeftOut(), "dynamic": LeftOut()}
+    elif options.warmup:
+        weights = {"kl": LinearWarmup(options.warmup)}
+    return Parts(
+        model=models.DrNet(
+            options.make_decoder(data, code_dim, likelihood),
+            options.static_dim,
+            options.dynamic_dim,
+            options.frames,
+        ),
+        guide=guides.DrNet(
+            ClipEncoder(options.make_trunk(data), options.static_dim, *common),
+            FrameEncoder(options.make_trunk(data), options.dynamic_dim, *common),
+        ),
+        likelihood=likelihood,
+        weights=weights,
+        hooks=_hooks(options, data),
+        keys=("x", "length", "companions"),
+        inspection_keys=options.keys(data),
+        frames=options.frames - 1,
+        companions=1,
+        choose_by_bound=False,
+        remark=None if published else REMARK,
+    )
+
+
+def _hooks(options: Options, data: DataSpec) -> tuple["Hook", ...]:
+    nats = options.nats(data)
+    hooks: list[Hook] = []
+    if options.similarity:
+        hooks.append(CodeSimilarity("static", nats * options.similarity))
+    if options.adversary:
+        schedule = CriticSchedule(options.critic_steps, options.critic_warmup)
+        critic = MLPCritic(2 * options.dynamic_dim, options.critic_hidden, activation="relu")
+        hooks.append(
+            SceneDiscriminator(
+                "dynamic",
+                critic,
+                nats * options.adversary,
+                schedule=schedule,
+                optimizer=critic_adam(options.critic_rate),
+            )
+        )
+    return tuple(hooks)
