@@ -7,7 +7,6 @@ autoencoder with a classifier beside the code. Finished rows are kept under --ou
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +14,9 @@ from typing import Any
 
 import torch
 
-import unbraid
 from unbraid.data import Batches, Dataset
-from unbraid.inference import write_json_atomically
 
-from .rows import ROW, Row
+from .rows import Row
 
 OPTIONS: dict[str, Any] = {
     "encoder": "deterministic",
@@ -64,31 +61,19 @@ def finish(row: Row, labels: int, out: Path, progress: bool) -> dict[str, Any]:
     found = row.finished(out)
     if found is not None:
         return found
-    folder = row.folder(out)
-    run = unbraid.train(
+    run, seconds = row.train(
+        out,
         "aae-semi",
         row.setting,
-        folder,
         options={**OPTIONS, **ROWS[row.method]},
         data_options={"labels_per_class": labels},
-        steps=row.steps,
         batch_size=BATCH_SIZE,
         learning_rate=LEARNING_RATE,
-        seed=row.seed,
         data_seed=row.seed,
-        force=True,
         progress=progress,
-        say=lambda text: None,
     )
-    seconds = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])["seconds"]
-    result = {
-        **{key: getattr(row, key) for key in ("setting", "method", "seed", "steps", "split")},
-        "labels": labels,
-        "accuracy": accuracy(run.guide, run.split(row.split)),
-        "seconds": seconds,
-    }
-    write_json_atomically(folder / ROW, result)
-    return result
+    found = accuracy(run.guide, run.split(row.split))
+    return row.keep(out, run, labels=labels, accuracy=found, training_seconds=seconds)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -113,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 told = finish(row, labels, given.out, progress=sys.stderr.isatty())
                 print(
                     f"| {method} | {labels} | {seed} | {100 * (1 - told['accuracy']):.2f} % | "
-                    f"{told['seconds']:.0f} |",
+                    f"{told['training_seconds']:.0f} |",
                     flush=True,
                 )
     return 0

@@ -9,7 +9,6 @@ half. Finished rows are kept under --out and not run again.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,11 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import unbraid
 from unbraid.data import Batches, Dataset
-from unbraid.inference import write_json_atomically
 
-from .rows import ROW, Row
+from .rows import Row
 from .told_apart import told_apart
 
 COMMON: dict[str, Any] = {
@@ -72,41 +69,30 @@ def finish(row: Row, out: Path, options: dict[str, Any], progress: bool) -> dict
     found = row.finished(out)
     if found is not None:
         return found
-    kind, folder = ROWS[row.method], row.folder(out)
+    kind = ROWS[row.method]
     # The last weights are judged: at the end alone the bound may choose, which an AAE has none of.
     more: dict[str, Any] = {} if kind["method"] == "aae" else {"validate_every": row.steps}
-    run = unbraid.train(
+    run, seconds = row.train(
+        out,
         kind["method"],
         row.setting,
-        folder,
         options={**COMMON, **kind["options"], **options},
-        steps=row.steps,
         batch_size=BATCH_SIZE,
         learning_rate=LEARNING_RATE,
         **more,
-        seed=row.seed,
-        data_seed=0,
-        force=True,
         progress=progress,
-        say=lambda text: None,
     )
     codes, error = codes_of(run, run.split(row.split))
     prior = torch.randn(codes.shape, generator=torch.Generator().manual_seed(row.seed + 1))
-    result = {
-        **{key: getattr(row, key) for key in ("setting", "method", "seed", "steps", "split")},
-        "area": told_apart(codes, prior, row.seed),
-        "error": error,
-        "means": codes.mean(0).tolist(),
-        "scales": codes.std(0).tolist(),
-        "seconds": _seconds(folder),
-    }
-    write_json_atomically(folder / ROW, result)
-    return result
-
-
-def _seconds(folder: Path) -> float:
-    rows = (folder / "metrics.jsonl").read_text().splitlines()
-    return json.loads(rows[-1])["seconds"]
+    return row.keep(
+        out,
+        run,
+        area=told_apart(codes, prior, row.seed),
+        error=error,
+        means=codes.mean(0).tolist(),
+        scales=codes.std(0).tolist(),
+        training_seconds=seconds,
+    )
 
 
 def print_row(row: dict[str, Any]) -> None:
@@ -114,7 +100,7 @@ def print_row(row: dict[str, Any]) -> None:
     scales = row["scales"]
     print(
         f"| {row['method']} | {row['seed']} | {row['area']:.3f} | {row['error']:.2f} | "
-        f"{min(scales):.2f} to {max(scales):.2f} | {row['seconds']:.0f} |",
+        f"{min(scales):.2f} to {max(scales):.2f} | {row['training_seconds']:.0f} |",
         flush=True,
     )
 

@@ -20,10 +20,7 @@ from typing import Any
 
 import numpy as np
 
-import unbraid
-from unbraid.inference import write_json_atomically
-
-from .rows import ROW, VALUES, Row
+from .rows import VALUES, Row
 
 NETS: dict[str, Any] = {
     "likelihood": "bernoulli",
@@ -32,7 +29,6 @@ NETS: dict[str, Any] = {
     "activation": "tanh",
     "latent_dim": 50,
 }
-DATA_SEED = 0  # all rows and seeds are judged on the same images
 LEAST, MOST_TOLD = -85.5, 0.25  # of the full schedule
 
 
@@ -98,46 +94,32 @@ def finish(row: Row, out: Path, schedule: Schedule, *, progress: bool) -> dict[s
     found = row.finished(out)
     if found is not None:
         return found
-    variant, folder = VARIANTS[row.method], row.folder(out)
-    trained = (folder / "checkpoints").exists()
-    run = unbraid.train(
+    variant = VARIANTS[row.method]
+    run, _ = row.train(
+        out,
         variant.method,
         row.setting,
-        folder,
         options={**NETS, **variant.options},
         hooks=variant.hooks,
-        resume=trained,
-        force=folder.exists() and not trained,
         progress=progress,
-        say=lambda _: None,
-        steps=row.steps,
-        seed=row.seed,
-        data_seed=DATA_SEED,
         validate_every=max(1, row.steps // schedule.validations),
         **schedule.train,
     )
-    if run.result is None or run.result.stopped == "signal":
-        raise KeyboardInterrupt(f"{folder} was stopped; the same command goes on with it")
     judged = run.log_likelihood(
         schedule.samples, split=row.split, limit=schedule.limit, progress=progress
     )
     told = {}
     if run.parts.given is not None:
         told = run.probe_condition()
-    np.savez_compressed(folder / VALUES, log_likelihood=judged.log_likelihood.cpu().numpy())
-    found = {
-        "setting": row.setting,
-        "method": row.method,
-        "seed": row.seed,
-        "steps": row.steps,
-        "split": row.split,
-        "parameters": sum(p.numel() for m in (run.model, run.guide) for p in m.parameters()),
-        **{k: v for k, v in judged.summary().items() if k != "seed"},
-        "condition_from_codes": told,
-        "versions": run.config["versions"],
-    }
-    write_json_atomically(folder / ROW, found)
-    return found
+    np.savez_compressed(
+        row.folder(out) / VALUES, log_likelihood=judged.log_likelihood.cpu().numpy()
+    )
+    return row.keep(
+        out,
+        run,
+        **{key: value for key, value in judged.summary().items() if key != "seed"},
+        condition_from_codes=told,
+    )
 
 
 def paired(values: np.ndarray, others: np.ndarray) -> tuple[float, float]:

@@ -20,7 +20,7 @@ from unbraid.analysis import factor_vae_score, mig_of_means, mig_of_posteriors
 from unbraid.data import Batches, Dataset
 from unbraid.inference import Checkpoints, write_json_atomically
 
-from .rows import ROW, Row
+from .rows import Row
 
 FACTORS = ("shape", "scale", "orientation", "position x", "position y")
 # A divergence that weighs more at first lets places in before all else, each in one code.
@@ -81,13 +81,13 @@ def finish(row: Row, out: Path, progress: bool) -> dict[str, Any]:
     kind = ROWS[row.method]
     folder = row.folder(out)
     curve = json.loads((folder / "curve.json").read_text()) if _begun(folder) else []
-    run = None
+    run, seconds = None, sum(point["seconds"] for point in curve)
     for piece in range(len(curve) + 1, PIECES + 1):
         steps = row.steps * piece // PIECES
-        run = unbraid.train(
+        run, more = row.train(
+            out,
             kind["method"],
             "dsprites",
-            folder,
             options={**COMMON, **kind["options"]},
             data_options={"size": SIZE},
             steps=steps,
@@ -95,26 +95,17 @@ def finish(row: Row, out: Path, progress: bool) -> dict[str, Any]:
             learning_rate=LEARNING_RATE,
             schedule="constant",
             validate_every=row.steps,
-            seed=row.seed,
-            data_seed=0,
-            resume=piece > 1,
-            force=piece == 1,
             progress=progress,
-            say=lambda text: None,
         )
         _load_last(run)  # the best validation bound is no aim of the penalised methods
-        curve.append({"step": steps, **scores(run, run.split(row.split), SEEN)})
+        seconds += more
+        found = scores(run, run.split(row.split), SEEN)
+        curve.append({"step": steps, "seconds": more, **found})
         write_json_atomically(folder / "curve.json", curve)
     run = unbraid.load(folder) if run is None else run
     _load_last(run)
-    result = {
-        **{key: getattr(row, key) for key in ("setting", "method", "seed", "steps", "split")},
-        **scores(run, run.split(row.split), len(run.split(row.split))),
-        "curve": curve,
-        "training_seconds": _seconds(folder),
-    }
-    write_json_atomically(folder / ROW, result)
-    return result
+    whole = scores(run, run.split(row.split), len(run.split(row.split)))
+    return row.keep(out, run, **whole, curve=curve, training_seconds=seconds)
 
 
 def _load_last(run: Any) -> None:
@@ -124,11 +115,6 @@ def _load_last(run: Any) -> None:
 
 def _begun(folder: Path) -> bool:
     return (folder / "curve.json").exists() and (folder / "checkpoints").exists()
-
-
-def _seconds(folder: Path) -> float:
-    rows = (folder / "metrics.jsonl").read_text().splitlines()
-    return json.loads(rows[-1])["seconds"]
 
 
 def print_row(row: dict[str, Any]) -> None:

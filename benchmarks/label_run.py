@@ -4,7 +4,6 @@ Weights are those of the last step: the best ones by validation would be chosen 
 target domain, or for accuracy alone.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,15 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import unbraid
 from unbraid import Run
 from unbraid.analysis import posterior_means, predicted_classes
 from unbraid.data import Batches, Dataset
-from unbraid.inference import pair_parameters, write_json_atomically
 
-from .rows import ROW, Row
-
-DATA_SEED = 0  # all rows and seeds are judged on the same images
+from .rows import Row
 
 
 @dataclass(frozen=True)
@@ -76,39 +71,17 @@ def finish(
     found = row.finished(out)
     if found is not None:
         return found
-    folder, started = row.folder(out), time.process_time()
-    run = unbraid.train(
+    run, seconds = row.train(
+        out,
         variant.method,
         task.data,
-        folder,
         options={**task.options, **variant.options},
         data_options={**task.data_options, **variant.data_options},
-        resume=(folder / "checkpoints").exists(),
-        force=folder.exists() and not (folder / "checkpoints").exists(),
         progress=progress,
-        say=lambda _: None,
-        steps=row.steps,
-        seed=row.seed,
-        data_seed=DATA_SEED,
         validate_every=row.steps,
         **task.train,
     )
-    if run.result is None or run.result.stopped == "signal":
-        raise KeyboardInterrupt(f"{folder} was stopped; the same command goes on with it")
-    found = {
-        "setting": row.setting,
-        "method": row.method,
-        "seed": row.seed,
-        "steps": row.steps,
-        "split": row.split,
-        "training_seconds": round(time.process_time() - started),
-        "parameters": sum(p.numel() for p in pair_parameters(run.model, run.guide)),
-        **judge(run, row.split),
-        "options": run.config["options"],
-        "versions": run.config.get("versions"),
-    }
-    write_json_atomically(folder / ROW, found)
-    return found
+    return row.keep(out, run, training_seconds=seconds, **judge(run, row.split))
 
 
 def predictions(run: Run, dataset: Dataset) -> Tensor:

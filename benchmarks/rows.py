@@ -1,11 +1,17 @@
 """Rows of tables that are trained one by one and kept: what each is, and which are there."""
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import unbraid
+from unbraid import Run
+from unbraid.inference import pair_parameters, write_json_atomically
+
 ROW, VALUES = "row.json", "values.npz"
+DATA_SEED = 0  # rows and seeds of a table are judged on the same data
 
 
 @dataclass(frozen=True)
@@ -45,4 +51,52 @@ class Row:
                 f"{folder} holds {found['steps']} steps judged on {found['split']}; expected "
                 f"{self.steps} on {self.split}. Choose another --out, or remove the folder"
             )
+        return found
+
+    def train(self, out: Path, method: str, data: str, **settings: Any) -> tuple[Run, int]:
+        """Train the row's run, or go on with the part of it that is there.
+
+        Args:
+            out: Folder of the table.
+            method: Name of the method.
+            data: Name of the data.
+            **settings: Further arguments of `unbraid.train`.
+
+        Returns:
+            The run, and the seconds of this process's CPU time that it took.
+
+        Raises:
+            KeyboardInterrupt: If a signal stopped the training; a part of it is never judged.
+        """
+        folder, started = self.folder(out), time.process_time()
+        begun = (folder / "checkpoints").exists()
+        settings = {"steps": self.steps, "data_seed": DATA_SEED, **settings}
+        run = unbraid.train(
+            method,
+            data,
+            folder,
+            resume=begun,
+            force=folder.exists() and not begun,
+            say=lambda _: None,
+            seed=self.seed,
+            **settings,
+        )
+        if run.result is None or run.result.stopped == "signal":
+            raise KeyboardInterrupt(f"{folder} was stopped; the same command goes on with it")
+        return run, round(time.process_time() - started)
+
+    def keep(self, out: Path, run: Run, **results: Any) -> dict[str, Any]:
+        """Write the row's results beside what they are of, and return all."""
+        found = {
+            "setting": self.setting,
+            "method": self.method,
+            "seed": self.seed,
+            "steps": self.steps,
+            "split": self.split,
+            "parameters": sum(p.numel() for p in pair_parameters(run.model, run.guide)),
+            **results,
+            "options": run.config["options"],
+            "versions": run.config.get("versions"),
+        }
+        write_json_atomically(self.folder(out) / ROW, found)
         return found

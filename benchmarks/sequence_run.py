@@ -9,14 +9,12 @@ import numpy as np
 
 import unbraid
 from unbraid import Run
-from unbraid.inference import pair_parameters, write_json_atomically
+from unbraid.inference import pair_parameters
 from unbraid.methods import load_method
 
-from .rows import ROW, VALUES, Row
+from .rows import DATA_SEED, VALUES, Row
 from .sequence_scores import scores
 from .sequence_settings import ROWS, SETTINGS, Setting
-
-DATA_SEED = 0  # all rows and seeds are judged on the same sequences
 
 
 def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
@@ -29,24 +27,22 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
     found = row.finished(out)
     if found is not None:
         return found
-    folder = row.folder(out)
     setting = SETTINGS[row.setting]
-    started = time.process_time()
-    run = _train(row, setting, folder, progress)
-    if run.result is None or run.result.stopped == "signal":
-        raise KeyboardInterrupt(f"{folder} was stopped; the same command goes on with it")
-    trained = round(time.process_time() - started)
-    found = {
-        "setting": row.setting,
-        "method": row.method,
-        "seed": row.seed,
-        "steps": row.steps,
-        "split": row.split,
-        "training_seconds": trained,
-        **judge(run, setting, row.split, progress=progress, kept=folder),
-    }
-    write_json_atomically(folder / ROW, found)
-    return found
+    method, own = ROWS[row.method]
+    known = {field.name for field in fields(load_method(method).options)}
+    options = {name: value for name, value in setting.options.items() if name in known}
+    run, seconds = row.train(
+        out,
+        method,
+        setting.data,
+        options={**options, **own},
+        data_options=setting.data_options,
+        progress=progress,
+        validate_every=max(row.steps // 20, 1),
+        **setting.train,
+    )
+    judged = judge(run, setting, row.split, progress=progress, kept=row.folder(out))
+    return row.keep(out, run, training_seconds=seconds, **judged)
 
 
 def judge(
@@ -79,12 +75,9 @@ def judge(
             elbo=result.elbo.cpu().numpy(),
         )
     return {
-        "parameters": sum(p.numel() for p in pair_parameters(run.model, run.guide)),
         "evaluation": {**result.summary(), "frames": setting.frames},
         **scores(run, setting, split),
         "judging_seconds": round(time.process_time() - started),
-        "options": run.config["options"],
-        "versions": run.config.get("versions"),
     }
 
 
@@ -97,29 +90,7 @@ def judge_folder(folder: Path, setting: str, split: str, *, progress: bool) -> d
         "seed": run.config["seed"],
         "steps": run.step,
         "split": split,
+        "parameters": sum(p.numel() for p in pair_parameters(run.model, run.guide)),
         "training_seconds": None,
         **judge(run, SETTINGS[setting], split, progress=progress),
     }
-
-
-def _train(row: Row, setting: Setting, folder: Path, progress: bool) -> Run:
-    """Train; a run that is there, whole or not, is gone on with."""
-    method, own = ROWS[row.method]
-    known = {field.name for field in fields(load_method(method).options)}
-    options = {name: value for name, value in setting.options.items() if name in known}
-    return unbraid.train(
-        method,
-        setting.data,
-        folder,
-        options={**options, **own},
-        data_options=setting.data_options,
-        resume=(folder / "checkpoints").exists(),
-        force=folder.exists() and not (folder / "checkpoints").exists(),
-        progress=progress,
-        say=lambda _: None,
-        steps=row.steps,
-        seed=row.seed,
-        data_seed=DATA_SEED,
-        validate_every=max(row.steps // 20, 1),
-        **setting.train,
-    )

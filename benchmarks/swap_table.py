@@ -7,7 +7,6 @@ Finished rows are kept under --out and not run again; one that was stopped goes 
 import argparse
 import json
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import unbraid
 from unbraid import Run
 from unbraid.analysis import (
     attribute_probe,
@@ -26,10 +24,10 @@ from unbraid.analysis import (
     swap_codes,
 )
 from unbraid.data import Batches, Dataset
-from unbraid.inference import pair_parameters, write_json_atomically
+from unbraid.inference import write_json_atomically
 
-from .label_run import DATA_SEED, mean_and_spread
-from .rows import ROW, Row
+from .label_run import mean_and_spread
+from .rows import Row
 
 DATA = "mnist-small"
 STEPS = 4000
@@ -124,39 +122,16 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
     found = row.finished(out)
     if found is not None:
         return found
-    folder, started = row.folder(out), time.process_time()
     variant = ROWS[row.method]
-    saved = (folder / "checkpoints").exists()
-    run = unbraid.train(
+    run, seconds = row.train(
+        out,
         variant.method,
         DATA,
-        folder,
         options={**NETS, **variant.options},
-        resume=saved,
-        force=folder.exists() and not saved,
         progress=progress,
-        say=lambda _: None,
-        steps=row.steps,
-        seed=row.seed,
-        data_seed=DATA_SEED,
         **TRAIN,
     )
-    if run.result is None or run.result.stopped == "signal":
-        raise KeyboardInterrupt(f"{folder} was stopped; the same command goes on with it")
-    found = {
-        "setting": row.setting,
-        "method": row.method,
-        "seed": row.seed,
-        "steps": row.steps,
-        "split": row.split,
-        "training_seconds": round(time.process_time() - started),
-        "parameters": sum(p.numel() for p in pair_parameters(run.model, run.guide)),
-        **judge(run, variant, row.split),
-        "options": run.config["options"],
-        "versions": run.config.get("versions"),
-    }
-    write_json_atomically(folder / ROW, found)
-    return found
+    return row.keep(out, run, training_seconds=seconds, **judge(run, variant, row.split))
 
 
 COLUMNS = {

@@ -23,9 +23,9 @@ from unbraid.analysis import warp_model
 from unbraid.data import load
 from unbraid.transforms import Transform, make_transform, pixel_centres
 
-from .rows import Row
+from .rows import DATA_SEED, Row
 from .vitae_print import print_row
-from .vitae_run import DATA_SEED, finish
+from .vitae_run import finish
 from .vitae_scores import codes_of
 from .vitae_settings import SETTINGS
 

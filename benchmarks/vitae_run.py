@@ -8,16 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-import unbraid
 from unbraid import Run
-from unbraid.inference import pair_parameters, write_json_atomically
 
 from .matched import count_parameters, match_hidden
-from .rows import ROW, VALUES, Row
+from .rows import DATA_SEED, VALUES, Row
 from .vitae_scores import scores
-from .vitae_settings import BASE, SETTINGS, Setting
-
-DATA_SEED = 0  # all rows and seeds are judged on the same images
+from .vitae_settings import BASE, SETTINGS
 
 
 def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
@@ -33,10 +29,20 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
         return found
     folder = row.folder(out)
     setting = SETTINGS[row.setting]
-    started = time.process_time()
-    run = _train(row, setting, folder, progress)
-    if run.result is None or run.result.stopped == "signal":
-        raise KeyboardInterrupt(f"{folder} was stopped; the same command goes on with it")
+    options = setting.row_options(row.method)
+    if row.method != BASE:
+        target = count_parameters(BASE, setting.row_options(BASE), setting.spec)
+        options = match_hidden(row.method, target, options, setting.spec).options
+    settings = {"validate_every": max(row.steps // 10, 1), **setting.train}
+    run, seconds = row.train(
+        out,
+        row.method,
+        setting.data,
+        options=options,
+        batch_size=setting.batch_size,
+        progress=progress,
+        **settings,
+    )
     trained = time.process_time()
     result = run.log_likelihood(
         setting.samples,
@@ -55,49 +61,14 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
         log_likelihood=result.log_likelihood.cpu().numpy(),
         elbo=result.elbo.cpu().numpy(),
     )
-    found = {
-        "setting": row.setting,
-        "method": row.method,
-        "seed": row.seed,
-        "steps": row.steps,
-        "split": row.split,
-        "parameters": sum(p.numel() for p in pair_parameters(run.model, run.guide)),
-        "images": _fingerprint(run, row.split, setting.images),
-        "training_seconds": round(trained - started),
-        "evaluation": result.summary(),
+    return row.keep(
+        out,
+        run,
+        images=_fingerprint(run, row.split, setting.images),
+        training_seconds=seconds,
+        evaluation=result.summary(),
         **scores(run, setting, part=row.split),
-        "judging_seconds": round(time.process_time() - trained),
-        "options": run.config["options"],
-        "versions": run.config.get("versions"),
-    }
-    write_json_atomically(folder / ROW, found)
-    return found
-
-
-def _train(row: Row, setting: Setting, folder: Path, progress: bool) -> Run:
-    """Train; a run that is there, whole or not, is gone on with."""
-    settings = {
-        "steps": row.steps,
-        "batch_size": setting.batch_size,
-        "seed": row.seed,
-        "data_seed": DATA_SEED,
-        "validate_every": max(row.steps // 10, 1),
-        **setting.train,
-    }
-    options = setting.row_options(row.method)
-    if row.method != BASE:
-        target = count_parameters(BASE, setting.row_options(BASE), setting.spec)
-        options = match_hidden(row.method, target, options, setting.spec).options
-    return unbraid.train(
-        row.method,
-        setting.data,
-        folder,
-        options=options,
-        resume=(folder / "checkpoints").exists(),
-        force=folder.exists() and not (folder / "checkpoints").exists(),
-        progress=progress,
-        say=lambda _: None,
-        **settings,
+        judging_seconds=round(time.process_time() - trained),
     )
 
 
