@@ -9,7 +9,7 @@ from unbraid.inference import LinearWarmup
 from unbraid.nets import ACCUMULATIONS, JointNormal
 
 from .method import DataSpec, Parts
-from .sequence_nets import SequenceOptions
+from .sequence_nets import FramesOptions
 
 CITATION = """@inproceedings{bouchacourt2018multi,
   title = {Multi-Level Variational Autoencoder: Learning Disentangled Representations from Grouped
@@ -21,7 +21,7 @@ CITATION = """@inproceedings{bouchacourt2018multi,
 
 
 @dataclass(frozen=True)
-class Options(SequenceOptions):
+class Options(FramesOptions):
     """Options of the group VAE; a group is a sequence whose order does not count.
 
     Args:
@@ -31,13 +31,11 @@ class Options(SequenceOptions):
         accumulate: What the items say of the shared code: `product` of their Normals and the
             prior; `product-of-items`, without the prior (Bouchacourt 2018); `mean` of their means
             and variances (Hosoya 2019).
-        preset: `light`, the only one.
     """
 
     static_dim: int = 16
     dynamic_dim: int = 8
     accumulate: Literal["product", "product-of-items", "mean"] = "product"
-    preset: Literal["light"] = "light"
 
 
 def build(options: Options, data: DataSpec) -> Parts:

@@ -21,7 +21,7 @@ Chosen = TypeVar("Chosen", bound="SequenceOptions")
 
 
 @dataclass(frozen=True)
-class SequenceOptions(NetOptions):
+class FramesOptions(NetOptions):
     """Nets, codes and frames.
 
     Args:
@@ -29,8 +29,6 @@ class SequenceOptions(NetOptions):
         dynamic_dim: Number of coordinates of a frame's dynamic code, 1 to 4096.
         frames: Frames drawn of each sequence at every step, at least 2.
         code_hidden: Widths of the hidden layers between codes, comma-separated.
-        preset: `light` for CPUs, or `published`: the paper's sizes, for GPUs. Sizes that are set
-            to others than the light ones count before the preset.
         warmup: Steps over which the divergences' weight rises from 0 to 1; 0 for none.
     """
 
@@ -38,7 +36,6 @@ class SequenceOptions(NetOptions):
     dynamic_dim: int = 2
     frames: int = 3
     code_hidden: tuple[int, ...] = (128, 128)
-    preset: Literal["light", "published"] = "light"
     warmup: int = 0
     activation: Literal["relu", "leaky-relu", "tanh", "silu", "softplus"] = "leaky-relu"
 
@@ -90,6 +87,18 @@ class SequenceOptions(NetOptions):
     def keys(self, data: DataSpec) -> tuple[str, ...]:
         """Keys of a batch that the pair takes: the lengths too, where sequences differ in them."""
         return ("x", "length") if data.ragged else ("x",)
+
+
+@dataclass(frozen=True)
+class SequenceOptions(FramesOptions):
+    """Nets, codes, frames, and the sizes of a paper.
+
+    Args:
+        preset: `light` for CPUs, or `published`: the paper's sizes, for GPUs. Sizes that are set
+            to others than the light ones count before the preset.
+    """
+
+    preset: Literal["light", "published"] = "light"
 
 
 def with_preset(options: Chosen, published: dict) -> Chosen:
