@@ -35,6 +35,8 @@ class Evaluation(TypedDict, total=False):
         given: Names of the condition c where the density is log p(x|c).
         condition_from_codes: What probes tell of it from codes, by name and by kind of codes, each
             as `ToldCondition.summary`.
+        classification: How often the likeliest class is wrong, of pairs that say classes: `error`
+            and `standard_error`, in [0, 1], of `n` data.
     """
 
     log_likelihood: float | None
@@ -58,6 +60,7 @@ class Evaluation(TypedDict, total=False):
     annealed: Mapping[str, Any]
     given: Sequence[str]
     condition_from_codes: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    classification: Mapping[str, Any]
 
 
 class Bound(NamedTuple):

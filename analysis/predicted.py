@@ -8,7 +8,7 @@ from torch import Tensor
 from unbraid.inference import Program
 
 from .latents import Batch, arguments
-from .passes import point_codes, run, undisturbed
+from .passes import point_codes, run, sites_at_points, undisturbed
 
 
 def predicted_classes(
@@ -21,12 +21,14 @@ def predicted_classes(
 ) -> Tensor:
     """Return the most probable class of every datum, at the mean of its code.
 
+    It is the guide's where that says classes, as of semi-supervised pairs, and else the model's.
+
     Args:
         model: The generative program; its site's classes may be given or not, they are not looked
             at.
         guide: The inference program.
         batches: Batches of data, at least one.
-        site: A site of the model whose distribution is over classes.
+        site: A site whose distribution is over classes, in the guide or in the model.
         seed: Seed of what the guide samples.
 
     Returns:
@@ -38,7 +40,12 @@ def predicted_classes(
     told = []
     with undisturbed(model, guide, seed=seed):
         for batch in batches:
-            terms = run(model, guide, arguments(batch))
+            args = arguments(batch)
+            terms = run(model, guide, args)
+            if site in terms and hasattr(terms[site].q, "logits"):
+                own = sites_at_points(guide, args)[site].fn
+                told.append(own.logits.argmax(-1).cpu())  # pyright: ignore
+                continue
             if site not in terms or not hasattr(terms[site].p, "logits"):
                 raise ValueError(
                     f"site is {site!r}; expected one whose distribution is over classes. The pair "

@@ -83,6 +83,7 @@ def likelihood_rows(evaluation: Evaluation, datum: str = "image") -> list[tuple[
         (data, f"{number(get('n'))} ({get('split', 'split unknown')})", False),
         *_frame_rows(evaluation),
         *_told_rows(evaluation),
+        *_error_rows(evaluation.get("classification") or {}),
         (f"Samples K per {datum}", number(get("samples")), False),
         ("Seed of the samples", _plain(get("seed")), False),
         ("Likelihood", _plain(get("likelihood")), False),
@@ -108,6 +109,14 @@ def _told_rows(evaluation: Evaluation) -> list[tuple[str, str, bool]]:
             what = f"{name.capitalize()} told from {kind.removeprefix('of_')} of codes"
             rows.append((what, ", ".join(words) + chance, False))
     return rows
+
+
+def _error_rows(told: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
+    """Return how often the likeliest class is wrong."""
+    if not told:
+        return []
+    value = f"{number(100 * told['error'])} % ± {number(100 * told['standard_error'])} %"
+    return [("Error of the likeliest class", f"{value} of {number(told['n'])}", False)]
 
 
 def _annealed_rows(annealed: Mapping[str, Any]) -> list[tuple[str, str, bool]]:

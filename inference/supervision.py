@@ -5,6 +5,7 @@ from torch import Tensor
 
 from .examples import batch_labels
 from .hooks import Batch, Hook
+from .sites import Site
 from .target_rules import UNKNOWN
 from .terms import Terms
 from .weights import Weight, as_weight
@@ -17,7 +18,8 @@ class Supervision(Hook):
     stream of their own, so that each batch has as many of them, however few there are.
 
     Args:
-        site: A site at which the guide gives shares of classes, event `(classes,)`.
+        site: A site at which the guide gives shares of classes, event `(classes,)`, or has a
+            distribution over classes.
         weight: Weight of the cross-entropy, a number of at least 0 or a schedule.
         stream: Key of the labelled batch in a batch; None for the batch itself.
         keys: Keys of the labelled batch that the guide takes.
@@ -44,7 +46,7 @@ class Supervision(Hook):
         """
         site = self.sites[0]
         if self.stream is None:
-            given, shares = batch, terms[site].value
+            given, said = batch, terms[site].guide_site
         else:
             if self.stream not in batch:
                 raise ValueError(
@@ -53,16 +55,26 @@ class Supervision(Hook):
                     "...)}})"
                 )
             given = batch[self.stream]
-            shares = terms.encode(*(given[key] for key in self.keys))[site].value
+            said = terms.encode(*(given[key] for key in self.keys))[site]
         labels = batch_labels(given, "label")
-        rows = shares.flatten(0, -2)
+        rows = _log_shares(site, said).flatten(0, -2)
         labels = labels.repeat(len(rows) // len(labels))
         known = labels != UNKNOWN
-        own = rows.gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
-        costs = -own.clamp(min=torch.finfo(own.dtype).tiny).log()
+        costs = -rows.gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
         total = torch.where(known, costs, 0.0).sum() / known.sum().clamp(min=1)
         return self.weight(total, None)
 
     def advance(self) -> None:
         """Go on to the next step of the weight's schedule."""
         self.weight.advance()
+
+
+def _log_shares(name: str, site: Site | None) -> Tensor:
+    """Log probabilities of the classes, `(..., classes)`, from a distribution or from shares."""
+    if site is None:
+        raise ValueError(f"site is {name!r}, which the guide lacks; expected one of its sites")
+    logits = getattr(site.fn, "logits", None)
+    if logits is not None:
+        return logits.log_softmax(-1)
+    shares = site.value
+    return shares.clamp(min=torch.finfo(shares.dtype).tiny).log()

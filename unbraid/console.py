@@ -65,6 +65,10 @@ def evaluation_rows(evaluation: Mapping[str, Any]) -> list[tuple[str, str, str]]
             ("Pareto k-hat", share, f"of data, whose {_density(evaluation)} is likely too low")
         )
     rows += _told_rows(evaluation.get("condition_from_codes") or {})
+    told = evaluation.get("classification")
+    if told:
+        value = f"{told['error']:.2%} +- {told['standard_error']:.2%}"
+        rows.append(("label error", value, f"of the likeliest class, of {told['n']:,} data"))
     if evaluation.get("remark"):
         rows.append(("remark", "", evaluation["remark"]))
     return rows

@@ -19,6 +19,7 @@ from unbraid.data import Batches
 from unbraid.inference import read_metrics
 
 from .conditions import condition_figures
+from .labels import label_figures
 from .run import Run
 
 SHOWN, COUNTED = 64, 2000  # images
@@ -54,7 +55,7 @@ def write_run_report(run: Run) -> Path:
         labels = None if labels is None else labels[: len(images)]
         warps = warp_gallery(run.model, run.guide, images, labels=labels, seed=seed)
         figures = {**warps, **figures}
-    figures = {**condition_figures(run, seed), **figures}
+    figures = {**condition_figures(run, seed), **label_figures(run, seed), **figures}
     metrics = run.folder / "metrics.jsonl"
     history = read_metrics(metrics) if metrics.exists() else []
     return write_report(

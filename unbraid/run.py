@@ -29,8 +29,9 @@ from .preparation import RunData, prepare
 
 ANNEALED = "annealed"
 """Where `evaluation.json` holds what annealing found."""
-FROM_CODES = "condition_from_codes"
-"""Where it holds what probes tell of the condition from codes, of methods that are given one."""
+FROM_CODES, TOLD = "condition_from_codes", "classification"
+"""Where it holds what probes tell of the condition from codes, of methods that are given one, and
+how often methods that say the class of an image are wrong."""
 
 
 class Run:
@@ -241,6 +242,7 @@ class Run:
             `elbo`, `log_likelihood`, `log_likelihood_se`, `samples`, `n`, `seed` and the
             diagnostics; nats per datum. Of methods with a condition c they are of log p(x|c):
             `given` names it, and `condition_from_codes` says how well probes tell it from codes.
+            Methods that say classes have `classification`: `error`, `standard_error` and `n`.
         """
         seed = self.config["seed"] if seed is None else seed
         settings = f"{self.step}-{split}-{limit or 'all'}-{samples}-{seed}"
@@ -272,6 +274,8 @@ class Run:
         if self.parts.given is not None:
             evaluation["given"] = list(self.parts.given.names)
             evaluation[FROM_CODES] = self.probe_condition(seed)
+        told = self.judge_labels(split=split, limit=limit)
+        evaluation |= {TOLD: told} if told is not None else {}
         known = self._evaluated()
         evaluation |= {ANNEALED: known[ANNEALED]} if ANNEALED in known else {}
         write_json_atomically(self.folder / "evaluation.json", evaluation)
@@ -339,6 +343,23 @@ class Run:
         from .conditions import probe_condition
 
         return probe_condition(self, self.config["seed"] if seed is None else seed)
+
+    def judge_labels(
+        self, *, split: str = "test", limit: int | None = None
+    ) -> dict[str, Any] | None:
+        """Count how often a method that says the class of an image is wrong.
+
+        Args:
+            split: `"test"`, `"validation"` or `"train"`.
+            limit: Use the first so many data only.
+
+        Returns:
+            `error` and `standard_error`, in [0, 1], and the number `n` of data whose label is
+            known; None of other methods, and where no label is known.
+        """
+        from .labels import judge_labels
+
+        return judge_labels(self, self._first(split, limit))
 
     def _evaluated(self) -> dict[str, Any]:
         """What is known of the loaded weights: `evaluation.json` without what is of others."""

@@ -12,13 +12,15 @@ from unbraid.analysis import conditional_grid, prior_samples, save_figures
 from unbraid.inference import Runner, write_atomically
 
 from .conditions import sampled_conditions, shown_conditions
+from .labels import shown_classes
 from .run import Run
 
 
 def save_samples(run: Run, count: int, seed: int, npz: str | None = None) -> list[Path]:
     """Write the picture `figures/samples.png` of a run, and on request the arrays.
 
-    Of methods that are given a condition, its rows are conditions and its columns codes.
+    Of methods that are given a condition, its rows are conditions and its columns codes; of those
+    that say classes, its rows are classes.
 
     Args:
         run: A run.
@@ -29,10 +31,10 @@ def save_samples(run: Run, count: int, seed: int, npz: str | None = None) -> lis
     Returns:
         The files that were written.
     """
-    if run.parts.given is None:
+    if run.parts.given is None and run.parts.tells is None:
         figure = prior_samples(run.model, count, seed=seed)
     else:
-        conditions, names = shown_conditions(run)
+        conditions, names = (shown_conditions if run.parts.given else shown_classes)(run)
         rows, columns = conditions[:count], max(1, count // len(conditions))
         figure = conditional_grid(run.model, rows, names[:count], columns=columns, seed=seed)
     paths = list(save_figures(run.folder, {"samples": figure}).values())

@@ -29,6 +29,7 @@ from unbraid.methods import Method, OptionError, Parts, load_method, read_option
 from .conditions import check_given
 from .config import FORMAT, ConfigError, Settings, TrainConfig, read_config
 from .event_log import tensorboard_writer
+from .labels import check_labels
 from .preparation import RunData, prepare
 from .run import Run, held_out_batches
 
@@ -119,6 +120,8 @@ def train_config(
     if parts.given is not None:
         held_out = {"validation": run_data.validation, "test": run_data.test}
         check_given(parts.given, {"train": run_data.train, **held_out})
+    if LABELLED in parts.streams:
+        check_labels(run_data.train, config.method)
     record = _record(
         replace(config, data=_absolute(config.data)), options, run_data, parts, str(out)
     )

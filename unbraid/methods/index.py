@@ -19,6 +19,10 @@ METHODS: dict[str, Entry] = {
         "cvae",
         "VAE of images given a class, factors or a part of the image (Sohn 2015)",
     ),
+    "m2": Entry(
+        "m2",
+        "VAE with a class beside the code, told from a few labels, also of codes (Kingma 2014)",
+    ),
     "beta-vae": Entry(
         "beta_vae",
         "VAE with a weight or a capacity on its divergence (Higgins 2017, Burgess 2018)",

@@ -64,6 +64,8 @@ class Parts:
             at unit weights; where training does not raise that, the last weights are kept.
         remark: What has to be said wherever log p(x) of the pair is reported, a sentence.
         given: The condition that the pair is given, where its densities are conditional.
+        tells: Site at which the pair says the class of an image, where an evaluation is to count
+            how often that is wrong; None for pairs that say none.
     """
 
     model: "nn.Module"
@@ -80,6 +82,7 @@ class Parts:
     choose_by_bound: bool = True
     remark: str | None = None
     given: "Given | None" = None
+    tells: str | None = None
 
     @property
     def inspected(self) -> tuple[str, ...]:

@@ -1,0 +1,146 @@
+"""The semi-supervised deep generative model (M2), of images or of the codes of a VAE (M1+M2)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from unbraid import guides, models
+from unbraid.inference import Supervision
+from unbraid.nets import ClassEncoder, ClassLogits, Likelihood, NormalVector
+
+from .image_nets import NetOptions
+from .method import DataSpec, Parts
+from .options import OptionError, in_range
+
+CITATION = """@inproceedings{kingma2014semi,
+  title = {Semi-supervised Learning with Deep Generative Models},
+  author = {Kingma, Diederik P. and Rezende, Danilo J. and Mohamed, Shakir and Welling, Max},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2014}
+}"""
+
+SITE = "label"
+
+
+@dataclass(frozen=True)
+class Options(NetOptions):
+    """Options of the semi-supervised deep generative model.
+
+    Args:
+        latent_dim: Number of code coordinates beside the class, 1 to 4096.
+        alpha: Weight of -log q(label | x), averaged over labelled images, beside the bound in
+            nats per image: 0.1 is the 0.1 N of a sum over N images. 0 for the bound alone.
+        features: Folder of a trained VAE whose codes are modelled in place of the images (M1+M2).
+            Its weights are kept as they are; the likelihood is its own.
+    """
+
+    hidden: tuple[int, ...] = (500,)
+    activation: Literal["relu", "leaky-relu", "tanh", "silu", "softplus"] = "softplus"
+    latent_dim: int = 50
+    alpha: float = 0.1
+    features: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        in_range("latent_dim", self.latent_dim, 1, 4096)
+        in_range("alpha", self.alpha, 0.0)
+        if self.features is not None:
+            if self.likelihood != "auto":
+                raise OptionError(
+                    f"likelihood is {self.likelihood}; expected auto beside features, whose VAE "
+                    "has its own. Leave it out"
+                )
+            # A run is to be found from wherever it is loaded.
+            object.__setattr__(self, "features", str(Path(self.features).resolve()))
+
+    def require_labels(self, data: DataSpec) -> None:
+        """Raise `ValueError` if the data are no images with labels of at least two classes."""
+        self.require_images(data)
+        if data.classes < 2:
+            raise ValueError(
+                f"the data have labels of {data.classes} classes; expected at least 2. Give "
+                "labels, -1 where one is not known"
+            )
+
+
+def build(options: Options, data: DataSpec) -> Parts:
+    """Build the pair and the classification loss.
+
+    Raises:
+        OptionError: If the features are of no VAE, or of one of other images.
+        ValueError: If the data are no images with labels.
+    """
+    options.require_labels(data)
+    pair = _of_images(options, data) if options.features is None else _of_codes(options, data)
+    model, guide, likelihood = pair
+    supervised = options.alpha > 0
+    return Parts(
+        model=model,
+        guide=guide,
+        likelihood=likelihood,
+        hooks=(Supervision(SITE, options.alpha),) if supervised else (),
+        keys=("x", SITE),
+        streams=("labelled",) if supervised else (),
+        inspection_keys=("x",),
+        tells=SITE,
+    )
+
+
+def _of_images(options: Options, data: DataSpec) -> tuple[Any, Any, Likelihood]:
+    likelihood = options.make_likelihood(data)
+    convolves = options.convolves(data)
+    hidden = options.hidden[-1:] if convolves else options.hidden
+    layers = (hidden, options.channels if convolves else None, options.activation)
+    size = options.latent_dim
+    decoder = options.make_decoder(data, data.classes + size, likelihood)
+    model = models.SemiSupervisedVAE(decoder, data.classes, size)
+    guide = guides.SemiSupervisedVAE(
+        ClassLogits(data.shape, data.classes, *layers),
+        ClassEncoder(data.shape, data.classes, size, *layers),
+        data.classes,
+    )
+    return model, guide, likelihood
+
+
+def _of_codes(options: Options, data: DataSpec) -> tuple[Any, Any, Likelihood]:
+    decoder, encoder, likelihood = _trained_vae(str(options.features), data)
+    width, size = decoder.latent_dim, options.latent_dim
+    layers = (options.hidden, None, options.activation)
+    generated = NormalVector(data.classes + size, width, options.hidden[::-1], options.activation)
+    model = models.SemiSupervisedVAE(generated, data.classes, size, decoder)
+    guide = guides.SemiSupervisedVAE(
+        ClassLogits((width,), data.classes, *layers),
+        ClassEncoder((width,), data.classes, size, *layers),
+        data.classes,
+        encoder,
+    )
+    return model, guide, likelihood
+
+
+def _trained_vae(folder: str, data: DataSpec) -> tuple[Any, Any, Likelihood]:
+    """Decoder, encoder and likelihood of a run, whose weights no longer move."""
+    from unbraid.inference import CheckpointError
+    from unbraid.run import load  # which needs the methods
+
+    try:
+        run = load(folder, "cpu")
+    except (CheckpointError, OSError, ValueError) as error:
+        raise OptionError(
+            f"features is {folder}: {error}. Expected the folder of a trained VAE"
+        ) from error
+    model, guide = run.model, run.guide
+    if not (isinstance(model, models.VAE) and isinstance(guide, guides.VAE)):
+        raise OptionError(
+            f"features is {folder}, a run of {run.config['method']}; expected one of a VAE, whose "
+            "only code is z. Train vae or beta-vae for them"
+        )
+    decoder: Any = model.decoder
+    encoder: Any = guide.encoder
+    if tuple(decoder.shape) != tuple(data.shape):
+        raise OptionError(
+            f"features is {folder}, of images of shape {tuple(decoder.shape)}; expected "
+            f"{tuple(data.shape)}. Train a VAE on these images"
+        )
+    for module in (decoder, encoder):
+        module.requires_grad_(False)
+    return decoder, encoder, run.parts.likelihood
