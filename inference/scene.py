@@ -85,7 +85,7 @@ class SceneDiscriminator(Adversary):
     Args:
         site: A latent site of frames, event `(Z,)`, of a guide called `guide(x, length,
             companions)`.
-        critic: Maps two poses, each `(n, Z)`, to the log-odds `(n,)` that they are of one clip.
+        critic: Maps two poses, each `(n, Z)`, to the log-odds `(n, 1)` that they are of one clip.
         weight: Weight of the penalty, a number of at least 0 or a schedule.
         rule: The pair's aim: uniform, reverse or flip.
         schedule: How the critic is trained: one step per step of the pair unless given.

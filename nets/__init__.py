@@ -33,6 +33,7 @@ from .pairwise import PairwiseEncoder
 from .pooled import PooledEncoder
 from .prediction_critic import PredictionCritic
 from .sequence_arguments import length_and_index
+from .skips import SkipDecoder, SkipEncoder
 
 __all__ = [
     "ACCUMULATIONS",
@@ -74,6 +75,8 @@ __all__ = [
     "PointEncoder",
     "PooledEncoder",
     "PredictionCritic",
+    "SkipDecoder",
+    "SkipEncoder",
     "Trunk",
     "activation",
     "batch_size",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from unbraid import guides, models
 from unbraid.inference import (
@@ -13,7 +13,16 @@ from unbraid.inference import (
     SceneDiscriminator,
     critic_adam,
 )
-from unbraid.nets import ClipEncoder, FrameEncoder, Likelihood, MLPCritic, make_likelihood
+from unbraid.nets import (
+    ClipEncoder,
+    Decoder,
+    FrameEncoder,
+    Likelihood,
+    MLPCritic,
+    SkipDecoder,
+    SkipEncoder,
+    make_likelihood,
+)
 
 from .method import DataSpec, Parts
 from .options import OptionError, in_range
@@ -60,6 +69,8 @@ class Options(SequenceOptions):
         frames: Frames drawn of each clip at every step, at least 2: the first gives the content,
             each other one its pose, and is decoded from both. 2 as published.
         code_hidden: Widths of the hidden layers from a frame's features to its code.
+        skips: Whether the maps of the content encoder's convolutions go to the decoder too, as
+            part of the content, which then tells where things are.
         preset: `light` for CPUs, or `published`: the sizes for coloured digits, for GPUs and for
             data of three channels. Sizes that are set to others than the light ones count before
             the preset.
@@ -78,6 +89,7 @@ class Options(SequenceOptions):
     frames: int = 2
     static_dim: int = 64
     dynamic_dim: int = 8
+    skips: bool = False
     similarity: float = 1.0
     adversary: float = 0.1
     critic_hidden: tuple[int, ...] = (100, 100)
@@ -96,6 +108,11 @@ class Options(SequenceOptions):
         in_range("critic_rate", self.critic_rate, 0.0, 10.0, open_low=True)
         in_range("critic_steps", self.critic_steps, 1, 1000)
         in_range("critic_warmup", self.critic_warmup, 0)
+        if self.skips and self.form == "variational":
+            raise OptionError(
+                "skips is true with form=variational; expected false, since maps are points and "
+                "have no density. Leave it out, or set form=published"
+            )
         if self.warmup and self.form == "published":
             raise OptionError(
                 f"warmup is {self.warmup} with form=published; expected 0, since points have no "
@@ -120,6 +137,39 @@ class Options(SequenceOptions):
         if self.likelihood in ("auto", "normal"):
             return make_likelihood("normal", data.shape[0], scale=self.pixel_scale)
         return super().make_likelihood(data)
+
+    def make_content(self, data: DataSpec) -> ClipEncoder | SkipEncoder:
+        """Make the encoder of a clip's content.
+
+        Raises:
+            OptionError: If there are skips and no convolutions.
+        """
+        trunk, points = self.make_trunk(data), self.form == "published"
+        if not self.skips:
+            return ClipEncoder(trunk, self.static_dim, self.code_hidden, self.activation, points)
+        if not self.convolves(data):
+            raise OptionError(
+                "skips is true, but the nets have no convolutions, whose maps it hands on; "
+                "expected false. Leave it out, or set nets=conv"
+            )
+        return SkipEncoder(trunk, self.static_dim, self.code_hidden, self.activation)
+
+    def make_frames(
+        self, data: DataSpec, content: ClipEncoder | SkipEncoder, likelihood: Likelihood
+    ) -> Decoder:
+        """Make the decoder of content and pose."""
+        if isinstance(content, ClipEncoder):
+            return self.make_decoder(data, self.static_dim + self.dynamic_dim, likelihood)
+        return SkipDecoder(
+            self.static_dim,
+            content.map_shapes,
+            self.dynamic_dim,
+            data.shape,
+            likelihood,
+            self.hidden[-1],
+            self.activation,
+            self.code_spread,
+        )
 
     def require_clips(self, data: DataSpec) -> None:
         """Raise `ValueError` unless the data are two clips or more, in colours where asked for."""
@@ -149,8 +199,14 @@ def build(options: Options, data: DataSpec) -> Parts:
     options = with_preset(options, PUBLISHED)
     likelihood = options.make_likelihood(data)
     published = options.form == "published"
-    common: Any = (options.code_hidden, options.activation, published)
-    code_dim = options.static_dim + options.dynamic_dim
+    content = options.make_content(data)
+    pose = FrameEncoder(
+        options.make_trunk(data),
+        options.dynamic_dim,
+        options.code_hidden,
+        options.activation,
+        published,
+    )
     weights: dict[str, float | Weight] = {}
     if published:
         weights = {"static": LeftOut(), "dynamic": LeftOut()}
@@ -158,15 +214,12 @@ def build(options: Options, data: DataSpec) -> Parts:
         weights = {"kl": LinearWarmup(options.warmup)}
     return Parts(
         model=models.DrNet(
-            options.make_decoder(data, code_dim, likelihood),
-            options.static_dim,
+            options.make_frames(data, content, likelihood),
+            options.static_dim if isinstance(content, ClipEncoder) else content.code_dim,
             options.dynamic_dim,
             options.frames,
         ),
-        guide=guides.DrNet(
-            ClipEncoder(options.make_trunk(data), options.static_dim, *common),
-            FrameEncoder(options.make_trunk(data), options.dynamic_dim, *common),
-        ),
+        guide=guides.DrNet(content, pose),
         likelihood=likelihood,
         weights=weights,
         hooks=_hooks(options, data),
@@ -183,7 +236,7 @@ def _hooks(options: Options, data: DataSpec) -> tuple["Hook", ...]:
     nats = options.nats(data)
     hooks: list[Hook] = []
     if options.similarity:
-        hooks.append(CodeSimilarity("static", nats * options.similarity))
+        hooks.append(CodeSimilarity("static", nats * options.similarity, options.static_dim))
     if options.adversary:
         schedule = CriticSchedule(options.critic_steps, options.critic_warmup)
         critic = MLPCritic(2 * options.dynamic_dim, options.critic_hidden, activation="relu")
