@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .image_groups import group_images
     from .labelling import keep_labels, labelled
     from .loading import load, makers_of, options_of, typed_options
+    from .one_active import OneActive
 
 __all__ = [
     "SOURCES",
@@ -30,6 +31,7 @@ __all__ = [
     "Dataset",
     "DownloadError",
     "FrameStore",
+    "OneActive",
     "PackedBits",
     "RandomAffine",
     "Source",
@@ -55,6 +57,7 @@ _HOMES = {
     "freezing": ("freeze",),
     "grouping": ("as_sequences",),
     "image_groups": ("group_images",),
+    "one_active": ("OneActive",),
     "labelling": ("keep_labels", "labelled"),
     "frame_store": ("FrameStore",),
     "loading": ("load", "makers_of", "options_of", "typed_options"),

@@ -10,12 +10,13 @@ from torch import Tensor
 from .augment import Binarise, Transform
 from .dataset import Dataset
 from .frame_draws import check_frames, draw_places
+from .one_active import ActiveSets, OneActive
 from .partners import Partners
 from .seeds import check_seed, derive_seed
 
 _KEYS = {"labels": "label", "factors": "factors", "groups": "group", "lengths": "length"}
 # What a stream of random numbers is for.
-_ORDER, _NOISE, _FRAMES, _PARTNERS, _PARTNER_NOISE = range(5)
+_ORDER, _NOISE, _FRAMES, _PARTNERS, _PARTNER_NOISE, _ACTIVE = range(6)
 
 
 class Batches:
@@ -40,13 +41,16 @@ class Batches:
             others.
         partners: What each image shares with another that comes along with it, drawn anew at
             every step: `label`, `group`, the name of a factor of classes, or several of these.
+        active: Make batches of sets in each of which one factor varies and all others are held
+            fixed, in place of the data in a new order. What is drawn is anew at every step.
 
     Attributes:
         steps_per_epoch: Number of batches in an epoch, or in one walk through the data.
 
     Raises:
         ValueError: If the batch size, the seed or a number of frames is out of range, or the data
-            do not know what partners share, or one is alone with it.
+            do not know what partners share, or one is alone with it; or if batches are no whole
+            number of sets, or there are no sets.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Batches:
         frames: int | None = None,
         companions: int = 0,
         partners: str | Sequence[str] | None = None,
+        active: OneActive | None = None,
     ) -> None:
         if not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected an integer of at least 1")
@@ -81,6 +86,7 @@ class Batches:
         self._streams = dict(streams or {})
         self._frames, self._companions = frames, companions
         self._partners = None if partners is None else Partners(self.dataset, partners)
+        self._sets = None if active is None else self._sets_of(active, partners)
         self._noise = torch.Generator(self.dataset.device)
         self._epoch, self._order = -1, torch.empty(0)
         self._partner_epoch, self._partner_order = -1, torch.empty(0)
@@ -97,7 +103,8 @@ class Batches:
             the data have them. With `frames`: `x` is `(B, N, C, H, W)`; `frame`, int64 `(B, N)`,
             says which frames they are; `length` counts the true ones, which come first;
             `companions` are `(B, M, C, H, W)`. With `partners`: `partner` holds the `x` and the
-            `index` of the others, transformed with noise of their own.
+            `index` of the others, transformed with noise of their own. With `active`: `active`,
+            int64 `(B,)`, is the number of what varies in each one's set; sets follow each other.
 
         Raises:
             ValueError: If `step` is negative.
@@ -107,8 +114,12 @@ class Batches:
         epoch, place = divmod(step, self.steps_per_epoch)
         start = place * self.batch_size
         here = slice(start, start + self.batch_size)
-        index = self._indices(epoch)[here]
-        batch: dict[str, Any] = {"index": index}
+        batch: dict[str, Any] = {}
+        if self._sets is None:
+            index = self._indices(epoch)[here]
+        else:
+            index, batch["active"] = self._draw_sets(self._sets, step)
+        batch["index"] = index
         for name, values in self.dataset.annotations().items():
             batch[_KEYS.get(name, name)] = self._select(name, values, index)
         if self._frames is None:
@@ -128,6 +139,27 @@ class Batches:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (self.batch(step) for step in range(self.steps_per_epoch))
+
+    def _sets_of(
+        self, active: OneActive, partners: str | Sequence[str] | None
+    ) -> tuple[ActiveSets, int]:
+        """Return the sets that batches are made of, and how many of them a batch has."""
+        if partners is not None or not self.shuffle:
+            raise ValueError(
+                "active is given beside partners or shuffle=False; expected it alone, since sets "
+                "are drawn at random. Leave the other out"
+            )
+        if self.batch_size % active.together:
+            raise ValueError(
+                f"batch_size is {self.batch_size}; expected a multiple of {active.together}, the "
+                "images of a set. Choose another batch size, or another size of sets"
+            )
+        return ActiveSets(self.dataset, active), self.batch_size // active.together
+
+    def _draw_sets(self, made: tuple[ActiveSets, int], step: int) -> tuple[Tensor, Tensor]:
+        sets, count = made
+        index, active = sets.draw(count, derive_seed(self._seed, _ACTIVE, step))
+        return index.to(self.dataset.device), active.to(self.dataset.device)
 
     def _indices(self, epoch: int) -> Tensor:
         """Return the order `(N,)` of an epoch; drawn on the CPU, so it is the same everywhere."""

@@ -9,6 +9,7 @@ from .bidirectional import bidirectional_bounds
 from .check import PairError, PairFacts, check_pair, pair_parameters
 from .checkpoint import Checkpoints, CheckpointWarning
 from .checkpoint_folder import CheckpointError
+from .clamped_reconstruction import ClampedReconstruction
 from .code_similarity import CodeSimilarity
 from .critic_schedule import CriticSchedule
 from .device import resolve_device
@@ -90,6 +91,7 @@ __all__ = [
     "CheckpointError",
     "CheckpointWarning",
     "Checkpoints",
+    "ClampedReconstruction",
     "CodeSimilarity",
     "Constant",
     "CriticLoss",

@@ -203,7 +203,7 @@ def _batches(
         key: make(labelled(train) if key == LABELLED else train, config.seed + i + 1)
         for i, key in enumerate(parts.streams)
     }
-    return make(train, config.seed, streams, partners=parts.partners)
+    return make(train, config.seed, streams, partners=parts.partners, active=parts.active)
 
 
 def _cosine(
@@ -320,7 +320,9 @@ def _check_support(parts: Parts, run_data: RunData, config: TrainConfig) -> None
             companions=parts.companions,
             partners=parts.partners,
         )
-    except ValueError as error:  # of how many frames are drawn, or of partners
+        if parts.active is not None:
+            Batches(run_data.train, config.batch_size, active=parts.active)
+    except ValueError as error:  # of how many frames are drawn, of partners, or of sets
         raise OptionError(str(error)) from error
     for batch in look if parts.likelihood.discrete_levels == 2 else [look.batch(0)]:
         try:

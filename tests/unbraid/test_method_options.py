@@ -38,6 +38,7 @@ ADVERSARIAL = {
     "aae-semi",
     "avb",
     "cvae",
+    "dc-ign",
     "domain-adaptation",
     "factor-vae",
     "fair",

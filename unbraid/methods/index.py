@@ -99,6 +99,10 @@ METHODS: dict[str, Entry] = {
         "neural_statistician",
         "sequences: a code of their pooled frames, layers of codes of each (Edwards 2017)",
     ),
+    "dc-ign": Entry(
+        "dc_ign",
+        "VAE with coordinates per factor, by sets in which one varies (Kulkarni 2015)",
+    ),
     "group-vae": Entry(
         "group_vae",
         "groups: a code of what their items share, one of each item (Bouchacourt 2018)",

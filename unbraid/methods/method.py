@@ -10,6 +10,7 @@ from .index import find_method
 if TYPE_CHECKING:
     from torch import nn
 
+    from unbraid.data import OneActive
     from unbraid.inference import Hook, Weight
     from unbraid.nets import Likelihood
 
@@ -56,6 +57,8 @@ class Parts:
             `labelled` is of the data whose label is known.
         partners: What a datum of the batch and its partner, another datum, have in common: label,
             group, or names of factors; None for no partners.
+        active: What varies in the sets that batches of images are made of, all else held fixed;
+            None for batches of images as they come.
         inspection_keys: Keys that the pair takes of data that it is inspected or judged on, where
             these are not `keys`.
         frames: Frames drawn of each sequence at every step, for methods of sequences.
@@ -76,6 +79,7 @@ class Parts:
     keys: tuple[str, ...] = ("x",)
     streams: Sequence[str] = ()
     partners: str | Sequence[str] | None = None
+    active: "OneActive | None" = None
     inspection_keys: tuple[str, ...] | None = None
     frames: int | None = None
     companions: int = 0
