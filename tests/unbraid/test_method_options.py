@@ -40,6 +40,7 @@ ADVERSARIAL = {
     "cvae",
     "dc-ign",
     "domain-adaptation",
+    "drnet",
     "factor-vae",
     "fair",
     "mixing",

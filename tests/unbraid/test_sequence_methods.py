@@ -32,6 +32,8 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("group-vae", {"accumulate": "mean"}),
     ("fhvae", {}),
     ("fhvae", {"nets": "conv", "alpha": 0.0, "warmup": 10}),
+    ("drnet", {"form": "variational"}),
+    ("drnet", {"form": "variational", "nets": "conv", "warmup": 10, "adversary": 0.0}),
 ]
 variants = pytest.mark.parametrize("name, options", VARIANTS, ids=str)
 both = pytest.mark.parametrize("ragged", [False, True], ids=["even", "ragged"])

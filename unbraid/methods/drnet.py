@@ -113,11 +113,6 @@ class Options(SequenceOptions):
                 "skips is true with form=variational; expected false, since maps are points and "
                 "have no density. Leave it out, or set form=published"
             )
-        if self.warmup and self.form == "published":
-            raise OptionError(
-                f"warmup is {self.warmup} with form=published; expected 0, since points have no "
-                "divergence. Leave it out, or set form=variational"
-            )
 
     @property
     def pixel_scale(self) -> float:
@@ -196,6 +191,11 @@ def build(options: Options, data: DataSpec) -> Parts:
             coloured digits.
     """
     options.require_clips(data)
+    if options.warmup and options.form == "published":
+        raise OptionError(
+            f"warmup is {options.warmup} with form=published; expected 0, since points have no "
+            "divergence. Leave it out, or set form=variational"
+        )
     options = with_preset(options, PUBLISHED)
     likelihood = options.make_likelihood(data)
     published = options.form == "published"
