@@ -31,6 +31,7 @@ IN_RANGE = {  # other values of options that may not be twice their default and 
     ("mixing", "chunks"): 8,
     ("swap-gan", "smoothing"): 0.25,
     ("aae-semi", "classes"): 4,
+    ("m2", "features"): "/runs/vae",
 }
 # Their options of critics, labels and partners are tried in files of their own.
 ADVERSARIAL = {
@@ -43,6 +44,7 @@ ADVERSARIAL = {
     "drnet",
     "factor-vae",
     "fair",
+    "m2",
     "mixing",
     "predictability-min",
     "swap-gan",
