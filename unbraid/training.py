@@ -393,4 +393,11 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
     """The settings of a record by name, options and fingerprint among them."""
     settings = {**record, **{f"option {k}": v for k, v in record["options"].items()}}
     settings["fingerprint of the data"] = settings.pop("fingerprint", None)
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
+    return {k: _as_stored(v) for k, v in settings.items()}
+
+
+def _as_stored(value: Any) -> Any:
+    """The value as JSON gives it back: lists for tuples, also among options."""
+    if isinstance(value, dict):
+        return {k: _as_stored(v) for k, v in value.items()}
+    return [_as_stored(v) for v in value] if isinstance(value, list | tuple) else value

@@ -29,7 +29,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("neural-statistician", {"layers": 2, "nets": "conv", "emphasis": 1.0}),
     ("group-vae", {}),
     ("group-vae", {"nets": "conv", "accumulate": "product-of-items", "warmup": 10}),
-    ("group-vae", {"accumulate": "mean"}),
+    ("group-vae", {"accumulate": "mean", "item_divergence": 3.0}),
     ("fhvae", {}),
     ("fhvae", {"nets": "conv", "alpha": 0.0, "warmup": 10}),
     ("drnet", {"form": "variational"}),

@@ -2,14 +2,18 @@
 
 from dataclasses import dataclass
 from math import prod
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from unbraid import guides, models
 from unbraid.inference import LinearWarmup
 from unbraid.nets import ACCUMULATIONS, JointNormal
 
 from .method import DataSpec, Parts
+from .options import in_range
 from .sequence_nets import FramesOptions
+
+if TYPE_CHECKING:
+    from unbraid.inference import Weight
 
 CITATION = """@inproceedings{bouchacourt2018multi,
   title = {Multi-Level Variational Autoencoder: Learning Disentangled Representations from Grouped
@@ -31,11 +35,18 @@ class Options(FramesOptions):
         accumulate: What the items say of the shared code: `product` of their Normals and the
             prior; `product-of-items`, without the prior (Bouchacourt 2018); `mean` of their means
             and variances (Hosoya 2019).
+        item_divergence: Weight of the divergence of the items' own codes, at least 0; above 1,
+            what a group shares is cheaper in the code that it shares. 1 is the bound.
     """
 
     static_dim: int = 16
     dynamic_dim: int = 8
     accumulate: Literal["product", "product-of-items", "mean"] = "product"
+    item_divergence: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        in_range("item_divergence", self.item_divergence, 0.0)
 
 
 def build(options: Options, data: DataSpec) -> Parts:
@@ -57,7 +68,14 @@ def build(options: Options, data: DataSpec) -> Parts:
         ),
         guide=guides.GroupVAE(trunk, static, dynamic, ACCUMULATIONS[options.accumulate]),
         likelihood=likelihood,
-        weights={"kl": LinearWarmup(options.warmup)} if options.warmup else {},
+        weights=_weights(options),
         keys=options.keys(data),
         frames=options.frames,
     )
+
+
+def _weights(options: Options) -> "dict[str, float | Weight]":
+    ends = {"static": 1.0, "dynamic": options.item_divergence}
+    if options.warmup:
+        return {site: LinearWarmup(options.warmup, 0.0, end) for site, end in ends.items()}
+    return {site: end for site, end in ends.items() if end != 1}
