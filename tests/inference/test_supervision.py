@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from unbraid import guides, models
 from unbraid.inference import HookError, LinearWarmup, Objective, Step, Supervision, try_hooks
-from unbraid.nets import LabelEncoder, MLPDecoder, make_likelihood
+from unbraid.nets import ClassEncoder, ClassLogits, LabelEncoder, MLPDecoder, make_likelihood
 
 SHAPE, CLASSES, K, B, FEW = (1, 8, 9), 4, 3, 7, 5
 LABEL = torch.tensor([2, -1, 0, 3, -1])
@@ -128,3 +128,29 @@ def test_batches_without_labels_are_refused_before_the_first_step(batch, message
     x = batch_of()["x"]
     with pytest.raises(HookError, match=f"hook 'Supervision': {message}"):
         try_hooks(Objective(hooks=[Supervision()]), model, guide, (x,), {"x": x, **batch})
+
+
+@pytest.mark.parametrize("particles", [1, 3])
+def test_of_a_distribution_over_classes_it_is_the_same(particles):
+    """Where classes are summed out; a guide that is told labels would be right by itself."""
+    torch.manual_seed(2)
+    decoder = MLPDecoder(CLASSES + K, SHAPE, make_likelihood("bernoulli", 1), (11,))
+    logits, codes = ClassLogits(SHAPE, CLASSES, (13,)), ClassEncoder(SHAPE, CLASSES, K, (12,))
+    model = models.SemiSupervisedVAE(decoder, CLASSES, K).double()
+    guide = guides.SemiSupervisedVAE(logits, codes, CLASSES).double()
+    batch = batch_of()
+    few = batch["labelled"]
+    terms = Objective(particles=particles).terms(model, guide, (batch["x"],))
+    found = Supervision(weight=3.0).penalty(terms, batch)
+    expected = 3 * cross_entropy(logits(few["x"]), LABEL, ignore_index=-1)
+    torch.testing.assert_close(found, expected)
+    terms = Objective(particles=particles).terms(model, guide, (few["x"],))
+    torch.testing.assert_close(Supervision(weight=3.0, stream=None).penalty(terms, few), expected)
+
+
+def test_a_site_that_only_the_model_has_is_refused():
+    model, guide = make_pair()
+    batch = batch_of()
+    terms = Objective().terms(model, guide, (batch["x"],))
+    with pytest.raises(ValueError, match="site is 'x', which the guide lacks"):
+        Supervision("x", stream=None).penalty(terms, batch["labelled"])
