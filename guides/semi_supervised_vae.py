@@ -36,9 +36,12 @@ class SemiSupervisedVAE(nn.Module):
             with event `(K,)`.
         classes: Number of classes.
         features: Maps images to the distribution of features; None without features.
+        heeded: Bool `(D,)`, which features classifier and encoder look at, the others being
+            noise; all unless given.
     """
 
     rows: Tensor
+    heeded: Tensor | None
 
     def __init__(
         self,
@@ -46,10 +49,12 @@ class SemiSupervisedVAE(nn.Module):
         encoder: Callable[[Tensor, Tensor], TorchDistributionMixin],
         classes: int,
         features: Callable[[Tensor], TorchDistributionMixin] | None = None,
+        heeded: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.classifier, self.encoder, self.features = classifier, encoder, features
         self.register_buffer("rows", torch.eye(classes), persistent=False)
+        self.register_buffer("heeded", heeded)
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return classes `(..., classes)` and codes `(..., K)` of images.
@@ -63,6 +68,8 @@ class SemiSupervisedVAE(nn.Module):
         """
         with pyro.plate("data", x.shape[0]):
             seen = x if self.features is None else pyro.sample("features", self.features(x))
+            if self.heeded is not None:
+                seen = seen * self.heeded
             logits = self.classifier(seen)
             if label is not None:
                 known = embedding(label.clamp(min=0), self.rows)

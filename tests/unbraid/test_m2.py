@@ -16,9 +16,19 @@ import torch
 from torch.nn.functional import cross_entropy
 
 import unbraid as face
+from unbraid import guides
 from unbraid.data import DataError
-from unbraid.inference import Objective, check_pair, pair_parameters
+from unbraid.inference import Objective, Runner, check_pair, pair_parameters
 from unbraid.methods import DataSpec, OptionError, load_method, read_options
+from unbraid.methods.m2 import heeded_codes
+from unbraid.nets import (
+    ClassEncoder,
+    ClassLogits,
+    ConvDecoder,
+    MLPDecoder,
+    MLPEncoder,
+    make_likelihood,
+)
 
 DATA = DataSpec((1, 8, 9), "binary", 40, classes=3)
 SMALL = {"hidden": (7, 6), "channels": (4, 5), "latent_dim": 4}
@@ -183,6 +193,34 @@ def test_codes_of_a_vae_take_the_place_of_images(few, unbraid, words, train_word
     found = run.evaluate(5, progress=False)
     assert found["likelihood"] == "bernoulli" and found["classification"]["n"] > 0
     assert unbraid("report", "run").code == 0
+
+
+def test_coordinates_that_the_decoder_ignores_are_left_out():
+    """Of classifier and encoder: what they say does not change with them. A code that moves the
+    outputs little, but not nothing, is below the threshold as well."""
+    likelihood = make_likelihood("bernoulli", 1)
+    for decoder in (
+        MLPDecoder(5, DATA.shape, likelihood, (9,)),
+        ConvDecoder(5, DATA.shape, likelihood, (4, 3), 9),
+    ):
+        first: Any = decoder.net[0]
+        with torch.no_grad():
+            first.weight[:, 1] = 0.0
+            first.weight[:, 3] = 1e-3 * first.weight[:, 2]
+        heeded = heeded_codes(decoder)
+        assert heeded.tolist() == [True, False, True, False, True]
+    classifier, encoder = ClassLogits((5,), 3, (7,)), ClassEncoder((5,), 3, 4, (7,))
+    guide = guides.SemiSupervisedVAE(
+        classifier, encoder, 3, MLPEncoder(DATA.shape, 5, (6,)), heeded
+    )
+    x = make_batch()["x"]
+    codes, told = torch.linspace(-1, 1, 60).view(12, 5), []
+    for shift in (0.0, 7.0):
+        moved = codes + shift * ~heeded
+        sites = Runner().run(guide, (x,), {"features": moved}).sites
+        told.append(sites["label"].fn.logits)  # pyright: ignore
+        torch.testing.assert_close(told[-1], classifier(moved * heeded).log_softmax(-1))
+    assert torch.equal(told[0], told[1])
 
 
 @pytest.mark.parametrize(

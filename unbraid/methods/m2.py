@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from unbraid import guides, models
 from unbraid.inference import Supervision
@@ -20,6 +23,7 @@ CITATION = """@inproceedings{kingma2014semi,
 }"""
 
 SITE = "label"
+CODES, LEAST = 64, 0.005
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,6 @@ class Options(NetOptions):
     """
 
     hidden: tuple[int, ...] = (500,)
-    activation: Literal["relu", "leaky-relu", "tanh", "silu", "softplus"] = "softplus"
     latent_dim: int = 50
     alpha: float = 0.1
     features: str | None = None
@@ -113,8 +116,33 @@ def _of_codes(options: Options, data: DataSpec) -> tuple[Any, Any, Likelihood]:
         ClassEncoder((width,), data.classes, size, *layers),
         data.classes,
         encoder,
+        heeded_codes(decoder),
     )
     return model, guide, likelihood
+
+
+@torch.no_grad()
+def heeded_codes(decoder: Any) -> Tensor:
+    """Return which coordinates of codes a decoder looks at, bool `(K,)`.
+
+    A VAE leaves some unused: they are noise to the decoder, and would be to a classifier. Each is
+    drawn anew for some codes of the prior; it counts if that changes the decoder's outputs, in the
+    mean square, by at least `LEAST` of what the coordinate that matters most does.
+
+    Args:
+        decoder: Has `latent_dim` and `raw`.
+    """
+    width = decoder.latent_dim
+    generator = torch.Generator().manual_seed(0)
+    codes, others = torch.randn(2, CODES, width, generator=generator)
+    outputs = decoder.raw(codes)
+    changes = []
+    for k in range(width):
+        changed = codes.clone()
+        changed[:, k] = others[:, k]
+        changes.append((decoder.raw(changed) - outputs).square().mean())
+    change = torch.stack(changes)
+    return change >= LEAST * change.max()
 
 
 def _trained_vae(folder: str, data: DataSpec) -> tuple[Any, Any, Likelihood]:
