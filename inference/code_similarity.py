@@ -8,6 +8,9 @@ from .hooks import Batch, Hook
 from .terms import Terms
 from .weights import Weight, as_weight
 
+SMALLEST_VARIANCE = 1e-8
+"""Added to the variance of a coordinate: one that hardly varies is not compared."""
+
 
 class CodeSimilarity(Hook):
     r"""`weight` times the mean squared difference of the codes that two frames of a clip give.
@@ -18,6 +21,11 @@ class CodeSimilarity(Hook):
     are encoded the same way, and what they give is a constant target: only one of the two codes is
     pulled. Guides that are Normals are compared by their means.
 
+    Small codes would make it small at no cost to a decoder that takes them large. So codes are
+    standardised first: each coordinate of either code has mean 0 and variance 1 over the batch,
+    as the published code's have, whose encoders end in a batch normalisation. Then the loss is
+    `2 w (1 - r)`, with the mean `r` over coordinates of the correlation between both frames.
+
     Source: Denton & Birodkar (2017), section 3.1, https://arxiv.org/abs/1705.10915, and its code
     for the mean over coordinates and for the constant target.
 
@@ -26,6 +34,7 @@ class CodeSimilarity(Hook):
             companions)`.
         weight: Number of at least 0, or a schedule.
         coordinates: How many of the first coordinates are compared; all unless given.
+        standardised: Whether codes are standardised over the batch first.
         name: Name of its part of the loss.
 
     Raises:
@@ -40,20 +49,22 @@ class CodeSimilarity(Hook):
         site: str,
         weight: float | Weight = 1.0,
         coordinates: int | None = None,
+        standardised: bool = True,
         name: str = "similarity",
     ) -> None:
         super().__init__()
         if coordinates is not None and coordinates < 1:
             raise ValueError(f"coordinates is {coordinates}; expected at least 1, or None for all")
         self.name, self.sites = name, (site,)
-        self.coordinates = coordinates
+        self.coordinates, self.standardised = coordinates, standardised
         self.weight = as_weight(weight)
 
     def penalty(self, terms: Terms, batch: Batch) -> Tensor:
         """Return the weighted difference, a scalar.
 
         Raises:
-            ValueError: If the batch has no companions, or the site no guide.
+            ValueError: If the batch has no companions, or the site no guide, or a single clip has
+                to be standardised.
         """
         q = terms[self.sites[0]].q
         if q is None:
@@ -67,7 +78,19 @@ class CodeSimilarity(Hook):
             code[..., chosen].to(torch.promote_types(code.dtype, torch.float32))
             for code in (q.mean, target.detach())
         )
+        if self.standardised:
+            own, target = self._standardised(own), self._standardised(target)
         return self.weight((own - target).square().mean(), None)
+
+    def _standardised(self, codes: Tensor) -> Tensor:
+        rows = codes.flatten(0, -2)
+        if len(rows) < 2:
+            raise ValueError(
+                f"the batch holds {len(rows)} clip; expected at least 2, over which codes are "
+                "standardised. Use a larger batch"
+            )
+        variance, mean = torch.var_mean(rows, 0, correction=0)
+        return (rows - mean) * (variance + SMALLEST_VARIANCE).rsqrt()
 
     def advance(self) -> None:
         """Go on to the next step of the weight's schedule."""

@@ -13,7 +13,8 @@ def exchanged_sites(terms: Terms, batch: Batch) -> Mapping[str, Site]:
     """Run the guide on companions, with the frames as their companions; without gradients.
 
     Where a guide infers the content of a clip from `companions` and the poses from `x`, this gives
-    the poses of the companions and the content that the frames tell.
+    the poses of the companions and the content that the frames tell. It runs once per pass: hooks
+    and critics share what it gives.
 
     Args:
         terms: The terms of a step whose guide was called as `guide(x, length, companions)`.
@@ -28,5 +29,8 @@ def exchanged_sites(terms: Terms, batch: Batch) -> Mapping[str, Site]:
             f"the batch has no 'companions'; it has {', '.join(map(repr, batch))}. Train with "
             "Batches(frames=1, companions=1), and the keys x, length, companions"
         )
-    with torch.no_grad():
-        return terms.encode(batch["companions"], None, batch["x"])
+    if exchanged_sites not in terms.constants:
+        with torch.no_grad():
+            sites = terms.encode(batch["companions"], None, batch["x"])
+        terms.constants[exchanged_sites] = sites
+    return terms.constants[exchanged_sites]

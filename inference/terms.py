@@ -25,6 +25,10 @@ class Terms(Mapping[str, Term]):
         guide: The guide, for `encode`.
         args: The arguments of the pass.
         analytic_kl: Whether divergences are analytic where torch has a closed form.
+
+    Attributes:
+        constants: What hooks found of this pass, without gradients, and share, by a key of theirs;
+            the detached terms of the same pass have it too.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class Terms(Mapping[str, Term]):
     ) -> None:
         self._runner, self._model, self._guide, self._args = runner, model, guide, args
         self._analytic = analytic_kl
+        self.constants: dict[Any, Any] = {}
         self._terms = {
             name: Term(site, guide_sites.get(name), analytic_kl)
             for name, site in sorted(model_sites.items(), key=lambda item: item[1].observed)
@@ -173,7 +178,7 @@ class Terms(Mapping[str, Term]):
 
     def detach(self) -> "Terms":
         """The same terms without gradients, for the losses of critics."""
-        return Terms(
+        detached = Terms(
             {term.name: _detached(term.model_site) for term in self.values()},
             {name: _detached(site) for name, site in self._guide_sites.items()},
             self._runner,
@@ -182,6 +187,8 @@ class Terms(Mapping[str, Term]):
             self._args,
             self._analytic,
         )
+        detached.constants = self.constants
+        return detached
 
 
 def _detached(site: Site) -> Site:

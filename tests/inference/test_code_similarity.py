@@ -2,10 +2,20 @@
 
 import pytest
 import torch
+from torch.nn.functional import batch_norm
 
-from unbraid.inference import CodeSimilarity, HookError, LinearWarmup, Objective, Step, try_hooks
+from unbraid.inference import (
+    CodeSimilarity,
+    HookError,
+    LinearWarmup,
+    Objective,
+    SceneDiscriminator,
+    Step,
+    try_hooks,
+)
+from unbraid.nets import MLPCritic
 
-from .clips import B, F, arguments, batch_of, pair, terms_of
+from .clips import B, F, Z, arguments, batch_of, pair, terms_of
 
 
 @pytest.mark.parametrize("points", [True, False])
@@ -13,7 +23,8 @@ from .clips import B, F, arguments, batch_of, pair, terms_of
 def test_it_is_the_mean_squared_difference_of_two_frames_contents(points, particles):
     model, guide = pair(points)
     batch = batch_of()
-    found = CodeSimilarity("static", 2.5).penalty(terms_of(model, guide, batch, particles), batch)
+    hook = CodeSimilarity("static", 2.5, standardised=False)
+    found = hook.penalty(terms_of(model, guide, batch, particles), batch)
     own, other = (guide.content_encoder(batch[key]).mean for key in ("companions", "x"))
     expected = 2.5 * sum(
         float((own[b, 0, k] - other[b, 0, k]).detach()) ** 2 for b in range(B) for k in range(F)
@@ -21,10 +32,38 @@ def test_it_is_the_mean_squared_difference_of_two_frames_contents(points, partic
     assert float(found.detach()) == pytest.approx(expected / (B * F), rel=1e-12)
 
 
+@pytest.mark.parametrize("points", [True, False])
+def test_standardised_codes_are_those_of_a_batch_normalisation(points):
+    """torch's own, on the codes of each of the two frames; and twice one less the correlation."""
+    model, guide = pair(points)
+    batch = batch_of()
+    found = CodeSimilarity("static", 2.5).penalty(terms_of(model, guide, batch), batch)
+    own, other = (guide.content_encoder(batch[key]).mean[:, 0] for key in ("companions", "x"))
+    normal = [batch_norm(code, None, None, training=True, eps=1e-8) for code in (own, other)]
+    torch.testing.assert_close(found, 2.5 * (normal[0] - normal[1]).square().mean())
+    r = [torch.corrcoef(torch.stack([own[:, k], other[:, k]]))[0, 1] for k in range(F)]
+    torch.testing.assert_close(found, 5.0 * (1 - torch.stack(r).mean()), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("standardised", [True, False])
+def test_smaller_codes_make_it_no_smaller_where_they_are_standardised(standardised):
+    model, guide = pair(points=False)
+    batch = batch_of()
+    hook = CodeSimilarity("static", standardised=standardised)
+    shares = []
+    for size in (1.0, 0.1):
+        for parameter in list(guide.content_encoder.head[-1].parameters()):
+            parameter.data.mul_(size)
+        shares.append(float(hook.penalty(terms_of(model, guide, batch), batch).detach()))
+    ratio = 1.0 if standardised else 0.01
+    assert shares[1] / shares[0] == pytest.approx(ratio, rel=1e-3)
+
+
 def test_of_several_frames_it_is_the_clips_content():
     model, guide = pair()
     batch = batch_of(frames=3, companions=2)
-    found = CodeSimilarity("static").penalty(terms_of(model, guide, batch), batch)
+    hook = CodeSimilarity("static", standardised=False)
+    found = hook.penalty(terms_of(model, guide, batch), batch)
     own, other = (guide.content_encoder(batch[key]).mean for key in ("companions", "x"))
     torch.testing.assert_close(found, (own - other).square().mean())
 
@@ -38,7 +77,8 @@ def test_the_target_is_a_constant():
     model, guide = pair()
     batch = batch_of()
     parameters = list(guide.content_encoder.parameters())
-    penalty = CodeSimilarity("static").penalty(terms_of(model, guide, batch), batch)
+    hook = CodeSimilarity("static", standardised=False)
+    penalty = hook.penalty(terms_of(model, guide, batch), batch)
     found = torch.autograd.grad(penalty, parameters)
     own, other = (guide.content_encoder(batch[key]).mean for key in ("companions", "x"))
     constant = torch.autograd.grad((own - other.detach()).square().mean(), parameters)
@@ -70,7 +110,7 @@ def test_it_moves_the_content_encoder_alone():
     found = torch.autograd.grad(penalty, others, retain_graph=True, allow_unused=True)
     assert all(g is None for g in found)
     own = torch.autograd.grad(penalty, list(guide.content_encoder.parameters()))
-    assert all((g != 0).any() for g in own)
+    assert any((g != 0).any() for g in own)
 
 
 def test_the_first_coordinates_alone_may_be_compared():
@@ -78,7 +118,8 @@ def test_the_first_coordinates_alone_may_be_compared():
     batch = batch_of()
     terms = terms_of(model, guide, batch)
     own, other = (guide.content_encoder(batch[key]).mean[..., :2] for key in ("companions", "x"))
-    found = CodeSimilarity("static", coordinates=2).penalty(terms, batch)
+    hook = CodeSimilarity("static", coordinates=2, standardised=False)
+    found = hook.penalty(terms, batch)
     torch.testing.assert_close(found, (own - other).square().mean())
     with pytest.raises(ValueError, match="coordinates is 0; expected at least 1, or None"):
         CodeSimilarity("static", coordinates=0)
@@ -119,6 +160,34 @@ def test_a_batch_without_companions_is_refused_before_training():
     del batch["companions"]
     with pytest.raises(HookError, match="the batch has no 'companions'; it has 'x', 'length'"):
         try_hooks(Objective(hooks=[CodeSimilarity("static")]), model, guide, args, batch)
+
+
+def test_a_single_clip_cannot_be_standardised():
+    model, guide = pair()
+    batch = {key: value[:1] for key, value in batch_of().items()}
+    args, objective = arguments(batch), Objective(hooks=[CodeSimilarity("static")])
+    with pytest.raises(HookError, match="the batch holds 1 clip; expected at least 2, over which"):
+        try_hooks(objective, model, guide, args, batch)
+    plain = Objective(hooks=[CodeSimilarity("static", standardised=False)])
+    try_hooks(plain, model, guide, args, batch)
+
+
+def test_both_hooks_and_the_critic_run_the_exchanged_guide_once():
+    model, guide = pair()
+    batch = batch_of()
+    calls = []
+    guide.pose_encoder.register_forward_hook(lambda *_: calls.append(torch.is_grad_enabled()))
+    terms = terms_of(model, guide, batch)
+    calls.clear()
+    scene = SceneDiscriminator("dynamic", MLPCritic(2 * Z).double())
+    CodeSimilarity("static").penalty(terms, batch)
+    scene.penalty(terms, batch)
+    scene.critic_inputs(terms.detach(), batch)
+    assert calls == [False]
+    terms = terms_of(model, guide, batch)
+    calls.clear()
+    CodeSimilarity("static").penalty(terms, batch)
+    assert calls == [False]  # nothing is kept from one pass to another
 
 
 def test_data_have_no_similarity():

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss, softplus
+from torch.nn.functional import batch_norm, binary_cross_entropy_with_logits, mse_loss, softplus
 
 import unbraid as face
 from unbraid.analysis import decode_frames, sequence_codes
@@ -89,10 +89,11 @@ def test_the_example_is_a_pose_frame_decoded_with_the_content_of_another():
 
 
 @pytest.mark.parametrize("scale", [None, 0.2])
-def test_the_loss_is_the_papers_times_what_a_mean_is_worth(scale):
+@pytest.mark.parametrize("standardised", [True, False])
+def test_the_loss_is_the_papers_times_what_a_mean_is_worth(scale, standardised):
     r"""mean MSE + a MSE of codes + b BCE(1/2), by torch's own losses, times D / (2 sigma^2)."""
     alpha, beta = 0.7, 0.3
-    parts = built(similarity=alpha, adversary=beta, scale=scale)
+    parts = built(similarity=alpha, adversary=beta, scale=scale, standardised=standardised)
     batch = batch_of(parts)
     x_i, x_j = batch["companions"][:, 0], batch["x"][:, 0]
     content, pose = parts.guide.content_encoder, parts.guide.pose_encoder
@@ -100,9 +101,10 @@ def test_the_loss_is_the_papers_times_what_a_mean_is_worth(scale):
     z_i, z_j = pose(x_i).v, pose(x_j).v
     similarity, scene = parts.hooks
     score = scene.critic(z_i, z_j)
+    alike = [batch_norm(h, None, None, training=True, eps=1e-8) for h in (h_i, h_j)]
     published = (
         mse_loss(raw(parts, h_i, z_j), x_j)
-        + alpha * mse_loss(h_i, h_j)
+        + alpha * (mse_loss(alike[0], alike[1]) if standardised else mse_loss(h_i, h_j))
         + beta * binary_cross_entropy_with_logits(score, torch.full_like(score, 0.5))
     )
     variance = 0.5 if scale is None else scale**2
@@ -256,34 +258,27 @@ def test_recorded_steps_are_eager_steps_to_the_bit(options):
     assert same(*found)
 
 
-def test_a_larger_similarity_makes_contents_alike_and_an_adversary_fools_its_critic():
-    """A sanity check of signs: 150 steps on clips whose pixels hold a clip's own offset."""
+def test_the_similarity_makes_contents_of_a_clip_alike():
+    """150 steps on clips of an image of their own and noise, with and without the hook."""
     generator = torch.Generator().manual_seed(0)
     own = torch.rand(S, 1, *SHAPE, generator=generator)
     moving = torch.rand(S, T, *SHAPE, generator=generator)
     clips = Dataset(((0.7 * own + 0.3 * moving) * 255).to(torch.uint8))
-    told: dict[float, dict[str, float]] = {}
+    shares = []
     for weight in (0.0, 1.0):
-        parts = built(similarity=weight, adversary=max(weight, 1e-9), critic_rate=1e-2)
-        objective = Objective(parts.weights, parts.hooks)
+        parts = built(similarity=weight, adversary=0.0)
         parameters = pair_parameters(parts.model, parts.guide)
         optimizer = torch.optim.Adam(parameters, lr=3e-3, fused=True)
-        step = Step(parts.model, parts.guide, objective, optimizer)
+        step = Step(parts.model, parts.guide, Objective(parts.weights, parts.hooks), optimizer)
         batches = Batches(clips, 10, frames=1, companions=1)
-        rows: list[dict[str, float]] = []
         for i in range(150):
             batch = batches.batch(i)
-            torch.manual_seed(i)
-            parts_of = step(tuple(batch[key] for key in parts.keys), batch)
-            rows.append({name: float(value) for name, value in parts_of.items()})
-        last = rows[-30:]
-        told[weight] = {n: sum(r[n] for r in last) / len(last) for n in ("scene_accuracy",)}
+            step(tuple(batch[key] for key in parts.keys), batch)
         x = clips.pixels(torch.arange(S)).float() / 255
         codes = parts.guide.content_encoder(x.flatten(0, 1).unsqueeze(1)).v.view(S, T, -1)
         within, between = codes.var(1).mean(), codes.mean(1).var(0).mean()
-        told[weight]["share"] = float((within / (within + between)).detach())
-    assert told[1.0]["share"] < 0.5 * told[0.0]["share"]
-    assert told[1.0]["scene_accuracy"] < told[0.0]["scene_accuracy"] - 0.1
+        shares.append(float((within / (within + between)).detach()))
+    assert shares[1] < 0.5 * shares[0]
 
 
 def test_skips_are_part_of_the_content():

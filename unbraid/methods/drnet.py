@@ -76,6 +76,9 @@ class Options(SequenceOptions):
             the preset.
         similarity: Weight of the mean squared difference of the content that two frames of a clip
             give, beside the mean squared error of a pixel; 1 as published, 0 for none.
+        standardised: Whether each coordinate of the content is standardised over the batch before
+            it is compared, in place of the published batch normalisation; without, content may
+            shrink until it tells nothing.
         adversary: Weight of the cross-entropy of the scene discriminator's verdict on two poses of
             a clip, against a coin, likewise; 0 for no discriminator.
         critic_hidden: Widths of the discriminator's hidden layers, comma-separated.
@@ -91,6 +94,7 @@ class Options(SequenceOptions):
     dynamic_dim: int = 8
     skips: bool = False
     similarity: float = 1.0
+    standardised: bool = True
     adversary: float = 0.1
     critic_hidden: tuple[int, ...] = (100, 100)
     critic_rate: float = 1e-3
@@ -236,7 +240,8 @@ def _hooks(options: Options, data: DataSpec) -> tuple["Hook", ...]:
     nats = options.nats(data)
     hooks: list[Hook] = []
     if options.similarity:
-        hooks.append(CodeSimilarity("static", nats * options.similarity, options.static_dim))
+        weight = nats * options.similarity
+        hooks.append(CodeSimilarity("static", weight, options.static_dim, options.standardised))
     if options.adversary:
         schedule = CriticSchedule(options.critic_steps, options.critic_warmup)
         critic = MLPCritic(2 * options.dynamic_dim, options.critic_hidden, activation="relu")
