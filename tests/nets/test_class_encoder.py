@@ -19,6 +19,9 @@ def images(*lead):
 def test_the_first_layer_is_that_of_image_and_class_joined(hidden, channels):
     """To rounding, every class of every image by itself."""
     encoder = ClassEncoder(SHAPE, CLASSES, K, hidden, channels, "tanh").double()
+    torch.manual_seed(4)
+    for parameter in encoder.parameters():  # biases are 0 at first
+        torch.nn.init.normal_(parameter, std=0.3)
     x, found = images(B), encoder(images(B), EYE.unsqueeze(1))
     assert found.batch_shape == (CLASSES, B) and found.event_shape == (K,)
     seen = x.flatten(1) if channels is None else encoder.stages(x).flatten(1)  # pyright: ignore
