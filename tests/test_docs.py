@@ -41,6 +41,7 @@ def python_of(document: str) -> list[str]:
         "docs/annealed-importance-sampling.md",
         "docs/adversarial-autoencoders.md",
         "docs/conditional-vae.md",
+        "docs/semi-supervised.md",
         "docs/penalised-vaes.md",
         "docs/adversarial-autoencoders.md",
         "docs/vae-gan.md",

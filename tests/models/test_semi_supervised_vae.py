@@ -7,6 +7,7 @@ import pyro.distributions as dist
 import pytest
 import torch
 from pyro import poutine
+from pyro.infer import TraceEnum_ELBO
 from torch import Tensor
 
 from unbraid import guides, models
@@ -216,6 +217,19 @@ def test_every_mode_takes_the_same_steps(features, mode):
         results.append(parameters)
     for a, b in zip(*results, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
+
+
+@stacked
+def test_the_objective_is_stock_pyros(features):
+    """At unit weights, on the same noise: value and gradients, to rounding."""
+    model, guide = make_pair(features)
+    stock, found = TraceEnum_ELBO(max_plate_nesting=1), []
+    for loss in (Objective(analytic_kl=False), stock):
+        torch.manual_seed(3)
+        value: Any = loss.differentiable_loss(model, guide, images(), LABEL)
+        found.append([value, *torch.autograd.grad(value, pair_parameters(model, guide))])
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
 
 
 @stacked

@@ -23,7 +23,7 @@ CITATION = """@inproceedings{kingma2014semi,
 }"""
 
 SITE = "label"
-CODES, LEAST = 64, 0.005
+CODES, LEAST = 64, 0.001
 
 
 @dataclass(frozen=True)
