@@ -98,7 +98,7 @@ def test_the_objective_is_the_papers_over_the_number_of_data(alpha):
         ({"sequence_length": 5}, {}, "are sequences of 5 frames"),
         ({}, {"alpha": -0.1}, "alpha is -0.1; expected"),
         ({}, {"latent_dim": 0}, "latent_dim is 0; expected"),
-        ({}, {"features": "nowhere"}, "features is .*nowhere: .*expected the folder of a run"),
+        ({}, {"features": "nowhere"}, "features is .*nowhere, .*expected the folder of a run"),
         ({}, {"features": "x", "likelihood": "normal"}, "likelihood is normal; expected auto"),
     ],
     ids=str,

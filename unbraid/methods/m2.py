@@ -14,6 +14,7 @@ from unbraid.nets import ClassEncoder, ClassLogits, Likelihood, NormalVector
 from .image_nets import NetOptions
 from .method import DataSpec, Parts
 from .options import OptionError, in_range
+from .trained import trained_parts
 
 CITATION = """@inproceedings{kingma2014semi,
   title = {Semi-supervised Learning with Deep Generative Models},
@@ -147,20 +148,12 @@ def heeded_codes(decoder: Any) -> Tensor:
 
 def _trained_vae(folder: str, data: DataSpec) -> tuple[Any, Any, Likelihood]:
     """Decoder, encoder and likelihood of a run, whose weights no longer move."""
-    from unbraid.inference import CheckpointError
-    from unbraid.run import load  # which needs the methods
-
-    try:
-        run = load(folder, "cpu")
-    except (CheckpointError, OSError, ValueError) as error:
-        raise OptionError(
-            f"features is {folder}: {error}. Expected the folder of a trained VAE"
-        ) from error
-    model, guide = run.model, run.guide
+    name, parts = trained_parts("features", folder)
+    model, guide = parts.model, parts.guide
     if not (isinstance(model, models.VAE) and isinstance(guide, guides.VAE)):
         raise OptionError(
-            f"features is {folder}, a run of {run.config['method']}; expected one of a VAE, whose "
-            "only code is z. Train vae or beta-vae for them"
+            f"features is {folder}, a run of {name}; expected one of a VAE, whose only code is z. "
+            "Train vae or beta-vae for them"
         )
     decoder: Any = model.decoder
     encoder: Any = guide.encoder
@@ -171,4 +164,4 @@ def _trained_vae(folder: str, data: DataSpec) -> tuple[Any, Any, Likelihood]:
         )
     for module in (decoder, encoder):
         module.requires_grad_(False)
-    return decoder, encoder, run.parts.likelihood
+    return decoder, encoder, parts.likelihood

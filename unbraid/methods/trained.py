@@ -1,0 +1,44 @@
+"""The pair of a run that is there already, for methods that build on one."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from unbraid.inference import CheckpointError, Checkpoints
+
+from .method import DataSpec, Parts, load_method
+from .options import OptionError, read_options
+
+
+def trained_parts(option: str, folder: str) -> tuple[str, Parts]:
+    """Return the method of a run, and its parts with the weights that are judged.
+
+    Args:
+        option: Name of the option that names the run.
+        folder: The run's folder.
+
+    Raises:
+        OptionError: If the folder holds no run, or none with weights that fit.
+    """
+    path = Path(folder)
+    if not (path / "config.json").is_file():
+        raise OptionError(
+            f"{option} is {folder}, which has no config.json; expected the folder of a run. "
+            "Train it first"
+        )
+    try:
+        config = json.loads((path / "config.json").read_text())
+        method = load_method(config["method"])
+        spec: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in config["spec"].items()
+        }
+        parts = method.build(read_options(method.options, config["options"]), DataSpec(**spec))
+        prefix = "averaged_" if config["ema"] is not None else ""
+        modules = {f"{prefix}model": parts.model, f"{prefix}guide": parts.guide}
+        Checkpoints(path / "checkpoints").load_modules(modules)
+    except (CheckpointError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise OptionError(
+            f"{option} is {folder}, of which the weights cannot be had: {error}. Expected the "
+            "folder of a trained run. Train it again"
+        ) from error
+    return config["method"], parts
