@@ -5,6 +5,7 @@
 # pyright: reportOptionalOperand=false, reportCallIssue=false
 
 import json
+import shutil
 from dataclasses import replace
 from math import sqrt
 from pathlib import Path
@@ -239,6 +240,13 @@ def test_features_of_what_is_no_vae_of_these_images_are_refused(
     assert unbraid(*start).code == 0
     unbraid(*words("--set", "features=made")).check_refused(2, message)
     assert not (few / "run").exists()
+
+
+def test_features_without_weights_are_refused(few, unbraid, words, train_words):
+    assert unbraid(*train_words(data="few.npz", out="vae")).code == 0
+    shutil.rmtree("vae/checkpoints")
+    message = "features is .*/vae, of which the weights cannot be had: .* Train it again"
+    unbraid(*words("--set", "features=vae")).check_refused(2, message)
 
 
 @pytest.mark.parametrize(
