@@ -77,12 +77,13 @@ def by_hand(parts: Parts, first: Tensor, second: Tensor) -> Callable[[], Any]:
     def step() -> None:
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
-        h_i, z_j = content.raw(x_i).tanh(), pose.raw(x_j).tanh()
+        h_i, z_j = content.raw(x_i), pose.raw(x_j)
         with torch.no_grad():
-            h_j, z_i = content.raw(x_j).tanh(), pose.raw(x_i).tanh()
+            h_j, z_i = content.raw(x_j), pose.raw(x_i)
         made = decoder.raw(torch.cat([h_i, z_j], -1))
         for parameter in parameters:
             parameter.requires_grad_(False)
+        z_i, z_j = normal(z_i), normal(z_j)
         score = critic(torch.cat([z_i, z_j], -1))
         loss = mse_loss(made, x_j) + ALPHA * mse_loss(normal(h_i), normal(h_j))
         (pixels * (loss + BETA * binary_cross_entropy_with_logits(score, half))).backward()

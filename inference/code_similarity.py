@@ -5,11 +5,9 @@ from torch import Tensor
 
 from .exchanged import exchanged_sites
 from .hooks import Batch, Hook
+from .standardised import standardised_codes
 from .terms import Terms
 from .weights import Weight, as_weight
-
-SMALLEST_VARIANCE = 1e-8
-"""Added to the variance of a coordinate: one that hardly varies is not compared."""
 
 
 class CodeSimilarity(Hook):
@@ -79,18 +77,8 @@ class CodeSimilarity(Hook):
             for code in (q.mean, target.detach())
         )
         if self.standardised:
-            own, target = self._standardised(own), self._standardised(target)
+            own, target = standardised_codes(own), standardised_codes(target)
         return self.weight((own - target).square().mean(), None)
-
-    def _standardised(self, codes: Tensor) -> Tensor:
-        rows = codes.flatten(0, -2)
-        if len(rows) < 2:
-            raise ValueError(
-                f"the batch holds {len(rows)} clip; expected at least 2, over which codes are "
-                "standardised. Use a larger batch"
-            )
-        variance, mean = torch.var_mean(rows, 0, correction=0)
-        return (rows - mean) * (variance + SMALLEST_VARIANCE).rsqrt()
 
     def advance(self) -> None:
         """Go on to the next step of the weight's schedule."""

@@ -11,6 +11,7 @@ from .critic_schedule import CriticSchedule
 from .examples import Labelled
 from .exchanged import exchanged_sites
 from .hooks import Batch
+from .standardised import standardised_codes
 from .target_rules import Rule
 from .terms import Terms
 from .weights import Weight
@@ -19,11 +20,11 @@ SAME, OTHER = 1, 0
 """The labels of pairs of poses: of one clip, of two clips."""
 
 
-def pose_pairs(terms: Terms, batch: Batch, site: str) -> tuple[Tensor, Tensor]:
-    """Return two poses of each clip, both `(..., B, N, Z)`; of the first a constant.
+def pose_pairs(terms: Terms, batch: Batch, site: str, standardised: bool) -> tuple[Tensor, Tensor]:
+    """Return two poses of each clip, both `(..., B, N, Z)`; the first is a constant.
 
     The first is of a companion, the second of a frame, whose graph it has. Companion `t` modulo
-    their number goes with frame `t`.
+    their number goes with frame `t`. Where they are standardised, each of the two is so by itself.
 
     Raises:
         ValueError: If the batch has no companions or a single clip, or the site is none of frames.
@@ -42,6 +43,8 @@ def pose_pairs(terms: Terms, batch: Batch, site: str) -> tuple[Tensor, Tensor]:
             "are needed. Use a larger batch, or more clips"
         )
     first = _single(exchanged_sites(terms, batch)[site].value)
+    if standardised:
+        first, second = standardised_codes(first), standardised_codes(second)
     if first.shape[-2] != frames:
         place = torch.arange(frames, device=first.device) % first.shape[-2]
         first = first.index_select(-2, place)
@@ -55,19 +58,22 @@ class SameScene:
     Args:
         site: A latent site of frames, event `(Z,)`, of a guide called `guide(x, length,
             companions)`.
+        standardised: Whether poses are standardised over the batch first.
 
     Source: Denton & Birodkar (2017), section 3.1, https://arxiv.org/abs/1705.10915, and its code,
     where the gradient reaches one pose of the two.
     """
 
     site: str
+    standardised: bool = True
 
     @property
     def sites(self) -> tuple[str, ...]:  # noqa: D102
         return (self.site,)
 
     def __call__(self, terms: Terms, batch: Batch, reference: bool) -> Labelled:  # noqa: D102
-        first, second = (rows.flatten(0, -2) for rows in pose_pairs(terms, batch, self.site))
+        pairs = pose_pairs(terms, batch, self.site, self.standardised)
+        first, second = (rows.flatten(0, -2) for rows in pairs)
         return Labelled((first, second), torch.full_like(first[:, 0], SAME, dtype=torch.int64))
 
 
@@ -80,6 +86,10 @@ class SceneDiscriminator(Adversary):
     clip: `rule` `uniform`, as published, is the cross-entropy against the target 1/2. The gradient
     reaches one pose of the two, nothing else.
 
+    Small poses would escape a critic that learns slowly, at no cost to a decoder that takes them
+    large. So it sees them standardised over the batch, as the published code's are, whose encoders
+    end in a batch normalisation.
+
     Source: Denton & Birodkar (2017), section 3.1, https://arxiv.org/abs/1705.10915.
 
     Args:
@@ -88,6 +98,7 @@ class SceneDiscriminator(Adversary):
         critic: Maps two poses, each `(n, Z)`, to the log-odds `(n, 1)` that they are of one clip.
         weight: Weight of the penalty, a number of at least 0 or a schedule.
         rule: The pair's aim: uniform, reverse or flip.
+        standardised: Whether poses are standardised over the batch first.
         schedule: How the critic is trained: one step per step of the pair unless given.
         optimizer: Makes the critic's optimiser; that of `Adversary` unless given.
         name: Name of its part of the loss.
@@ -106,23 +117,25 @@ class SceneDiscriminator(Adversary):
         weight: float | Weight = 1.0,
         *,
         rule: Rule = "uniform",
+        standardised: bool = True,
         schedule: CriticSchedule | None = None,
         optimizer: Callable[[list[nn.Parameter]], torch.optim.Optimizer] | None = None,
         name: str = "scene",
     ) -> None:
         super().__init__(
             name,
-            SameScene(site),
+            SameScene(site, standardised),
             critic,
             rule,
             weight,
             schedule=schedule,
             optimizer=optimizer,
         )
+        self.standardised = standardised
 
     def critic_inputs(self, terms: Terms, batch: Batch) -> list[tuple[Tensor, ...]]:
         """Return pairs of one clip and of two, with labels, of each of the critic's steps."""
-        first, second = pose_pairs(terms, batch, self.sites[0])
+        first, second = pose_pairs(terms, batch, self.sites[0], self.standardised)
         index = batch.get("index")
         return [_both_kinds(first, second, index) for _ in range(self.critic_steps)]
 

@@ -17,15 +17,12 @@ from .mlp import mlp
 class FrameEncoder(nn.Module):
     """Map every frame by itself to a code: a Normal, or a point.
 
-    Points are hyperbolic tangents of the net's outputs, as in DrNet's code: no loss on codes gets
-    small by making them small, since their range is given, and no critic is escaped by large ones.
-
     Args:
         trunk: Maps frames to features.
         latent_dim: Number `K` of code coordinates.
         hidden: Widths of the hidden layers from the features to the code.
         activation: Name of the activation.
-        points: Whether codes are points, a `Delta`.
+        points: Whether codes are points, a `Delta` at the net's outputs.
     """
 
     def __init__(
@@ -59,7 +56,7 @@ class FrameEncoder(nn.Module):
 
     def _codes(self, raw: Tensor) -> TorchDistributionMixin:
         if self.points:
-            return dist.Delta(at_least_float32(raw).tanh(), event_dim=1)
+            return dist.Delta(at_least_float32(raw), event_dim=1)
         return diagonal_normal(raw)
 
 

@@ -26,7 +26,7 @@ from .shapes import Shape
 
 
 class SkipEncoder(nn.Module):
-    """Map a frame to a point: hyperbolic tangents of a code, and the maps of every stage.
+    """Map a frame to a point: a code as that of `FrameEncoder`, and the maps of every stage.
 
     Of a clip it is that of its first frame: several maps have no mean that shows one frame.
 
@@ -84,7 +84,7 @@ class SkipEncoder(nn.Module):
         """
         first = x[..., 0, :, :, :]
         maps = self._maps(first.reshape(-1, *self.trunk.shape))
-        code = self.head(maps[-1].flatten(1)).tanh()
+        code = self.head(maps[-1].flatten(1))
         joint = at_least_float32(torch.cat([code, *(m.flatten(1) for m in maps)], -1))
         return dist.Delta(joint.view(*first.shape[:-3], 1, self.code_dim), event_dim=1)
 

@@ -166,7 +166,7 @@ def test_a_single_clip_cannot_be_standardised():
     model, guide = pair()
     batch = {key: value[:1] for key, value in batch_of().items()}
     args, objective = arguments(batch), Objective(hooks=[CodeSimilarity("static")])
-    with pytest.raises(HookError, match="the batch holds 1 clip; expected at least 2, over which"):
+    with pytest.raises(HookError, match="the batch holds 1 code; expected at least 2, over which"):
         try_hooks(objective, model, guide, args, batch)
     plain = Objective(hooks=[CodeSimilarity("static", standardised=False)])
     try_hooks(plain, model, guide, args, batch)

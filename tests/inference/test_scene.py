@@ -7,7 +7,7 @@ import pyro.distributions as dist
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import batch_norm, binary_cross_entropy_with_logits
 
 from unbraid.inference import (
     CriticSchedule,
@@ -28,8 +28,20 @@ def hook_of(weight: float = 1.0, **options: Any) -> SceneDiscriminator:
     return SceneDiscriminator("dynamic", critic, weight, **options)
 
 
+def normal(codes: Tensor) -> Tensor:
+    """Codes `(..., Z)` standardised over all of them, by torch's own batch normalisation."""
+    return batch_norm(codes.flatten(0, -2), None, None, training=True, eps=1e-8).view_as(codes)
+
+
 def poses(guide: Any, frames: Tensor) -> Tensor:
-    return guide.pose_encoder(frames).mean.detach()
+    return normal(guide.pose_encoder(frames).mean.detach())
+
+
+def paired(guide: Any, batch: Any) -> tuple[Tensor, Tensor]:
+    """The poses of one clip each, `(R, Z)`, of a companion and of a frame, with their graphs."""
+    own = guide.pose_encoder(batch["x"]).mean
+    theirs = normal(guide.pose_encoder(batch["companions"]).mean).expand_as(own)
+    return theirs.flatten(0, 1), normal(own).flatten(0, 1)
 
 
 def rows_of(terms: Any, batch: Any, hook: Any = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -42,7 +54,7 @@ def rows_of(terms: Any, batch: Any, hook: Any = None) -> tuple[Tensor, Tensor, T
 
 def clip_of(row: Tensor, codes: Tensor) -> int:
     """Which clip has a pose among its codes `(B, N, Z)`."""
-    [[clip, _]] = (codes == row).all(-1).nonzero().tolist()
+    [[clip, _]] = torch.isclose(codes, row, rtol=0, atol=1e-9).all(-1).nonzero().tolist()
     return clip
 
 
@@ -130,7 +142,7 @@ def test_a_critic_that_knows_clips_is_right():
 
     guide.pose_encoder = Telling()
     critic = Coincidence()
-    hook = SceneDiscriminator("dynamic", critic)
+    hook = SceneDiscriminator("dynamic", critic, standardised=False)
     critic.sharpness.data.fill_(100.0)
     rows = rows_of(terms_of(model, guide, batch), batch, hook)
     told: Any = hook.critic_loss_of(rows)
@@ -138,14 +150,26 @@ def test_a_critic_that_knows_clips_is_right():
     assert float(told.loss.detach()) < 1e-3
 
 
+@pytest.mark.parametrize("standardised", [True, False])
+def test_smaller_poses_escape_the_critic_only_where_they_are_not_standardised(standardised):
+    model, guide = pair()
+    batch = batch_of()
+    hook = hook_of(standardised=standardised)
+    scores = []
+    for size in (1.0, 0.01):
+        for parameter in guide.pose_encoder.head[-1].parameters():
+            parameter.data.mul_(size)
+        first, second, _ = rows_of(terms_of(model, guide, batch), batch, hook)
+        scores.append(hook.critic(first, second).std().detach())
+    assert float(scores[1] / scores[0]) == pytest.approx(1.0 if standardised else 0.01, rel=0.2)
+
+
 def test_the_pair_aims_at_one_half_on_pairs_of_one_clip():
     model, guide = pair()
     batch = batch_of(frames=2)
     hook = hook_of(3.0)
     found = hook.penalty(terms_of(model, guide, batch), batch)
-    own = guide.pose_encoder(batch["x"]).mean
-    theirs = guide.pose_encoder(batch["companions"]).mean.expand_as(own)
-    scores = hook.critic(theirs.flatten(0, 1), own.flatten(0, 1))[:, 0]
+    scores = hook.critic(*paired(guide, batch))[:, 0]
     half = torch.full_like(scores, 0.5)
     torch.testing.assert_close(found, 3.0 * binary_cross_entropy_with_logits(scores, half))
 
@@ -174,8 +198,7 @@ def test_the_gradient_reaches_one_pose_of_the_two():
     found = torch.autograd.grad(hook.penalty(terms_of(model, guide, batch), batch), parameters)
     gradients = []
     for constant in (True, False):
-        own = guide.pose_encoder(batch["x"]).mean[:, 0]
-        theirs = guide.pose_encoder(batch["companions"]).mean[:, 0]
+        theirs, own = paired(guide, batch)
         scores = hook.critic(theirs.detach() if constant else theirs, own)
         loss = binary_cross_entropy_with_logits(scores, torch.full_like(scores, 0.5))
         gradients.append(torch.autograd.grad(loss, parameters))

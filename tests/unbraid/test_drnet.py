@@ -100,11 +100,16 @@ def test_the_loss_is_the_papers_times_what_a_mean_is_worth(scale, standardised):
     h_i, h_j = (content(x.unsqueeze(1)).v[:, 0] for x in (x_i, x_j))
     z_i, z_j = pose(x_i).v, pose(x_j).v
     similarity, scene = parts.hooks
-    score = scene.critic(z_i, z_j)
-    alike = [batch_norm(h, None, None, training=True, eps=1e-8) for h in (h_i, h_j)]
+
+    def seen(codes: Tensor) -> Tensor:
+        if not standardised:
+            return codes
+        return batch_norm(codes, None, None, training=True, eps=1e-8)
+
+    score = scene.critic(seen(z_i), seen(z_j))
     published = (
         mse_loss(raw(parts, h_i, z_j), x_j)
-        + alpha * (mse_loss(alike[0], alike[1]) if standardised else mse_loss(h_i, h_j))
+        + alpha * mse_loss(seen(h_i), seen(h_j))
         + beta * binary_cross_entropy_with_logits(score, torch.full_like(score, 0.5))
     )
     variance = 0.5 if scale is None else scale**2
@@ -435,7 +440,7 @@ def test_batches_of_one_clip_are_refused(clips, unbraid):
     command = [word if word != "5" else "1" for word in words("clips.npz")]
     outcome = unbraid(*command)
     assert outcome.code != 0
-    assert "the batch holds 1 clip; expected at least 2" in outcome.err
+    assert "the batch holds 1 code; expected at least 2" in outcome.err
 
 
 def test_softplus_of_the_critics_score_is_its_cross_entropy():

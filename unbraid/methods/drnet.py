@@ -76,11 +76,11 @@ class Options(SequenceOptions):
             the preset.
         similarity: Weight of the mean squared difference of the content that two frames of a clip
             give, beside the mean squared error of a pixel; 1 as published, 0 for none.
-        standardised: Whether each coordinate of the content is standardised over the batch before
-            it is compared, in place of the published batch normalisation; without, content may
-            shrink until it tells nothing.
         adversary: Weight of the cross-entropy of the scene discriminator's verdict on two poses of
             a clip, against a coin, likewise; 0 for no discriminator.
+        standardised: Whether both of these see codes standardised over the batch, in place of the
+            published batch normalisation; without, content may shrink until it tells nothing, and
+            poses until the discriminator sees nothing.
         critic_hidden: Widths of the discriminator's hidden layers, comma-separated.
         critic_rate: Learning rate of the discriminator.
         critic_steps: Its steps per step of the pair.
@@ -94,8 +94,8 @@ class Options(SequenceOptions):
     dynamic_dim: int = 8
     skips: bool = False
     similarity: float = 1.0
-    standardised: bool = True
     adversary: float = 0.1
+    standardised: bool = True
     critic_hidden: tuple[int, ...] = (100, 100)
     critic_rate: float = 1e-3
     critic_steps: int = 1
@@ -250,6 +250,7 @@ def _hooks(options: Options, data: DataSpec) -> tuple["Hook", ...]:
                 "dynamic",
                 critic,
                 nats * options.adversary,
+                standardised=options.standardised,
                 schedule=schedule,
                 optimizer=critic_adam(options.critic_rate),
             )
