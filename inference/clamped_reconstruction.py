@@ -80,7 +80,7 @@ class ClampedReconstruction(Hook):
         clamped = torch.where(free, z, mean.detach() if self.filtered else mean)
         decoded = terms.replay({self.latent: clamped})
         cost = -decoded.per_datum(decoded[self.site].log_p).mean()
-        astray = torch.where(free, torch.zeros_like(z), z - mean.detach())
+        astray = torch.where(free, torch.zeros_like(z), z - mean)
         return cost + 0.5 * self.invariance * astray.square().sum(-1).mean()
 
     def _means(self, z: Tensor) -> Tensor:
