@@ -31,10 +31,10 @@ COMMON: dict[str, Any] = {
 }
 AAE: dict[str, Any] = {
     "encoder": "deterministic",
-    "weight": 100.0,
+    "weight": 120.0,
     "critic_hidden": (256, 256),
     "critic_rate": 5e-4,
-    "critic_steps": 3,
+    "critic_steps": 5,
 }
 ROWS: dict[str, dict[str, Any]] = {
     "aae": {"method": "aae", "options": AAE},
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=15_000)
+    parser.add_argument("--steps", type=int, default=30_000)
     parser.add_argument("--data", choices=["mnist", "mnist-small"], default="mnist")
     parser.add_argument("--split", choices=["test", "validation"], default="test")
     parser.add_argument(
