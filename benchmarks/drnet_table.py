@@ -104,15 +104,15 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
     return found
 
 
-def judge(run: Run, split: str, clips: int = CLIPS) -> Leakage:
+def judge(run: Run, split: str) -> Leakage:
     """Ask probes for digits and places, from content and from pose of single frames."""
-    learnt, asked = known(run, run.data.train, 1, clips), known(run, run.split(split), 0, clips)
+    learnt, asked = known(run, run.data.train, 1, CLIPS), known(run, run.split(split), 0, CLIPS)
     return leakage(
         learnt,
         asked,
         sequence_names=["red digit", "green digit"],
         frame_names=["red x", "red y", "green x", "green y"],
-        max_rows=clips,
+        max_rows=CLIPS,
         seed=0,
     )
 

@@ -1,0 +1,74 @@
+"""The table of DrNet, at a tiny size: rows are kept, printed, and not judged when stopped."""
+
+import importlib
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+import unbraid
+
+
+@pytest.fixture
+def table(monkeypatch) -> Any:
+    """The module; the benchmarks run from the checkout's root and are not installed."""
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[2])
+    module = importlib.import_module("benchmarks.drnet_table")
+    small = {"size": 24, "digit_size": 12, "digits_from": "mnist-small", "sequences": 150}
+    monkeypatch.setattr(module, "DIGITS", {**module.DIGITS, **small})
+    tiny = {"static_dim": 4, "dynamic_dim": 5, "channels": (3, 4), "code_hidden": (6,)}
+    monkeypatch.setattr(module, "OPTIONS", {**module.OPTIONS, **tiny})
+    return module
+
+
+def test_a_row_is_trained_once_and_printed(table, tmp_path, capsys):
+    words = ["--rows", "drnet", "--steps", "3", "--out", str(tmp_path)]
+    assert table.main(words) == 0
+    first = capsys.readouterr().out
+    assert "drnet, seed 0, 3 steps, test clips" in first
+    assert "<= 0.2 is the aim" in first
+    path = tmp_path / "digits" / "drnet-0" / "row.json"
+    row = json.loads(path.read_text())
+    known = {(p["about"], p["codes"], p["factor"]) for p in row["leakage"]}
+    assert {("content", "dynamic", "red digit"), ("pose", "static", "green y")} <= known
+    table.print_row({**row, "method": "skips"})
+    assert "is the aim" not in capsys.readouterr().out
+    path.write_text(json.dumps({**row, "training_seconds": 12345}))
+    assert table.main(words) == 0
+    assert "12345 s of training" in capsys.readouterr().out
+
+
+def test_a_stopped_training_is_not_judged(table, tmp_path, monkeypatch):
+    stopped = SimpleNamespace(result=SimpleNamespace(stopped="signal"))
+    monkeypatch.setattr(table.unbraid, "train", lambda *_, **__: stopped)
+    with pytest.raises(KeyboardInterrupt, match="was stopped; the same command goes on with it"):
+        table.main(["--rows", "drnet", "--steps", "3", "--out", str(tmp_path)])
+    assert not list(tmp_path.rglob("row.json"))
+
+
+def test_both_codes_are_of_the_same_single_frame(table, tmp_path):
+    """Content and pose of one frame, and the digits and places of that frame."""
+    run = unbraid.train(
+        "drnet",
+        "moving-mnist",
+        tmp_path / "run",
+        steps=1,
+        options=table.OPTIONS,
+        data_options=table.DIGITS,
+        progress=False,
+        say=lambda _: None,
+    )
+    found = table.known(run, run.data.test, 3, 7)
+    shapes = [
+        tuple(torch.as_tensor(values).shape)
+        for values in (
+            found.static,
+            found.dynamic,
+            found.sequence_factors,
+            found.frame_factors,
+        )
+    ]
+    assert shapes == [(7, 4), (7, 1, 5), (7, 2), (7, 1, 4)]
