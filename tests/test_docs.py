@@ -48,6 +48,7 @@ def python_of(document: str) -> list[str]:
         "docs/adversarial-variational-bayes.md",
         "docs/swapped-codes.md",
         "docs/static-dynamic.md",
+        "docs/drnet.md",
         "docs/grouped-data.md",
         "docs/neural-statistician-and-fhvae.md",
     ],
