@@ -42,15 +42,16 @@ def predicted_classes(
         for batch in batches:
             args = arguments(batch)
             terms = run(model, guide, args)
-            if site in terms and hasattr(terms[site].q, "logits"):
-                own = sites_at_points(guide, args)[site].fn
-                told.append(own.logits.argmax(-1).cpu())  # pyright: ignore
-                continue
             if site not in terms or not hasattr(terms[site].p, "logits"):
                 raise ValueError(
                     f"site is {site!r}; expected one whose distribution is over classes. The pair "
                     f"has {', '.join(terms)}"
                 )
+            if terms[site].q is not None:
+                own = sites_at_points(guide, args)[site]
+                shares = getattr(own.fn, "logits", own.value)  # of points the shares themselves
+                told.append(shares.argmax(-1).cpu())
+                continue
             at_means = terms.replay(point_codes(terms))[site].p
             told.append(at_means.logits.argmax(-1).cpu())  # pyright: ignore
     if not told:

@@ -10,6 +10,7 @@ from unbraid.analysis import predicted_classes
 from unbraid.nets import (
     ClassEncoder,
     ClassLogits,
+    LabelEncoder,
     MLPDecoder,
     MLPEncoder,
     NormalVector,
@@ -44,6 +45,18 @@ def test_they_are_the_guides_likeliest(features):
     batches = [x[:90], (x[90:],)]
     assert torch.equal(predicted_classes(model, guide, batches), expected)
     assert torch.equal(predicted_classes(model, guide, batches, seed=7), expected)
+
+
+def test_shares_of_classes_are_as_good():
+    """Of a guide that gives points, as that of the semi-supervised adversarial autoencoder."""
+    torch.manual_seed(3)
+    decoder = MLPDecoder(CLASSES + K, SHAPE, make_likelihood("bernoulli", 1), (11,))
+    encoder = LabelEncoder(SHAPE, CLASSES, K, (13,))
+    pair = models.SemiSupervisedAAE(decoder, CLASSES, K), guides.SemiSupervisedAAE(encoder)
+    x = torch.rand(200, *SHAPE)
+    expected = encoder(x)[0].argmax(-1)
+    assert len(expected.unique()) > 1
+    assert torch.equal(predicted_classes(*pair, [x]), expected)
 
 
 def test_a_site_without_classes_is_refused():
