@@ -46,7 +46,7 @@ class Setting:
     numbers: tuple[str, ...] = ()
 
 
-_PLACED = ("scale", "orientation", "position x", "position y")
+NUMBERS = ("scale", "orientation", "position x", "position y")
 
 SETTINGS = {
     "sprites": Setting(
@@ -60,8 +60,44 @@ SETTINGS = {
             "warmup": 500,
         },
         {"batch_size": 24, "clip_norm": 1000.0},
-        2500,
-        16,
+        steps=2500,
+        probed=16,
+    ),
+    "pairs-but-place": Setting(
+        "dsprites",
+        {
+            "size": 32,
+            "groups": ("shape", "scale", "orientation", "position y"),
+            "group_size": 2,
+        },
+        {
+            "nets": "mlp",
+            "hidden": (512, 512),
+            "static_dim": 10,
+            "dynamic_dim": 1,
+            "frames": 2,
+            "warmup": 1000,
+        },
+        {"batch_size": 64},
+        steps=18_000,
+        probed=2,
+        numbers=NUMBERS,
+    ),
+    "pairs-of-shape": Setting(
+        "dsprites",
+        {"size": 32, "groups": ("shape",), "group_size": 2},
+        {
+            "nets": "mlp",
+            "hidden": (512, 512),
+            "static_dim": 2,
+            "dynamic_dim": 4,
+            "frames": 2,
+            "warmup": 1000,
+        },
+        {"batch_size": 64},
+        steps=18_000,
+        probed=2,
+        numbers=NUMBERS,
     ),
 }
 ROWS: dict[str, dict[str, Any]] = {
