@@ -32,7 +32,7 @@ from .label_run import mean_and_spread
 from .rows import Row
 
 M1, M1_SEED = "m1", 100
-LEAST_VARIANCE = 0.1
+LEAST_VARIANCE = 0.1  # of the largest
 COMMON: dict[str, Any] = {"binarise": "dynamic"}
 
 
@@ -124,13 +124,14 @@ def finish(
 def linear_error(first: Run, data: str, labels: int, seed: int, split: str) -> float:
     """The error of a linear classifier of M1's means, taught the labelled digits.
 
-    Coordinates without variance say nothing, and are left out, since all are brought to the same.
+    Coordinates that hardly vary say nothing. They are left out, since all get variance 1.
     """
     parts = load(data, seed=seed, options={"labels_per_class": labels})
     few, judged = labelled(parts.train), getattr(parts, split)
     truth = [part.annotations()["labels"] for part in (few, judged)]
     codes = [_codes(first, part) for part in (few, judged)]
-    used = codes[1].var(0) > LEAST_VARIANCE
+    variance = codes[1].var(0)
+    used = variance > LEAST_VARIANCE * variance.max()
     codes = [code[:, used] for code in codes]
     told = told_condition(codes[0], truth[0], codes[1], truth[1], probes=("logistic",))
     return 1 - told.score["logistic"]
