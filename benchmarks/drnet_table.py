@@ -38,8 +38,9 @@ OPTIONS: dict[str, Any] = {
     "dynamic_dim": 64,
     "nets": "conv",
     "channels": (16, 32, 64),
-    "similarity": 0.003,
-    "adversary": 0.01,
+    "similarity": 0.001,
+    "adversary": 0.1,
+    "critic_steps": 2,
 }
 TRAIN: dict[str, Any] = {"batch_size": 32, "learning_rate": 1e-3}
 STEPS = 40_000
