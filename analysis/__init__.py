@@ -33,7 +33,7 @@ from .judge import Judge, load_judge
 from .judge_training import train_judge
 from .judges import Judged, SwapConsistency, kept_accuracy, swap_consistency
 from .known_sequences import KnownSequences
-from .latents import active_units, kl_per_dimension, posterior_means
+from .latents import active_units, kl_per_dimension, posterior_means, posterior_moments
 from .leakage import leakage
 from .leakage_figure import leakage_figure
 from .leakage_result import Leakage, Probe
@@ -158,6 +158,7 @@ __all__ = [
     "new_identities",
     "png_bytes",
     "posterior_means",
+    "posterior_moments",
     "predicted_classes",
     "prior_figure",
     "prior_of_dynamic",

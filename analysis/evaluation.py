@@ -37,6 +37,10 @@ class Evaluation(TypedDict, total=False):
             as `ToldCondition.summary`.
         classification: How often the likeliest class is wrong, of pairs that say classes: `error`
             and `standard_error`, in [0, 1], of `n` data.
+        codes: What scores and probes say of the codes. Of images `of`, by latent site: `scores`,
+            `intervals`, `factors`, `left_out` and `factors_left_out` as `disentanglement_scores`
+            has them, and `told`, by factor as `ToldCondition.summary`. Of sequences `leakage`, its
+            table. `left_out`, where there is nothing to score, says why.
     """
 
     log_likelihood: float | None
@@ -61,6 +65,7 @@ class Evaluation(TypedDict, total=False):
     given: Sequence[str]
     condition_from_codes: Mapping[str, Mapping[str, Mapping[str, Any]]]
     classification: Mapping[str, Any]
+    codes: Mapping[str, Any]
 
 
 class Bound(NamedTuple):

@@ -8,7 +8,15 @@ from torch import Tensor
 
 from unbraid.inference import Program, Terms
 
-from .passes import is_discrete, point_codes, run, shared_latents, undisturbed
+from .passes import (
+    is_discrete,
+    point_codes,
+    run,
+    shared_latents,
+    sites_at_points,
+    spread_of,
+    undisturbed,
+)
 
 Batch = Tensor | tuple[Any, ...]
 """Images `(B, C, H, W)`, or all arguments of the pair, images first."""
@@ -70,6 +78,40 @@ def posterior_means(
     """
     codes = _codes(model, guide, batches, seed)
     return {name: code for name, (code, _, _) in codes.items()}
+
+
+def posterior_moments(
+    model: Program, guide: Program, batches: Iterable[Batch], seed: int = 0
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return mean and standard deviation of q for every datum.
+
+    Args:
+        model: The generative program.
+        guide: The inference program.
+        batches: Batches of data, at least one.
+        seed: Seed of what the guide samples, where it has no mean.
+
+    Returns:
+        By continuous latent site of one event dimension, on the host: means as
+        `posterior_means`, and standard deviations of the same shape, 0 where q has none, given
+        that the sites before it are at their means.
+
+    Raises:
+        ValueError: If there are no batches.
+    """
+    parts: dict[str, list[tuple[Tensor, Tensor]]] = {}
+    with undisturbed(model, guide, seed=seed):
+        for batch in batches:
+            for name, site in sites_at_points(guide, arguments(batch)).items():
+                if is_discrete(site.fn) or len(site.fn.event_shape) != 1:
+                    continue
+                moments = site.value.cpu(), spread_of(site.fn).cpu()
+                parts.setdefault(name, []).append(moments)
+    _require(len(parts))
+    return {
+        name: (torch.cat([mean for mean, _ in of]), torch.cat([scale for _, scale in of]))
+        for name, of in parts.items()
+    }
 
 
 def active_units(

@@ -15,6 +15,7 @@ from unbraid.inference import write_atomically
 from . import wording
 from .captions import caption
 from .charts import bounds_curve, training_curves, training_panels
+from .code_wording import code_tables
 from .evaluation import Evaluation, bounds, known, unreliable_share
 from .hook_curves import hook_curves, hook_panels
 from .images import data_uri
@@ -84,10 +85,12 @@ def write_report(
         title=title,
         summary=wording.summary(evaluation, datum),
         remark=remark,
-        evaluated=bool(evaluation),
+        evaluated=bool(numbers.keys() - {"codes"}),
         rows=wording.likelihood_rows(numbers, datum),
         bounds=wording.bound_rows(numbers),
         pareto=wording.pareto_words(unreliable_share(numbers), datum),
+        tables=code_tables(numbers.get("codes") or {}),
+        unscored=(numbers.get("codes") or {}).get("left_out"),
         is_likelihood=numbers.get("is_likelihood", True),
         datum=datum,
         curve=shown.pop("bounds", None),

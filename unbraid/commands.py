@@ -12,7 +12,15 @@ from tyro.conf import Positional, UseAppendAction, arg
 from unbraid.methods import OptionError, in_range
 
 from .config import Settings, TrainConfig
-from .console import annealed_rows, evaluation_rows, print_json, print_next, print_table, say
+from .console import (
+    annealed_rows,
+    code_rows,
+    evaluation_rows,
+    print_json,
+    print_next,
+    print_table,
+    say,
+)
 from .exit_codes import DONE
 
 if TYPE_CHECKING:
@@ -140,8 +148,9 @@ def by_name(flag: str, given: tuple[tuple[str, ...], ...], listing: str) -> dict
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Estimate the log-likelihood of held-out data by importance sampling, or by annealing.
+    """Estimate the log-likelihood of held-out data, and score codes by labels and factors.
 
+    Which scores there are depends on what is known of the data; what is left out is said, and why.
     Annealing takes minutes per hundred images; it also judges methods whose guide has no density,
     and says whether importance sampling came out too low. Its numbers go beside the others.
 
@@ -149,7 +158,7 @@ class Evaluate:
 
     Args:
         folder: Folder of the run.
-        estimator: importance, or annealed.
+        estimator: importance; annealed, without scores of codes; or none, for the scores alone.
         samples: Importance samples per datum.
         chains: Annealed chains per datum.
         temperatures: Steps of an annealed chain; more are more exact.
@@ -159,12 +168,13 @@ class Evaluate:
         seed: Seed of the noise; the run's unless given.
         frames: Frames of each sequence; as many as in training unless given.
         inner_samples: Samples of each frame's codes per sample of its sequence's.
+        no_codes: Leave out the scores of codes, which take up to half a minute.
         device: auto, cpu, cuda, cuda:N or mps.
         json: Print one JSON object.
     """
 
     folder: Folder
-    estimator: Literal["importance", "annealed"] = "importance"
+    estimator: Literal["importance", "annealed", "none"] = "importance"
     samples: int = 5000
     chains: int = 16
     temperatures: int = 1000
@@ -174,6 +184,7 @@ class Evaluate:
     seed: int | None = None
     frames: int | None = None
     inner_samples: int = 1
+    no_codes: bool = False
     device: str = "auto"
     json: bool = False
 
@@ -195,6 +206,8 @@ class Evaluate:
         evaluation, rows_of = self._evaluate(run), evaluation_rows
         if self.estimator == "annealed":
             rows_of = annealed_rows
+        elif self.estimator == "none":
+            rows_of = code_rows
         if self.json:
             print_json(evaluation)
         else:
@@ -214,6 +227,8 @@ class Evaluate:
                 seed=self.seed,
                 progress=progress,
             )
+        if self.estimator == "none":
+            return run.score_codes(split=self.split, seed=self.seed)
         return run.evaluate(
             self.samples,
             split=self.split,
@@ -221,6 +236,7 @@ class Evaluate:
             seed=self.seed,
             frames=self.frames,
             inner_samples=self.inner_samples,
+            codes=not self.no_codes,
             progress=progress,
         )
 

@@ -71,6 +71,40 @@ def evaluation_rows(evaluation: Mapping[str, Any]) -> list[tuple[str, str, str]]
         rows.append(("label error", value, f"of the likeliest class, of {told['n']:,} data"))
     if evaluation.get("remark"):
         rows.append(("remark", "", evaluation["remark"]))
+    if "codes" in evaluation:
+        rows += code_rows(evaluation["codes"])
+    return rows
+
+
+def code_rows(codes: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return name, value and remark of what scores and probes say of codes."""
+    rows = []
+    if "left_out" in codes:
+        rows.append(("codes", "not scored", codes["left_out"]))
+    for row in codes.get("leakage", ()):
+        if row["factor"] == "mean":
+            continue
+        value = f"{row['score']:.3f} +- {row['standard_error']:.3f}"
+        measure = "of the frames" if row["discrete"] else "R^2"
+        what = f"{measure}; chance {row['chance']:.3f}" if row["discrete"] else measure
+        rows.append((f"{row['factor']} from {row['codes']}", value, what))
+    for site, found in codes.get("of", {}).items():
+        said = ""
+        for name, score in found["scores"].items():
+            low_high = found["intervals"].get(name)
+            interval = "" if low_high is None else f"{low_high[0]:.3f} to {low_high[1]:.3f}"
+            of = ", ".join(found["factors"][name])
+            remark = "  ".join(filter(None, (interval, "" if of == said else of)))
+            rows.append((f"{site}: {name}", f"{score:.3f}", remark))
+            said = of or said
+        for factor, told in found["told"].items():
+            best = max(told["score"], key=told["score"].get)
+            accuracy = told["standard_error"] is not None
+            chance = f", chance {told['chance']:.3f}" if accuracy else ", of its variance"
+            rows.append((f"{site}: {factor} told", f"{told['score'][best]:.3f}", best + chance))
+        left = [*found["left_out"], *found["factors_left_out"]]
+        if left:
+            rows.append((f"{site}: left out", "", f"{', '.join(left)}; evaluation.json says why"))
     return rows
 
 

@@ -1,6 +1,5 @@
 """A run: a trained pair, its data and its folder."""
 
-import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -20,18 +19,11 @@ from unbraid.inference import (
     annealed_log_likelihood,
     log_likelihood,
     resolve_device,
-    write_json_atomically,
 )
 from unbraid.methods import DataSpec, Method, OptionError, Parts, load_method, read_options
 
 from .config import ConfigError, TrainConfig, read_config
 from .preparation import RunData, prepare
-
-ANNEALED = "annealed"
-"""Where `evaluation.json` holds what annealing found."""
-FROM_CODES, TOLD = "condition_from_codes", "classification"
-"""Where it holds what probes tell of the condition from codes, of methods that are given one, and
-how often methods that say the class of an image are wrong."""
 
 
 class Run:
@@ -164,7 +156,7 @@ class Run:
                 ),
                 keys=self.parts.inspected,
                 samples=samples,
-                seed=self.config["seed"] if seed is None else seed,
+                seed=self._seed(seed),
                 likelihood=self.parts.likelihood,
                 progress=advance,
                 **settings,
@@ -208,7 +200,7 @@ class Run:
                 self.guide,
                 held_out_batches(dataset, self.parts, self.device, 64, seed=self.data_seed),
                 keys=self.parts.inspected,
-                seed=self.config["seed"] if seed is None else seed,
+                seed=self._seed(seed),
                 likelihood=self.parts.likelihood,
                 progress=advance,
                 **settings,
@@ -223,9 +215,10 @@ class Run:
         seed: int | None = None,
         frames: int | None = None,
         inner_samples: int = 1,
+        codes: bool = True,
         progress: bool = True,
     ) -> dict[str, Any]:
-        """Estimate log p(x) and write `evaluation.json`.
+        """Estimate log p(x), score the codes, and write `evaluation.json`.
 
         Args:
             samples: Number `K` of importance samples per datum, at least 1.
@@ -236,6 +229,7 @@ class Run:
                 training unless given.
             inner_samples: Samples of each frame's codes per sample of its sequence's, whose
                 weights are averaged before the frames are multiplied; at least 1.
+            codes: Whether the codes are scored by what is known of the data, as `score_codes`.
             progress: Whether to show progress and the remaining time.
 
         Returns:
@@ -243,44 +237,38 @@ class Run:
             diagnostics; nats per datum. Of methods with a condition c they are of log p(x|c):
             `given` names it, and `condition_from_codes` says how well probes tell it from codes.
             Methods that say classes have `classification`: `error`, `standard_error` and `n`.
+            `codes` is what `score_codes` returns.
         """
-        seed = self.config["seed"] if seed is None else seed
-        settings = f"{self.step}-{split}-{limit or 'all'}-{samples}-{seed}"
-        if self.parts.frames is not None:
-            settings += f"-{frames or self.parts.frames}-{inner_samples}"
-        partial = self.folder / f"evaluation-{settings}.partial"
-        result = self.log_likelihood(
+        from .evaluations import evaluate
+
+        return evaluate(
+            self,
             samples,
             split=split,
             limit=limit,
-            seed=seed,
+            seed=self._seed(seed),
             frames=frames,
             inner_samples=inner_samples,
+            codes=codes,
             progress=progress,
-            resume=partial,
         )
-        evaluation = {
-            **result.summary(),
-            "split": split,
-            "method": self.config["method"],
-            "data": self.config["data"],
-            "likelihood": self.parts.likelihood.name,
-            "step": self.step,
-        }
-        if self.parts.frames is not None:
-            evaluation["frames"] = frames or self.parts.frames
-        if self.parts.remark is not None:
-            evaluation["remark"] = self.parts.remark
-        if self.parts.given is not None:
-            evaluation["given"] = list(self.parts.given.names)
-            evaluation[FROM_CODES] = self.probe_condition(seed)
-        told = self.judge_labels(split=split, limit=limit)
-        evaluation |= {TOLD: told} if told is not None else {}
-        known = self._evaluated()
-        evaluation |= {ANNEALED: known[ANNEALED]} if ANNEALED in known else {}
-        write_json_atomically(self.folder / "evaluation.json", evaluation)
-        partial.unlink(missing_ok=True)
-        return evaluation
+
+    def score_codes(self, *, split: str = "test", seed: int | None = None) -> dict[str, Any]:
+        """Score the codes by the labels and factors of the data; add it to `evaluation.json`.
+
+        Args:
+            split: Which data are judged: `"test"`, `"validation"` or `"train"`.
+            seed: Seed of draws and probes; the run's unless given.
+
+        Returns:
+            Of images, `of` has by latent site the `scores` that the factors allow with their
+            `intervals`, what is `left_out` and why, and `told`, what probes tell of each factor.
+            Of sequences, `leakage` has what probes tell from static and from dynamic codes. Where
+            nothing is known of the data, `left_out` says so.
+        """
+        from .evaluations import score_codes
+
+        return score_codes(self, split=split, seed=self._seed(seed))
 
     def evaluate_annealed(
         self,
@@ -308,28 +296,18 @@ class Run:
             `log_likelihood`, `log_likelihood_se`, `monte_carlo_error`, `remarks`, the settings and
             the diagnostics; nats per datum.
         """
-        seed = self.config["seed"] if seed is None else seed
-        settings = f"{self.step}-{split}-{limit or 'all'}-{chains}-{temperatures}-{start}-{seed}"
-        partial = self.folder / f"annealing-{settings}.partial"
-        result = self.annealed_log_likelihood(
-            chains=chains,
-            temperatures=temperatures,
+        from .evaluations import evaluate_annealed
+
+        return evaluate_annealed(
+            self,
+            chains,
+            temperatures,
             start=start,
             split=split,
             limit=limit,
-            seed=seed,
+            seed=self._seed(seed),
             progress=progress,
-            resume=partial,
         )
-        annealed = {**result.summary(), "split": split, "step": self.step}
-        if self.parts.remark is not None:
-            annealed["remark"] = self.parts.remark
-        if self.parts.given is not None:
-            annealed["given"] = list(self.parts.given.names)
-        evaluation = self._evaluated() | {ANNEALED: annealed}
-        write_json_atomically(self.folder / "evaluation.json", evaluation)
-        partial.unlink(missing_ok=True)
-        return annealed
 
     def probe_condition(self, seed: int | None = None) -> dict[str, Any]:
         """Say how well probes tell the condition from codes, of methods that are given one.
@@ -342,7 +320,7 @@ class Run:
         """
         from .conditions import probe_condition
 
-        return probe_condition(self, self.config["seed"] if seed is None else seed)
+        return probe_condition(self, self._seed(seed))
 
     def judge_labels(
         self, *, split: str = "test", limit: int | None = None
@@ -361,13 +339,8 @@ class Run:
 
         return judge_labels(self, self._first(split, limit))
 
-    def _evaluated(self) -> dict[str, Any]:
-        """What is known of the loaded weights: `evaluation.json` without what is of others."""
-        path = self.folder / "evaluation.json"
-        known = json.loads(path.read_text()) if path.exists() else {}
-        annealed = known.pop(ANNEALED, {})
-        kept = known if known.get("step") == self.step else {}
-        return kept | ({ANNEALED: annealed} if annealed.get("step") == self.step else {})
+    def _seed(self, seed: int | None) -> int:
+        return int(self.config["seed"]) if seed is None else seed
 
     def report(self) -> Path:
         """Draw the figures and write `report.html`; returns its path."""

@@ -61,6 +61,7 @@ def test_it_prints_the_number_its_errors_and_what_speaks_against_it(unbraid):
 def test_numbers_of_other_weights_are_dropped(unbraid, trained):
     unbraid("evaluate", "run", "--samples", 30)
     stale = evaluation() | {"step": 2, "annealed": {"step": 2, "log_likelihood": 0.0}}
+    stale["codes"] = {"step": 2}
     (trained / "evaluation.json").write_text(json.dumps(stale))
     unbraid("evaluate", "run", *FAST)
     assert set(evaluation()) == {"annealed"} and evaluation()["annealed"]["step"] == 4

@@ -1,0 +1,132 @@
+"""Evaluations of a run: what is measured, and `evaluation.json`, which holds it."""
+
+import json
+from typing import Any
+
+from unbraid.inference import write_json_atomically
+
+from . import code_scores
+from .run import Run
+
+ANNEALED, CODES = "annealed", "codes"
+"""Where `evaluation.json` holds what annealing found, and scores of codes; both have a `step` of
+their own."""
+FROM_CODES, TOLD = "condition_from_codes", "classification"
+"""Where it holds what probes tell of the condition from codes, of methods that are given one, and
+how often methods that say the class of an image are wrong."""
+
+
+def evaluate(
+    run: Run,
+    samples: int,
+    *,
+    split: str,
+    limit: int | None,
+    seed: int,
+    frames: int | None,
+    inner_samples: int,
+    codes: bool,
+    progress: bool,
+) -> dict[str, Any]:
+    """Do what `Run.evaluate` says."""
+    settings = f"{run.step}-{split}-{limit or 'all'}-{samples}-{seed}"
+    if run.parts.frames is not None:
+        settings += f"-{frames or run.parts.frames}-{inner_samples}"
+    partial = run.folder / f"evaluation-{settings}.partial"
+    result = run.log_likelihood(
+        samples,
+        split=split,
+        limit=limit,
+        seed=seed,
+        frames=frames,
+        inner_samples=inner_samples,
+        progress=progress,
+        resume=partial,
+    )
+    evaluation = {
+        **result.summary(),
+        "split": split,
+        "method": run.config["method"],
+        "data": run.config["data"],
+        "likelihood": run.parts.likelihood.name,
+        "step": run.step,
+        **_what_it_is_of(run),
+    }
+    if run.parts.frames is not None:
+        evaluation["frames"] = frames or run.parts.frames
+    if run.parts.given is not None:
+        evaluation[FROM_CODES] = run.probe_condition(seed)
+    told = run.judge_labels(split=split, limit=limit)
+    if told is not None:
+        evaluation[TOLD] = told
+    known = _known(run)
+    evaluation |= {name: known[name] for name in (ANNEALED, CODES) if name in known}
+    if codes:
+        evaluation[CODES] = _scores(run, split, seed)
+    _keep(run, evaluation)
+    partial.unlink(missing_ok=True)
+    return evaluation
+
+
+def evaluate_annealed(
+    run: Run,
+    chains: int,
+    temperatures: int,
+    *,
+    start: str,
+    split: str,
+    limit: int | None,
+    seed: int,
+    progress: bool,
+) -> dict[str, Any]:
+    """Do what `Run.evaluate_annealed` says."""
+    settings = f"{run.step}-{split}-{limit or 'all'}-{chains}-{temperatures}-{start}-{seed}"
+    partial = run.folder / f"annealing-{settings}.partial"
+    result = run.annealed_log_likelihood(
+        chains=chains,
+        temperatures=temperatures,
+        start=start,
+        split=split,
+        limit=limit,
+        seed=seed,
+        progress=progress,
+        resume=partial,
+    )
+    annealed = {**result.summary(), "split": split, "step": run.step, **_what_it_is_of(run)}
+    _keep(run, _known(run) | {ANNEALED: annealed})
+    partial.unlink(missing_ok=True)
+    return annealed
+
+
+def score_codes(run: Run, *, split: str, seed: int) -> dict[str, Any]:
+    """Do what `Run.score_codes` says."""
+    scores = _scores(run, split, seed)
+    _keep(run, _known(run) | {CODES: scores})
+    return scores
+
+
+def _scores(run: Run, split: str, seed: int) -> dict[str, Any]:
+    return {**code_scores.score_codes(run, split=split, seed=seed), "step": run.step}
+
+
+def _what_it_is_of(run: Run) -> dict[str, Any]:
+    """What has to be said beside every likelihood of the pair."""
+    said: dict[str, Any] = {}
+    if run.parts.remark is not None:
+        said["remark"] = run.parts.remark
+    if run.parts.given is not None:
+        said["given"] = list(run.parts.given.names)
+    return said
+
+
+def _known(run: Run) -> dict[str, Any]:
+    """What is known of the loaded weights: `evaluation.json` without what is of others."""
+    path = run.folder / "evaluation.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    parts = {name: known.pop(name, {}) for name in (ANNEALED, CODES)}
+    kept = known if known.get("step") == run.step else {}
+    return kept | {name: of for name, of in parts.items() if of.get("step") == run.step}
+
+
+def _keep(run: Run, evaluation: dict[str, Any]) -> None:
+    write_json_atomically(run.folder / "evaluation.json", evaluation)
