@@ -91,6 +91,18 @@ def test_the_objective_is_the_papers_over_the_number_of_data(alpha):
     torch.testing.assert_close(loss.parts["Supervision"], alpha * entropy.detach())
 
 
+def test_the_warmup_makes_the_class_cheaper_than_the_code():
+    """The divergence of the code counts tenfold at first, and once from the third step on."""
+    parts, batch = build(warmup=2, alpha=0.0), make_batch()
+    args, objective = tuple(batch[key] for key in parts.keys), Objective(parts.weights)
+    for weight in (10.0, 5.5, 1.0, 1.0):
+        found = objective.mean_loss(parts.model, parts.guide, args).parts
+        expected = -found["elbo"] + (weight - 1) * found["z"]
+        torch.testing.assert_close(found["loss"], expected)
+        objective.advance()
+    assert not build().weights
+
+
 @pytest.mark.parametrize(
     ("data", "options", "message"),
     [

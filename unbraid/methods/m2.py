@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unbraid import guides, models
-from unbraid.inference import Supervision
+from unbraid.inference import LinearWarmup, Supervision
 from unbraid.nets import ClassEncoder, ClassLogits, Likelihood, NormalVector
 
 from .image_nets import NetOptions
@@ -37,17 +37,24 @@ class Options(NetOptions):
             nats per image: 0.1 is the 0.1 N of a sum over N images. 0 for the bound alone.
         features: Folder of a trained VAE whose codes are modelled in place of the images (M1+M2).
             Its weights are kept as they are; the likelihood is its own.
+        warmup: Steps over which the weight of the code's divergence goes from `warmup_from` to 1;
+            0 for none.
+        warmup_from: That weight at first, at least 0; above 1 the class is cheaper than the code.
     """
 
     hidden: tuple[int, ...] = (500,)
     latent_dim: int = 50
     alpha: float = 0.1
     features: str | None = None
+    warmup: int = 0
+    warmup_from: float = 10.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         in_range("latent_dim", self.latent_dim, 1, 4096)
         in_range("alpha", self.alpha, 0.0)
+        in_range("warmup", self.warmup, 0)
+        in_range("warmup_from", self.warmup_from, 0.0)
         if self.features is not None:
             if self.likelihood != "auto":
                 raise OptionError(
@@ -82,6 +89,7 @@ def build(options: Options, data: DataSpec) -> Parts:
         model=model,
         guide=guide,
         likelihood=likelihood,
+        weights={"z": LinearWarmup(options.warmup, options.warmup_from)} if options.warmup else {},
         hooks=(Supervision(SITE, options.alpha),) if supervised else (),
         keys=("x", SITE),
         streams=("labelled",) if supervised else (),
