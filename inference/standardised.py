@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn.functional import batch_norm
 
 SMALLEST_VARIANCE = 1e-8
 """Added to the variance of a coordinate, so that one that hardly varies is not blown up."""
@@ -28,5 +29,4 @@ def standardised_codes(codes: Tensor) -> Tensor:
             f"the batch holds {len(rows)} code; expected at least 2, over which codes are "
             "standardised. Use a larger batch, or more clips"
         )
-    variance, mean = torch.var_mean(rows, 0, correction=0)
-    return (codes - mean) * (variance + SMALLEST_VARIANCE).rsqrt()
+    return batch_norm(rows, None, None, training=True, eps=SMALLEST_VARIANCE).view_as(codes)
