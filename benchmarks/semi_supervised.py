@@ -55,7 +55,11 @@ class Variant:
 
 ROWS = {
     M1: Variant(12_000, {"latent_dim": 50, "hidden": (500, 500)}, {"batch_size": 100}),
-    "m2": Variant(4000, {"latent_dim": 20, "hidden": (300,), "alpha": 1.0}, {"batch_size": 50}),
+    "m2": Variant(
+        4000,
+        {"latent_dim": 20, "hidden": (300,), "alpha": 1.0, "warmup": 2000, "warmup_from": 10.0},
+        {"batch_size": 50},
+    ),
     "m1+m2": Variant(
         6000,
         {"latent_dim": 8, "hidden": (300,), "alpha": 0.1},
