@@ -1,4 +1,4 @@
-"""Coordinates by factor: what probes tell of each factor from its own and from all others.
+"""Coordinates by factor: what probes tell of a factor from samples of its own, and of the others.
 
 Run: python -m benchmarks.active_table --seeds 0 1 2
 Finished rows are kept under --out and not run again; one that was stopped goes on where it was.
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from unbraid import Run
-from unbraid.analysis import posterior_means, told_condition
+from unbraid.analysis import told_condition
 from unbraid.data import Batches
 from unbraid.inference import write_json_atomically
 
@@ -26,6 +26,8 @@ DATA, DATA_OPTIONS = "dsprites", {"size": 32}
 STEPS = 4000
 PROBED = 8000  # images that probes learn from, and at most so many that they are asked about
 OPTIONS: dict[str, Any] = {
+    "nets": "mlp",
+    "hidden": (512, 512),
     "active": ("scale", "orientation", "position x", "position y"),
     "intrinsic": ("shape",),
     "active_dim": 2,
@@ -64,10 +66,13 @@ def judge(run: Run, split: str) -> dict[str, Any]:
 
 
 def _codes(run: Run, part: str) -> tuple[Tensor, Tensor]:
+    """Samples of codes: means of coordinates that hold nothing still differ, and probes see it."""
     data = run.split(part)
     chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(1))[:PROBED]
     batches = Batches(data.take(chosen), 500, shuffle=False, device=run.device)
-    codes = posterior_means(run.model, run.guide, (batch["x"] for batch in batches))["z"]
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(2)
+        codes = torch.cat([run.guide(batch["x"]).cpu() for batch in batches])
     return codes, data.annotations()["factors"][chosen]
 
 
