@@ -9,6 +9,14 @@ from .beta_vae_score import BetaVAEScore, beta_vae_score, beta_vae_score_of_enco
 from .charts import bounds_curve, kl_chart, training_curves
 from .clips import clip_reconstructions
 from .code_swaps import swap_codes, swap_grid
+from .comparison import Compared, Comparison, Difference, JudgedRun, compare
+from .comparison_formats import (
+    comparison_csv,
+    comparison_latex,
+    comparison_text,
+    comparison_values,
+)
+from .comparison_report import comparison_chart, comparison_page
 from .condition_probe import ToldCondition, told_condition
 from .conditional import (
     completions,
@@ -83,6 +91,9 @@ __all__ = [
     "Alignment",
     "AttributeProbe",
     "BetaVAEScore",
+    "Compared",
+    "Comparison",
+    "Difference",
     "Distance",
     "Evaluation",
     "Explicitness",
@@ -92,6 +103,7 @@ __all__ = [
     "GenerationScores",
     "Judge",
     "Judged",
+    "JudgedRun",
     "KnownSequences",
     "Leakage",
     "Modularity",
@@ -115,6 +127,13 @@ __all__ = [
     "beta_vae_score_of_encoder",
     "bounds_curve",
     "clip_reconstructions",
+    "compare",
+    "comparison_chart",
+    "comparison_csv",
+    "comparison_latex",
+    "comparison_page",
+    "comparison_text",
+    "comparison_values",
     "completions",
     "conditional_grid",
     "data_uri",

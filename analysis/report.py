@@ -2,12 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from matplotlib.figure import Figure
 
 from unbraid.inference import write_atomically
@@ -19,6 +16,7 @@ from .code_wording import code_tables
 from .evaluation import Evaluation, bounds, known, unreliable_share
 from .hook_curves import hook_curves, hook_panels
 from .images import data_uri
+from .pages import figure_png, template
 
 LONGEST_NAME = 80
 LATENT_FIGURES = ("kl",)
@@ -38,7 +36,7 @@ def save_figures(folder: Path | str, figures: Mapping[str, Figure]) -> dict[str,
     for name, figure in figures.items():
         path = Path(folder) / "figures" / f"{_file_stem(name, paths)}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, _figure_png(figure))
+        write_atomically(path, figure_png(figure))
         paths[name] = path
     return paths
 
@@ -81,7 +79,7 @@ def write_report(
     drawn = {**_drawn(numbers, history, datum, hooks), **figures}
     shown = _embed(folder, drawn)
     latents = [shown.pop(name) for name in LATENT_FIGURES if name in shown]
-    page = _template().render(
+    page = template("report.html").render(
         title=title,
         summary=wording.summary(evaluation, datum),
         remark=remark,
@@ -132,13 +130,6 @@ def _embed(folder: Path | str, figures: Mapping[str, Figure]) -> dict[str, dict[
     return embedded
 
 
-def _figure_png(figure: Figure) -> bytes:
-    buffer = BytesIO()
-    # Without the version of Matplotlib, so that equal figures are equal files.
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
-
-
 def _file_stem(name: str, taken: Mapping[str, Path]) -> str:
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:LONGEST_NAME] or "figure"
     stems = {path.stem.lower() for path in taken.values()}
@@ -148,16 +139,3 @@ def _file_stem(name: str, taken: Mapping[str, Path]) -> str:
         unique = f"{stem}-{number}"
         number += 1
     return unique
-
-
-@cache
-def _template() -> Template:
-    folder = Path(__file__).parent
-    environment = Environment(
-        loader=FileSystemLoader(folder),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html")

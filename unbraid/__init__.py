@@ -8,13 +8,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .comparing import compare
     from .run import Run, load
     from .training import train
 
 __version__ = "0.1.0.dev0"
-__all__ = ["Run", "__version__", "load", "train"]
+__all__ = ["Run", "__version__", "compare", "load", "train"]
 
-_HOMES = {"Run": ".run", "load": ".run", "train": ".training"}
+_HOMES = {"Run": ".run", "compare": ".comparing", "load": ".run", "train": ".training"}
 
 
 def __getattr__(name: str) -> Any:

@@ -20,10 +20,11 @@ from tyro.constructors import (
 from unbraid.methods import OptionError, find_method
 
 from .commands import Evaluate, Report, Sample, Train, as_flag
+from .compare_command import Compare
 from .config import Settings
 from .listings import Data, Hooks, Methods
 
-Command = Train | Evaluate | Report | Sample | Methods | Hooks | Data
+Command = Train | Evaluate | Compare | Report | Sample | Methods | Hooks | Data
 COMMANDS = {kind.__name__.lower(): kind for kind in get_args(Command)}
 
 _ABOUT = """Train disentangling models of images, and judge them by importance-sampled likelihood.
@@ -37,7 +38,7 @@ _STYLE = (
     tyro.conf.FlagCreatePairsOff,
     tyro.conf.DisallowNone,
 )
-_POSITIONAL = ("method", "folder", "name", "source")
+_POSITIONAL = ("method", "folder", "folders", "name", "source")
 _NUMBERS = {int: ("INTEGER", "an integer"), float: ("NUMBER", "a number")}
 _REWORDED = (
     (r"^Error parsing (\S+):", r"\1 is"),

@@ -1,9 +1,12 @@
 """Evaluations of a run: what is measured, and `evaluation.json`, which holds it."""
 
 import json
+from io import BytesIO
 from typing import Any
 
-from unbraid.inference import write_json_atomically
+import numpy as np
+
+from unbraid.inference import LogLikelihood, write_atomically, write_json_atomically
 
 from . import code_scores
 from .run import Run
@@ -14,6 +17,9 @@ their own."""
 FROM_CODES, TOLD = "condition_from_codes", "classification"
 """Where it holds what probes tell of the condition from codes, of methods that are given one, and
 how often methods that say the class of an image are wrong."""
+
+VALUES = "evaluation.npz"
+"""Holds log p(x) of each datum, which comparisons pair."""
 
 
 def evaluate(
@@ -64,6 +70,7 @@ def evaluate(
     if codes:
         evaluation[CODES] = _scores(run, split, seed)
     _keep(run, evaluation)
+    _keep_values(run, result, split, frames)
     partial.unlink(missing_ok=True)
     return evaluation
 
@@ -126,6 +133,22 @@ def _known(run: Run) -> dict[str, Any]:
     parts = {name: known.pop(name, {}) for name in (ANNEALED, CODES)}
     kept = known if known.get("step") == run.step else {}
     return kept | {name: of for name, of in parts.items() if of.get("step") == run.step}
+
+
+def _keep_values(run: Run, result: LogLikelihood, split: str, frames: int | None) -> None:
+    """Keep log p(x) of each datum, and what tells the data from others."""
+    of = f"{run.config['fingerprint']} {split}"
+    if run.parts.frames is not None:
+        of += f" {frames or run.parts.frames} frames by {run.data_seed}"
+    buffer = BytesIO()
+    np.savez(
+        buffer,
+        log_likelihood=result.log_likelihood.cpu().numpy(),
+        elbo=result.elbo.cpu().numpy(),
+        of=np.array(of),
+        step=np.array(run.step),
+    )
+    write_atomically(run.folder / VALUES, buffer.getvalue())
 
 
 def _keep(run: Run, evaluation: dict[str, Any]) -> None:

@@ -1,0 +1,68 @@
+"""The command that holds runs against each other."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from .console import print_json, print_next, say
+from .exit_codes import DONE
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Hold evaluated runs against each other: log p(x) of the same data, and paired differences.
+
+    Each run must have been evaluated: unbraid evaluate DIR. Data that not all runs judged are left
+    out of the differences. Tables are printed, or written to a file; csv and html have the scores
+    of codes too.
+
+    Example: unbraid compare runs/vae runs/beta-vae --format latex
+
+    Args:
+        folders: Folders of runs, at least two.
+        against: The folder that the others are held against; the first unless given.
+        format: text, csv, latex, html or json.
+        out: File to write; printed unless given.
+    """
+
+    folders: Annotated[Positional[tuple[str, ...]], arg(metavar="DIR DIR [DIR ...]")]
+    against: str | None = None
+    format: Literal["text", "csv", "latex", "html", "json"] = "text"
+    out: str | None = None
+
+    def run(self) -> int:
+        """Compare; returns the exit code."""
+        from unbraid.analysis import (
+            comparison_csv,
+            comparison_latex,
+            comparison_page,
+            comparison_text,
+            comparison_values,
+        )
+        from unbraid.inference import write_atomically
+
+        from .comparing import compare
+
+        comparison = compare(self.folders, self.against)
+        if self.format == "json":
+            print_json([comparison_values(row, comparison) for row in comparison.rows])
+            return DONE
+        written = {
+            "text": comparison_text,
+            "csv": comparison_csv,
+            "latex": comparison_latex,
+            "html": comparison_page,
+        }[self.format](comparison)
+        if self.out is None:
+            print(written, end="")
+            return DONE
+        path = Path(self.out)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, written)
+        say(f"wrote {path}")
+        if self.format == "html":
+            print_next(f"open {shlex.quote(str(path))} in a browser")
+        return DONE

@@ -1,0 +1,75 @@
+"""Compare runs by what their evaluations left in their folders; nothing is computed anew."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from unbraid.analysis import Comparison, Evaluation, JudgedRun
+from unbraid.analysis import compare as compare_judged
+from unbraid.methods import OptionError
+
+from .config import ConfigError, read_config
+from .evaluations import VALUES
+
+
+def compare(folders: Sequence[Path | str], against: Path | str | None = None) -> Comparison:
+    """Compare evaluated runs.
+
+    Args:
+        folders: Folders of runs, at least two.
+        against: The folder that the others are held against; the first unless given.
+
+    Raises:
+        OptionError: If there are fewer than two, one is named twice, one was not evaluated, or
+            `against` is none of them.
+        ConfigError: If a folder holds no run.
+
+    Example:
+        >>> print(comparison_text(compare(["runs/vae", "runs/beta-vae"])))
+    """
+    paths = [Path(folder) for folder in folders]
+    if len(paths) < 2:
+        raise OptionError(
+            f"number of runs is {len(paths)}; expected at least 2. Name more folders"
+        )
+    real = [path.resolve() for path in paths]
+    for path, found in zip(paths, real, strict=True):
+        if real.count(found) > 1:
+            raise OptionError(f"{path} is named twice; expected different runs. Name it once")
+    place = 0
+    if against is not None:
+        if Path(against).resolve() not in real:
+            raise OptionError(
+                f"against is {str(against)!r}; expected one of {', '.join(map(str, paths))}"
+            )
+        place = real.index(Path(against).resolve())
+    runs = [_read(path) for path in paths]
+    sequences = any("frames" in run.evaluation for run in runs)
+    return compare_judged(runs, place, "sequence" if sequences else "image")
+
+
+def _read(folder: Path) -> JudgedRun:
+    config = read_config(folder)
+    path = folder / "evaluation.json"
+    evaluation: Evaluation = json.loads(path.read_text()) if path.exists() else {}
+    if "log_likelihood" not in evaluation:
+        raise OptionError(
+            f"{folder} has no log-likelihood; expected one. Run unbraid evaluate {folder}"
+        )
+    values, of = None, None
+    if (folder / VALUES).exists():
+        try:
+            with np.load(folder / VALUES, allow_pickle=False) as kept:
+                values, of = kept["log_likelihood"], str(kept["of"])
+                fits = int(kept["step"]) == evaluation.get("step")
+        except (OSError, ValueError, KeyError) as error:
+            raise ConfigError(
+                f"{folder / VALUES} cannot be read: {error}. Run unbraid evaluate {folder} again"
+            ) from error
+        if not fits or len(values) != evaluation.get("n"):
+            values = None
+    return JudgedRun(
+        str(folder), config["method"], Path(config["data"]).name, evaluation, values, of
+    )
