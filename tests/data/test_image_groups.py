@@ -1,6 +1,8 @@
 """Groups of images: who is with whom, what stays known of whom, and what is refused."""
 
 # pyright: reportOptionalMemberAccess=false, reportArgumentType=false
+# pyright: reportOptionalSubscript=false, reportIndexIssue=false, reportOperatorIssue=false
+# pyright: reportMissingImports=false
 import warnings
 
 import pytest

@@ -1,6 +1,6 @@
 """Sets in which one factor varies: who is in them, how often, and what is refused."""
 
-# pyright: reportArgumentType=false, reportOptionalMemberAccess=false
+# pyright: reportArgumentType=false, reportOptionalMemberAccess=false, reportIndexIssue=false
 from itertools import product
 
 import pytest

@@ -149,7 +149,7 @@ def test_a_group_of_one_is_a_vae(accumulate):
     vae = models.VAE(model.decoder, F + Z).double()
     encoder = guides.VAE(Both(guide, accumulate == "product"))
     x = draw(B, *SHAPE, seed=7)
-    groups = Objective().terms(model, guide, (x.unsqueeze(1),))
+    groups: Any = Objective().terms(model, guide, (x.unsqueeze(1),))
     noise = [(groups[s].value - groups[s].q.mean) / groups[s].q.stddev for s in groups.latents]
     images = Objective().terms(vae, encoder, (x,))
     q: Any = images["z"].q

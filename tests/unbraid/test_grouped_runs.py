@@ -23,7 +23,7 @@ SETS = ["hidden=8", "together=4", "intrinsic=shape", "intrinsic_dim=2"]
 
 @pytest.fixture
 def things(place):
-    known = {"labels": GRID[:, 1], "factors": GRID, "factor_names": np.array(list(SIZES))}
+    known: Any = {"labels": GRID[:, 1], "factors": GRID, "factor_names": np.array(list(SIZES))}
     np.savez("things.npz", images=IMAGES, **known)
     np.savez("ids.npz", images=IMAGES, sequence_ids=np.arange(len(GRID)) % 37)
     return place
@@ -206,7 +206,7 @@ def test_what_cannot_be_trained_is_refused_first(
 
 def test_data_without_company_are_refused_first(things, unbraid):
     """Every image has a place of its own, so that nothing varies alone."""
-    known = {"factors": np.stack([np.arange(30), np.arange(30)], 1)}
+    known: Any = {"factors": np.stack([np.arange(30), np.arange(30)], 1)}
     np.savez("lonely.npz", images=IMAGES[:30], **known)
     outcome = unbraid(*trained("dc-ign", "lonely.npz", ["together=4"]))
     outcome.check_refused(outcome.code, "no two lonely differ in factor 0 alone; expected data in")
