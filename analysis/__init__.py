@@ -74,6 +74,13 @@ from .shortcut import ReferenceConsistency, SwapChange, reference_consistency, s
 from .swap_recovery import Distance, SwapRecovery, swap_recovery
 from .swaps import swap_animation, swap_figure, swap_frames
 from .trajectory import trajectory_figure
+from .turning import (
+    RotationErrors,
+    rotation_errors,
+    turn_animation,
+    turn_figure,
+    turned,
+)
 from .udr import UDR, udr
 from .warp_figures import deformation_figure, gamma_figure
 from .warp_parts import decompose
@@ -110,6 +117,7 @@ __all__ = [
     "Moments",
     "Probe",
     "ReferenceConsistency",
+    "RotationErrors",
     "SampledFrames",
     "ScoreSet",
     "SequenceCodes",
@@ -184,6 +192,7 @@ __all__ = [
     "prior_samples",
     "reconstructions",
     "reference_consistency",
+    "rotation_errors",
     "sample_conditional",
     "sample_frames",
     "sample_static",
@@ -215,6 +224,9 @@ __all__ = [
     "transfer_figure",
     "traversal_animation",
     "traversals",
+    "turn_animation",
+    "turn_figure",
+    "turned",
     "udr",
     "warp_gallery",
     "warp_model",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .labelling import keep_labels, labelled
     from .loading import load, makers_of, options_of, typed_options
     from .one_active import OneActive
+    from .turning import Turning, Turntable
 
 __all__ = [
     "SOURCES",
@@ -36,6 +37,8 @@ __all__ = [
     "RandomAffine",
     "Source",
     "Splits",
+    "Turning",
+    "Turntable",
     "as_sequences",
     "describe",
     "freeze",
@@ -58,6 +61,7 @@ _HOMES = {
     "grouping": ("as_sequences",),
     "image_groups": ("group_images",),
     "one_active": ("OneActive",),
+    "turning": ("Turning", "Turntable"),
     "labelling": ("keep_labels", "labelled"),
     "frame_store": ("FrameStore",),
     "loading": ("load", "makers_of", "options_of", "typed_options"),

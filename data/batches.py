@@ -13,10 +13,11 @@ from .frame_draws import check_frames, draw_places
 from .one_active import ActiveSets, OneActive
 from .partners import Partners
 from .seeds import check_seed, derive_seed
+from .turning import Turning, Turntable
 
 _KEYS = {"labels": "label", "factors": "factors", "groups": "group", "lengths": "length"}
 # What a stream of random numbers is for.
-_ORDER, _NOISE, _FRAMES, _PARTNERS, _PARTNER_NOISE, _ACTIVE = range(6)
+_ORDER, _NOISE, _FRAMES, _PARTNERS, _PARTNER_NOISE, _ACTIVE, _TURNS = range(7)
 
 
 class Batches:
@@ -43,6 +44,8 @@ class Batches:
             every step: `label`, `group`, the name of a factor of classes, or several of these.
         active: Make batches of sets in each of which one factor varies and all others are held
             fixed, in place of the data in a new order. What is drawn is anew at every step.
+        turning: Draw a clip of each turn of a turntable, in place of frames in no order: of as
+            many rotations as the stage of the step has, wherever it starts and ends.
 
     Attributes:
         steps_per_epoch: Number of batches in an epoch, or in one walk through the data.
@@ -50,7 +53,7 @@ class Batches:
     Raises:
         ValueError: If the batch size, the seed or a number of frames is out of range, or the data
             do not know what partners share, or one is alone with it; or if batches are no whole
-            number of sets, or there are no sets.
+            number of sets, or there are no sets; or if the data are no turns of a turntable.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Batches:
         companions: int = 0,
         partners: str | Sequence[str] | None = None,
         active: OneActive | None = None,
+        turning: Turning | None = None,
     ) -> None:
         if not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected an integer of at least 1")
@@ -85,6 +89,7 @@ class Batches:
         self._transforms = (*transforms, *([Binarise("dynamic")] if dataset.dynamic else []))
         self._streams = dict(streams or {})
         self._frames, self._companions = frames, companions
+        self._turntable = None if turning is None else self._turntable_of(turning)
         self._partners = None if partners is None else Partners(self.dataset, partners)
         self._sets = None if active is None else self._sets_of(active, partners)
         self._noise = torch.Generator(self.dataset.device)
@@ -105,6 +110,9 @@ class Batches:
             `companions` are `(B, M, C, H, W)`. With `partners`: `partner` holds the `x` and the
             `index` of the others, transformed with noise of their own. With `active`: `active`,
             int64 `(B,)`, is the number of what varies in each one's set; sets follow each other.
+            With `turning`: `x` is `(B, T + 1, C, H, W)`, `frame` says which frames they are, and
+            `actions`, float32 `(B, T + 1)`, what led to each: 0 for the first, then 1 (to larger
+            angles) or -1.
 
         Raises:
             ValueError: If `step` is negative.
@@ -122,7 +130,9 @@ class Batches:
         batch["index"] = index
         for name, values in self.dataset.annotations().items():
             batch[_KEYS.get(name, name)] = self._select(name, values, index)
-        if self._frames is None:
+        if self._turntable is not None:
+            self._add_clips(batch, self._turntable, step)
+        elif self._frames is None:
             batch["x"] = self._transformed(self._gather(index), (_NOISE, step))
         else:
             self._add_frames(batch, step)
@@ -155,6 +165,14 @@ class Batches:
                 "images of a set. Choose another batch size, or another size of sets"
             )
         return ActiveSets(self.dataset, active), self.batch_size // active.together
+
+    def _turntable_of(self, turning: Turning) -> Turntable:
+        if self._frames is not None or self._companions:
+            raise ValueError(
+                f"frames is {self._frames} beside turning; expected none, since turning says how "
+                "many frames a clip has. Leave it out"
+            )
+        return Turntable(self.dataset, turning)
 
     def _draw_sets(self, made: tuple[ActiveSets, int], step: int) -> tuple[Tensor, Tensor]:
         sets, count = made
@@ -216,6 +234,16 @@ class Batches:
         if "frame_factors" in batch:
             chosen = places[:, :drawn, None].expand(-1, -1, batch["frame_factors"].shape[-1])
             batch["frame_factors"] = batch["frame_factors"].gather(1, chosen)
+
+    def _add_clips(self, batch: dict[str, Any], turntable: Turntable, step: int) -> None:
+        """Draw a clip of each turn of a batch, and what is known of its frames."""
+        turns, seed = turntable.turning.at(step), derive_seed(self._seed, _TURNS, step)
+        places, batch["actions"] = turntable.draw(batch["index"], turns, seed)
+        # A buffer for each length of clips, as those of stages differ.
+        x = self._scaled(self.dataset.frames(batch["index"], places), f"{turns} turns ")
+        batch["x"], batch["frame"] = self._transformed(x, (_NOISE, step)), places
+        known = batch["frame_factors"]
+        batch["frame_factors"] = known.gather(1, places[..., None].expand(-1, -1, known.shape[-1]))
 
     def _select(self, name: str, values: Tensor, index: Tensor) -> Tensor:
         buffer = self._buffer(name, (len(index), *values.shape[1:]), values.dtype)

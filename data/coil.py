@@ -4,8 +4,11 @@ Source: Nene, Nayar and Murase (1996), "Columbia Object Image Library (COIL-20)"
 CUCS-005-96.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from .dataset import Dataset, Splits
 from .errors import DataError
@@ -15,6 +18,7 @@ from .stretches import cut, held_out
 
 _OBJECTS, _ANGLES, _SIDE = 20, 72, 64
 _DEGREES = 5  # between frames
+_PHASES = 2  # of whole turns: one to train on, one that is held out
 _SIZES = (64, 32, 16)
 _FILE = Prepared(
     "coil20/coil20_64x64.npz",
@@ -27,8 +31,15 @@ _FILE = Prepared(
     "degrees in steps of 5.",
 )
 
+_NAMES: dict[str, Any] = {
+    "name": "coil20",
+    "label_names": tuple(f"object {n}" for n in range(1, _OBJECTS + 1)),
+    "frame_factor_names": ("angle",),
+    "frame_factor_sizes": (0,),
+}
 
-def coil20(seed: int, *, size: int = 64, length: int = 12) -> Splits:
+
+def coil20(seed: int, *, size: int = 64, length: int = 12, turns: bool = False) -> Splits:
     """Return stretches of the turn of twenty objects; labels are the objects.
 
     Every turn is cut into stretches from angle 0. A fifth of them, at least one, tests, and as
@@ -44,6 +55,10 @@ def coil20(seed: int, *, size: int = 64, length: int = 12) -> Splits:
         size: Side of a frame in pixels: 64, or 32 or 16 by averages over areas.
         length: Number of frames in a stretch, 1 to 24; frames left over at the end of the turn
             are left out.
+        turns: Whole turns in place of stretches, in steps of 10 degrees: all objects train at the
+            angles 5, 15, ... 355; at 0, 10, ... 350 a fifth of the objects, drawn by `seed`,
+            validates and the others test. So every angle that is judged is held out of all
+            training, also between two rotations; `length` does not count.
 
     Raises:
         DataError: If the file is not there or not as it should be, or an option is out of range.
@@ -51,17 +66,17 @@ def coil20(seed: int, *, size: int = 64, length: int = 12) -> Splits:
     arrays = read_prepared(_FILE)
     _check_angles(arrays["angle_deg"])
     frames = torch.from_numpy(arrays["images"]).flatten(0, 1).unsqueeze(1)
-    turns = cut(shrink(frames, size, _SIZES).unflatten(0, (_OBJECTS, _ANGLES)), length)
-    count = turns.shape[1]
+    whole = shrink(frames, size, _SIZES).unflatten(0, (_OBJECTS, _ANGLES))
+    if turns:
+        return _whole_turns(seed, whole, torch.from_numpy(arrays["angle_deg"]).float())
+    stretches = cut(whole, length)
+    count = stretches.shape[1]
     angles = torch.from_numpy(arrays["angle_deg"]).float()[: count * length].view(count, length)
     data = Dataset(
-        turns.flatten(0, 1),
-        "coil20",
+        stretches.flatten(0, 1),
         labels=torch.arange(_OBJECTS).repeat_interleave(count),
-        label_names=tuple(f"object {n}" for n in range(1, _OBJECTS + 1)),
         frame_factors=angles.repeat(_OBJECTS, 1).unsqueeze(2),
-        frame_factor_names=("angle",),
-        frame_factor_sizes=(0,),
+        **_NAMES,
     )
     generator = torch.Generator().manual_seed(seed)
     order = torch.rand(_OBJECTS, count, generator=generator).argsort(1)
@@ -69,6 +84,23 @@ def coil20(seed: int, *, size: int = 64, length: int = 12) -> Splits:
     first = torch.arange(_OBJECTS).unsqueeze(1) * count
     parts = (order[:, 2 * held :], order[:, held : 2 * held], order[:, :held])
     return Splits(*(data.take((first + part).flatten().sort().values) for part in parts))
+
+
+def _whole_turns(seed: int, frames: Tensor, angles: Tensor) -> Splits:
+    """Return turns of every second of frames `(20, 72, 1, H, W)`: odd ones train."""
+    held, trained = (
+        Dataset(
+            frames[:, phase::_PHASES].contiguous(),
+            labels=torch.arange(_OBJECTS),
+            frame_factors=angles[phase::_PHASES].repeat(_OBJECTS, 1).unsqueeze(2),
+            **_NAMES,
+        )
+        for phase in range(_PHASES)
+    )
+    order = torch.randperm(_OBJECTS, generator=torch.Generator().manual_seed(seed))
+    count = held_out(_OBJECTS)
+    parts = order[:count].sort().values, order[count:].sort().values
+    return Splits(trained, *(held.take(part) for part in parts))
 
 
 def _check_angles(angles: np.ndarray) -> None:

@@ -1,5 +1,6 @@
 """Guides q, one per file: the guide of `models/NAME.py` is `guides/NAME.py`."""
 
+from .action_rotation import ActionRotation
 from .avb import AVB
 from .classifier import Classifier
 from .cvae import CVAE
@@ -20,6 +21,7 @@ __all__ = [
     "FHVAE",
     "VAE",
     "VITAE",
+    "ActionRotation",
     "Classifier",
     "DrNet",
     "GroupVAE",

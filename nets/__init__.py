@@ -34,6 +34,7 @@ from .pooled import PooledEncoder
 from .prediction_critic import PredictionCritic
 from .sequence_arguments import length_and_index
 from .skips import SkipDecoder, SkipEncoder
+from .turns import PlaneTurn, TensorTurn
 
 __all__ = [
     "ACCUMULATIONS",
@@ -72,11 +73,13 @@ __all__ = [
     "ObservedCondition",
     "OneHot",
     "PairwiseEncoder",
+    "PlaneTurn",
     "PointEncoder",
     "PooledEncoder",
     "PredictionCritic",
     "SkipDecoder",
     "SkipEncoder",
+    "TensorTurn",
     "Trunk",
     "activation",
     "batch_size",

@@ -371,6 +371,15 @@ def held_out_batches(
     Raises:
         OptionError: If the sequences do not have so many frames, or the data are images.
     """
+    if parts.turning is not None and frames is None:
+        return Batches(
+            dataset,
+            max(1, batch_size // 10),
+            shuffle=False,
+            device=device,
+            seed=seed,
+            turning=parts.turning.held_out(),
+        )
     if parts.frames is None and frames is None:
         return Batches(dataset, batch_size, shuffle=False, device=device)
     try:

@@ -32,6 +32,7 @@ from .event_log import tensorboard_writer
 from .labels import check_labels
 from .preparation import RunData, prepare
 from .run import Run, held_out_batches
+from .turning import check_turntables
 
 Say = Callable[[str], None]
 MEBIBYTE = 2**20
@@ -115,6 +116,8 @@ def train_config(
     run_data = prepare(config)
     torch.manual_seed(config.seed)
     parts = _build(chosen, options, run_data, config)
+    if parts.turning is not None:
+        check_turntables(parts.turning, run_data, config)
     _check_support(parts, run_data, config)
     _check_choice(parts, config)
     if parts.given is not None:
@@ -203,7 +206,8 @@ def _batches(
         key: make(labelled(train) if key == LABELLED else train, config.seed + i + 1)
         for i, key in enumerate(parts.streams)
     }
-    return make(train, config.seed, streams, partners=parts.partners, active=parts.active)
+    drawn = {"partners": parts.partners, "active": parts.active, "turning": parts.turning}
+    return make(train, config.seed, streams, **drawn)
 
 
 def _cosine(
@@ -319,6 +323,7 @@ def _check_support(parts: Parts, run_data: RunData, config: TrainConfig) -> None
             frames=parts.frames,
             companions=parts.companions,
             partners=parts.partners,
+            turning=parts.turning,
         )
         if parts.active is not None:
             Batches(run_data.train, config.batch_size, active=parts.active)

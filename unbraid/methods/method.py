@@ -10,7 +10,7 @@ from .index import find_method
 if TYPE_CHECKING:
     from torch import nn
 
-    from unbraid.data import OneActive
+    from unbraid.data import OneActive, Turning
     from unbraid.inference import Hook, Weight
     from unbraid.nets import Likelihood
 
@@ -66,6 +66,7 @@ class Parts:
         choose_by_bound: Whether validation data choose the weights that are kept, by their bound
             at unit weights; where training does not raise that, the last weights are kept.
         remark: What has to be said wherever log p(x) of the pair is reported, a sentence.
+        turning: Which clips of turntables are drawn, stage by stage; None for other methods.
         given: The condition that the pair is given, where its densities are conditional.
         tells: Site at which the pair says the class of an image, where an evaluation is to count
             how often that is wrong; None for pairs that say none.
@@ -86,6 +87,7 @@ class Parts:
     choose_by_bound: bool = True
     remark: str | None = None
     given: "Given | None" = None
+    turning: "Turning | None" = None
     tells: str | None = None
 
     @property
