@@ -40,6 +40,8 @@ from .joint_examples import AgainstMoments, JointAgainstPrior
 from .likelihood import log_likelihood
 from .lock import FolderLock, RunInUseError
 from .log_likelihood_result import LogLikelihood
+from .masked_posterior import masked_posterior
+from .masked_result import MaskedPosterior
 from .metrics import read_metrics
 from .mixing import MixingCycle, WhichChunk
 from .mixing_examples import MixedImages, chunk_size
@@ -116,6 +118,7 @@ __all__ = [
     "LinearWarmup",
     "LogLikelihood",
     "Loss",
+    "MaskedPosterior",
     "MixedImages",
     "MixingCycle",
     "NoLikelihoodError",
@@ -161,6 +164,7 @@ __all__ = [
     "gradients",
     "kernel_dependence",
     "log_likelihood",
+    "masked_posterior",
     "pair_parameters",
     "read_metrics",
     "resolve_device",

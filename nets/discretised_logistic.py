@@ -98,6 +98,10 @@ class DiscretisedLogisticMixture(dist.TorchDistribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-probability in nats of images `value` `(..., C, H, W)`."""
+        return self.log_prob_by_pixel(value).sum((-2, -1))
+
+    def log_prob_by_pixel(self, value: Tensor) -> Tensor:
+        """Return the log-probability `(..., H, W)` in nats of each pixel, all its channels."""
         if self._validate_args:
             self._validate_sample(value)
         value = value.unsqueeze(-4)
@@ -115,7 +119,7 @@ class DiscretisedLogisticMixture(dist.TorchDistribution):
         log_mass = torch.where(value > 1 - HALF_BIN / 2, above, inside)
         log_mass = torch.where(value < HALF_BIN / 2, below, log_mass)
         per_pixel = self.logits.log_softmax(-3) + log_mass.sum(-3)
-        return per_pixel.logsumexp(-3).sum((-2, -1))
+        return per_pixel.logsumexp(-3)
 
     def sample(self, sample_shape: _size = _NO_SHAPE) -> Tensor:
         """Draw images `(*sample_shape, ..., C, H, W)`."""

@@ -1,0 +1,148 @@
+"""Find the posterior of a block of images' codes in one of three ways, and complete the images."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .blocks import padded
+from .continuous import ContinuousModel
+from .device import mix
+from .masked_density import MaskedDensity
+from .masked_fills import Fills, fill
+from .masked_nuts import run_chains
+from .masked_proposal import Weighted, correlated, diagonal, importance, weigh
+from .masked_settings import Settings
+from .masked_svi import fit_normals
+from .sites import Program
+
+
+class _Stage:
+    """What noise is for: a constant apart for each, so that no two share theirs."""
+
+    FILLS, PRIOR, NORMALS, FIT, CHAINS, CHOICE = range(6)
+
+
+class Part(NamedTuple):
+    """What was found for a block of `B` images.
+
+    Args:
+        draws: The draws of the posterior.
+        evidence: The importance samples that say `log p(x_observed)`.
+        completions: Completed images of some draws, `(D, B, C, H, W)`.
+        chosen: Which draws these are, `(D, B)`.
+        mean: Weighted mean of all completed images, `(B, C, H, W)`.
+        diagnostics: Numbers `(B,)` by name.
+    """
+
+    draws: Weighted
+    evidence: Weighted
+    completions: Tensor
+    chosen: Tensor
+    mean: Tensor
+    diagnostics: dict[str, Tensor]
+
+
+def complete(
+    model: ContinuousModel,
+    guide: Program,
+    index: int,
+    block: tuple[Tensor, ...],
+    settings: Settings,
+    progress: Callable[[int], None] | None,
+) -> Part:
+    """Find the posteriors of a block of images, and complete them.
+
+    Args:
+        model: The model.
+        guide: The inference program.
+        index: Number of the block, which the noise depends on.
+        block: Arguments of both, and last the mask, bool `(B, C, H, W)`.
+        settings: How it is done.
+        progress: Called with the number of images done, where they are done one by one.
+    """
+    size = len(block[0])
+    *whole, mask = padded(block)
+    seed = settings.seed
+    found = fill(
+        model,
+        guide,
+        tuple(whole),
+        mask,
+        settings.site,
+        chains=settings.fills,
+        rounds=settings.rounds,
+        seed=mix(seed, index, _Stage.FILLS),
+    )
+    found = Fills(found.loc[:, :size], found.scale[:, :size])
+    density = MaskedDensity(model, block[:-1], block[-1], settings.site, settings.rows)
+    draws, evidence, diagnostics = _infer(density, found, (index, block[:-1]), settings, progress)
+    generator = torch.Generator(block[0].device).manual_seed(mix(seed, index, _Stage.CHOICE))
+    chosen = _choose(draws.log_weights, settings.draws, generator)
+    codes = draws.vectors.take_along_dim(chosen.unsqueeze(-1), 0)
+    mean = density.mean_completed(draws.vectors, draws.log_weights.exp())
+    return Part(draws, evidence, density.completed(codes), chosen, mean, diagnostics)
+
+
+def _infer(
+    density: MaskedDensity,
+    found: Fills,
+    block: tuple[int, tuple[Tensor, ...]],
+    settings: Settings,
+    progress: Callable[[int], None] | None,
+) -> tuple[Weighted, Weighted, dict[str, Tensor]]:
+    """Draws, the importance samples behind the evidence, and diagnostics."""
+    share: dict[str, Any] = {
+        "samples": settings.samples,
+        "prior_share": settings.prior_share,
+        "seed": settings.seed,
+        "stages": (_Stage.PRIOR, _Stage.NORMALS),
+    }
+    if settings.by == "importance":
+        drawn = importance(density, diagonal(*found), [block], **share)
+        return drawn, drawn, {}
+    normal, elbo = fit_normals(
+        density, found, [block], steps=settings.steps, seed=settings.seed, stage=_Stage.FIT
+    )
+    if settings.by == "svi":
+        parts = correlated(normal.loc.unsqueeze(0), normal.scale_tril.unsqueeze(0))
+        drawn = importance(density, parts, [block], **share)
+        return drawn, drawn, {"elbo": elbo}
+    run = run_chains(
+        density,
+        found,
+        normal,
+        samples=settings.samples,
+        chains=settings.chains,
+        warmup=settings.warmup,
+        seed=mix(settings.seed, block[0], _Stage.CHAINS),
+        progress=progress,
+    )
+    equal = run.vectors.new_zeros(run.vectors.shape[:2], dtype=torch.float64)
+    drawn = weigh(run.vectors, equal, density.parts(run.vectors)[1])
+    drawn = drawn._replace(effective_sample_size=run.effective_sample_size)
+    around = importance(density, _normal_of(run.vectors), [block], **share)
+    return drawn, around, {"r_hat": run.r_hat, "divergences": run.divergences}
+
+
+def _normal_of(vectors: Tensor) -> Any:
+    """Normals with the moments of draws `(S, B, K)`; correlations count less where S is small."""
+    samples, _, dimension = vectors.shape
+    loc = vectors.mean(0, keepdim=True)
+    centred = (vectors - loc).transpose(0, 1)
+    covariance = centred.mT @ centred / (samples - 1)
+    variance = torch.diag_embed(covariance.diagonal(dim1=-2, dim2=-1))
+    covariance = covariance + min(1.0, dimension / samples) * (variance - covariance)
+    return correlated(loc, torch.linalg.cholesky(covariance).unsqueeze(0))
+
+
+def _choose(log_weights: Tensor, draws: int, generator: torch.Generator) -> Tensor:
+    """Draw by weight without replacement, `(draws, B)`, the largest weight first."""
+    uniform = torch.rand(
+        log_weights.shape, generator=generator, dtype=torch.float64, device=log_weights.device
+    )
+    # The largest of log-weights with Gumbel noise are such a draw.
+    chosen = (log_weights - (-uniform.log()).log()).topk(draws, dim=0).indices
+    order = log_weights.take_along_dim(chosen, 0).argsort(dim=0, descending=True, stable=True)
+    return chosen.take_along_dim(order, 0)

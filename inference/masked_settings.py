@@ -1,0 +1,62 @@
+"""How a masked posterior is found: the settings, and what is wrong with them."""
+
+from typing import NamedTuple
+
+from .evaluating import check_integer
+from .masked_nuts import FEWEST
+
+WAYS = ("importance", "svi", "nuts")
+
+
+class Settings(NamedTuple):
+    """The settings of `masked_posterior`, which says what they are."""
+
+    by: str
+    site: str
+    draws: int
+    samples: int
+    prior_share: float
+    fills: int
+    rounds: int
+    steps: int
+    chains: int
+    warmup: int
+    seed: int
+    rows: int
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse settings that are out of range.
+
+    Raises:
+        ValueError: If one is.
+    """
+    if settings.by not in WAYS:
+        raise ValueError(f"by is {settings.by!r}; expected one of {', '.join(WAYS)}")
+    for name, least in (
+        ("draws", 1),
+        ("samples", 1),
+        ("fills", 1),
+        ("rounds", 1),
+        ("steps", 1),
+        ("chains", 1),
+        ("warmup", 1),
+        ("seed", 0),
+        ("rows", 1),
+    ):
+        check_integer(name, getattr(settings, name), least)
+    if not 0 <= settings.prior_share < 1:
+        raise ValueError(
+            f"prior_share is {settings.prior_share}; expected a number of at least 0 and below 1"
+        )
+    if settings.draws > settings.samples:
+        raise ValueError(
+            f"draws is {settings.draws}, but samples is {settings.samples}; expected at most as "
+            "many completions as samples. Raise samples"
+        )
+    each, rest = divmod(settings.samples, settings.chains)
+    if settings.by == "nuts" and (rest or each < FEWEST):
+        raise ValueError(
+            f"samples is {settings.samples} and chains is {settings.chains}; expected a multiple "
+            f"of chains, with {FEWEST} draws in each at least. Change one of them"
+        )
