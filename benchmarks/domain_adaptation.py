@@ -28,10 +28,13 @@ OPTIONS = {
     "critic_noise": 0.3,
     "warmup": 500,
 }
+# A shallow encoder cannot match the classes wrongly: an early code differs by domain in brightness
+# alone, which the critic takes out, and the head, shared by the domains, tells the classes.
+SHALLOW = {**OPTIONS, "standardised": True, "hidden": (), "latent_dim": 64, "head_hidden": (128,)}
 TRAIN = {"batch_size": 64, "schedule": "constant"}
 DATA = "mnist-domains"
 TASKS = {
-    "inverted": Task(DATA, {"target": "inverted"}, OPTIONS, TRAIN, 3000),
+    "inverted": Task(DATA, {"target": "inverted"}, SHALLOW, TRAIN, 3000),
     "inverted-few": Task(
         DATA, {"target": "inverted", "labels_per_class": 10}, OPTIONS, TRAIN, 3000
     ),
@@ -46,6 +49,12 @@ ROWS = {
     # Of both domains' codes, at weight 0.1, it drove all target digits to one class.
     "flip": Variant(METHOD, {"target": "flip", "weight": 0.2, "moved": "target"}),
     "uniform": Variant(METHOD, {"target": "uniform", "weight": 0.1, "moved": "target"}),
+}
+# Chosen on validation digits of several seeds, of which each pair of settings saw one to three.
+INVERTED = {
+    "reverse": Variant(METHOD, {"target": "reverse", "weight": 0.5, "moved": "target"}),
+    "flip": Variant(METHOD, {"target": "flip", "weight": 0.3, "moved": "target"}),
+    "uniform": Variant(METHOD, {"target": "uniform", "weight": 0.5, "warmup": 0}),
 }
 
 
@@ -132,7 +141,10 @@ def _row(name: str, variant: str, seed: int, given: argparse.Namespace) -> dict[
         given.steps or task.steps,
     )
     row = Row(f"{name}-{given.digits}", variant, seed, task.steps, given.split)
-    return finish(row, task, ROWS[variant], given.out, judge, progress=sys.stderr.isatty())
+    chosen = INVERTED.get(variant) if name == "inverted" else None
+    return finish(
+        row, task, chosen or ROWS[variant], given.out, judge, progress=sys.stderr.isatty()
+    )
 
 
 if __name__ == "__main__":
