@@ -130,6 +130,12 @@ CAPTIONS = {
         "column completes it with another code: they should fit it, and differ where it leaves "
         "something open.",
     ),
+    "turns": Caption(
+        "Objects turned by actions",
+        "Left of the line the only view that is seen; right of it what actions turn it into, with "
+        "the true views beneath. Each object should stay itself; what drifts or blurs with the "
+        "angle is lost by the repeated action. `turns.gif` shows the whole turn.",
+    ),
     "training": Caption(
         "Training",
         "Per image, by step. Validation values that fall behind while training values "

@@ -54,9 +54,13 @@ class Turning:
         """Return the number of rotations of the clips of a step, counted from 0."""
         return self.turns[bisect_right(list(accumulate(self.steps)), step)]
 
-    def held_out(self) -> "Turning":
-        """Return what judges a pair: the last stage alone."""
-        return Turning(self.turns[-1:], (), self.factor)
+    def held_out(self, turns: int | None = None) -> "Turning":
+        """Return what judges a pair: clips of the last stage, or of another number of rotations.
+
+        Raises:
+            ValueError: If the number is out of range.
+        """
+        return Turning(self.turns[-1:] if turns is None else (turns,), (), self.factor)
 
 
 class Turntable:

@@ -50,6 +50,8 @@ def score_codes(run: Run, *, split: str = "test", seed: int = 0) -> dict[str, An
         score, `left_out` says why.
     """
     train, test = run.data.train, run.split(split)
+    if run.parts.turning is not None:
+        return {"left_out": "Codes that actions turn are of clips; see docs/action-rotation.md."}
     if train.is_sequence:
         return _score_sequences(run, train, test, seed)
     rows = [_labelled(*part) for part in ((train, LEARNED), (test, JUDGED))]

@@ -140,6 +140,8 @@ def _keep_values(run: Run, result: LogLikelihood, split: str, frames: int | None
     of = f"{run.config['fingerprint']} {split}"
     if run.parts.frames is not None:
         of += f" {frames or run.parts.frames} frames by {run.data_seed}"
+    if run.parts.turning is not None:
+        of += f" clips of {frames or 1 + run.parts.turning.turns[-1]} frames by {run.data_seed}"
     buffer = BytesIO()
     np.savez(
         buffer,

@@ -10,6 +10,7 @@ import torch
 from unbraid.analysis import (
     active_units,
     gallery,
+    kl_chart,
     kl_per_dimension,
     sequence_gallery,
     warp_gallery,
@@ -20,7 +21,8 @@ from unbraid.inference import read_metrics
 
 from .conditions import condition_figures
 from .labels import label_figures
-from .run import Run
+from .run import Run, held_out_batches
+from .turning import turn_figures
 
 SHOWN, COUNTED = 64, 2000  # images
 FRAMES_SHOWN, FRAMES_COUNTED = 256, 4096
@@ -45,7 +47,11 @@ def write_run_report(run: Run) -> Path:
     seed = run.config["seed"]
     common = {"kl": kl, "active": active, "seed": seed}
     figures = {}
-    if run.data.test.is_sequence:
+    if run.parts.turning is not None:
+        figures = turn_figures(run, seed)
+        if any(bool(nats.any()) for nats in kl.values()):
+            figures["kl"] = kl_chart(kl, active)
+    elif run.data.test.is_sequence:
         whole = [torch.cat(parts) for parts in zip(*counted, strict=True)]
         figures = sequence_gallery(run.model, run.guide, *whole, **common)
     # Nothing of sequences comes from pairs that know none, such as those of single frames.
@@ -67,7 +73,7 @@ def write_run_report(run: Run) -> Path:
         figures=figures,
         command=run.config["command"],
         bibtex=run.method.citation,
-        datum="image" if run.parts.frames is None else "sequence",
+        datum="sequence" if run.parts.frames or run.parts.turning else "image",
         remark=run.parts.remark,
         hooks=[hook.name for hook in run.parts.hooks],
     )
@@ -76,6 +82,9 @@ def write_run_report(run: Run) -> Path:
 def _counted(run: Run, keys: tuple[str, ...]) -> list[tuple[torch.Tensor, ...]]:
     """Test data in batches, a bounded number of images or frames in each and in all."""
     test = run.data.test
+    if run.parts.turning is not None:
+        clips = held_out_batches(test, run.parts, run.device, 10 * SHOWN, seed=run.data_seed)
+        return [tuple(batch[key].clone() for key in keys) for batch in clips]
     shown, counted = SHOWN, COUNTED
     if test.is_sequence:
         frames = test.images.shape[1]

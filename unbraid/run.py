@@ -360,6 +360,8 @@ def held_out_batches(
 ) -> Batches:
     """Walk through held-out data; of sequences, some frames of each, drawn once by `seed`.
 
+    Of turns of a turntable they are a clip of each, as long as those of the last stage.
+
     Args:
         dataset: The data.
         parts: The method's parts, which say how many frames it was trained on.
@@ -371,25 +373,14 @@ def held_out_batches(
     Raises:
         OptionError: If the sequences do not have so many frames, or the data are images.
     """
-    if parts.turning is not None and frames is None:
-        return Batches(
-            dataset,
-            max(1, batch_size // 10),
-            shuffle=False,
-            device=device,
-            seed=seed,
-            turning=parts.turning.held_out(),
-        )
-    if parts.frames is None and frames is None:
+    if parts.frames is None and parts.turning is None and frames is None:
         return Batches(dataset, batch_size, shuffle=False, device=device)
+    drawn: dict[str, Any] = {"frames": parts.frames if frames is None else frames}
     try:
+        if parts.turning is not None:
+            drawn = {"turning": parts.turning.held_out(None if frames is None else frames - 1)}
         return Batches(
-            dataset,
-            max(1, batch_size // 10),
-            shuffle=False,
-            device=device,
-            seed=seed,
-            frames=parts.frames if frames is None else frames,
+            dataset, max(1, batch_size // 10), shuffle=False, device=device, seed=seed, **drawn
         )
     except ValueError as error:
         raise OptionError(str(error)) from error

@@ -1,11 +1,13 @@
 """Runs of methods that turn objects: data that are turntables, views turned on demand."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
-from unbraid.analysis import turned
+from unbraid.analysis import turn_animation, turn_figure, turned
 from unbraid.data import Turning, Turntable
 from unbraid.methods import OptionError
 
@@ -15,6 +17,8 @@ from .run import Run
 
 ACTIONS = {"left": -1.0, "none": 0.0, "right": 1.0}
 """Actions by name, in steps: right goes to larger angles."""
+
+OBJECTS, COLUMNS = 6, 9
 
 Action = str | float
 
@@ -75,6 +79,59 @@ def turn(
         )
     given = torch.tensor(numbers, device=run.device).expand(len(images), -1)
     return turned(run.model, run.guide, images.to(run.device), given)
+
+
+def turn_figures(run: Run, seed: int = 0) -> dict[str, Figure]:
+    """Draw test objects as actions turn them, and write `figures/turns.gif`, a whole turn of each.
+
+    Args:
+        run: A run of a method that turns objects.
+        seed: Seed of what has to be sampled.
+    """
+    turning = run.parts.turning
+    if turning is None:
+        return {}
+    turns, directions = shown_turns(run, "test", OBJECTS)
+    frames = turns.shape[1]
+    common: dict[str, Any] = {"seed": seed}
+    actions = directions.unsqueeze(1).expand(-1, frames - 1)
+    truth = turns[:, 1:]
+    shown = min(COLUMNS, frames - 1)
+    names = [f"{360 * place / frames:+g}\N{DEGREE SIGN}" for place in range(1, shown + 1)]
+    path = run.folder / "figures" / "turns.gif"
+    path.parent.mkdir(exist_ok=True)
+    turn_animation(run.model, run.guide, turns[:, 0], actions, path=path, truth=truth, **common)
+    figure = turn_figure(
+        run.model,
+        run.guide,
+        turns[:, 0],
+        actions[:, :shown],
+        truth=truth[:, :shown],
+        names=names,
+        **common,
+    )
+    return {"turns": figure}
+
+
+def shown_turns(run: Run, split: str, count: int | None = None) -> tuple[Tensor, Tensor]:
+    """Return whole turns of a split, up to so many, evenly spread.
+
+    Returns:
+        Frames `(S, T, C, H, W)` in [0, 1], and their directions, float32 `(S,)`: 1 where angles
+        grow from frame to frame, -1 where they fall.
+
+    Raises:
+        OptionError: If the run turns nothing.
+    """
+    if run.parts.turning is None:
+        raise OptionError(f"{run.config['method']} turns nothing; expected action-rotation")
+    dataset = run.split(split)
+    rows = torch.arange(len(dataset))
+    if count is not None and count < len(rows):
+        rows = torch.linspace(0, len(dataset) - 1, count).round().long()
+    signs = Turntable(dataset, run.parts.turning).signs[rows]
+    turns = dataset.pixels(rows.to(dataset.device)).to(run.device).float() / 255
+    return turns, signs.to(run.device).float()
 
 
 def _is_nested(actions: Sequence[Action] | Sequence[Sequence[Action]]) -> bool:
