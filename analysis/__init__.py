@@ -6,6 +6,7 @@ Everything takes plain arguments: a pair, tensors, numbers. No method is known h
 from .alignment import Alignment, align, alignment_figure
 from .animation import traversal_animation
 from .beta_vae_score import BetaVAEScore, beta_vae_score, beta_vae_score_of_encoder
+from .calibration_figure import calibration_figure
 from .charts import bounds_curve, kl_chart, training_curves
 from .clips import clip_reconstructions
 from .code_swaps import swap_codes, swap_grid
@@ -17,6 +18,7 @@ from .comparison_formats import (
     comparison_values,
 )
 from .comparison_report import comparison_chart, comparison_page
+from .completion_figure import completion_figure
 from .condition_probe import ToldCondition, told_condition
 from .conditional import (
     completions,
@@ -134,6 +136,7 @@ __all__ = [
     "beta_vae_score",
     "beta_vae_score_of_encoder",
     "bounds_curve",
+    "calibration_figure",
     "clip_reconstructions",
     "compare",
     "comparison_chart",
@@ -142,6 +145,7 @@ __all__ = [
     "comparison_page",
     "comparison_text",
     "comparison_values",
+    "completion_figure",
     "completions",
     "conditional_grid",
     "data_uri",

@@ -21,10 +21,11 @@ from unbraid.methods import OptionError, find_method
 
 from .commands import Evaluate, Report, Sample, Train, as_flag
 from .compare_command import Compare
+from .complete_command import Complete
 from .config import Settings
 from .listings import Data, Hooks, Methods
 
-Command = Train | Evaluate | Compare | Report | Sample | Methods | Hooks | Data
+Command = Train | Evaluate | Compare | Report | Sample | Complete | Methods | Hooks | Data
 COMMANDS = {kind.__name__.lower(): kind for kind in get_args(Command)}
 
 _ABOUT = """Train disentangling models of images, and judge them by importance-sampled likelihood.

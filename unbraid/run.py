@@ -2,10 +2,10 @@
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from unbraid.data import Batches, Dataset
@@ -24,6 +24,9 @@ from unbraid.methods import DataSpec, Method, OptionError, Parts, load_method, r
 
 from .config import ConfigError, TrainConfig, read_config
 from .preparation import RunData, prepare
+
+if TYPE_CHECKING:
+    from .completing import Completed
 
 
 class Run:
@@ -338,6 +341,43 @@ class Run:
         from .labels import judge_labels
 
         return judge_labels(self, self._first(split, limit))
+
+    def complete(
+        self,
+        observe: str | Tensor = "lower",
+        *,
+        by: str = "svi",
+        count: int = 8,
+        split: str = "test",
+        seed: int | None = None,
+        progress: bool = True,
+        **settings: Any,
+    ) -> "Completed":
+        """Complete images of which some pixels are seen.
+
+        Args:
+            observe: The part that is seen: `"lower"`, `"upper"`, `"left"`, `"right"` or
+                `"centre"`; a file `.npy`; or a bool tensor `(H, W)` or `(count, H, W)`, true where
+                a pixel is seen.
+            by: `"importance"`, `"svi"` or `"nuts"`.
+            count: Number of images, the first ones of the split.
+            split: `"test"`, `"validation"` or `"train"`.
+            seed: Seed of the noise; the run's unless given.
+            progress: Whether to show progress and the remaining time.
+            **settings: Handed to `unbraid.inference.masked_posterior`, such as `draws`.
+        """
+        from .completing import complete
+
+        return complete(
+            self,
+            observe,
+            by=by,
+            count=count,
+            split=split,
+            seed=self._seed(seed),
+            progress=progress,
+            **settings,
+        )
 
     def _seed(self, seed: int | None) -> int:
         return int(self.config["seed"]) if seed is None else seed

@@ -1,0 +1,193 @@
+"""Complete images of which some pixels are seen, by a trained pair."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from tqdm import tqdm
+
+from unbraid.analysis import completion_figure, save_figures
+from unbraid.data import Batches
+from unbraid.inference import MaskedPosterior, masked_posterior, write_atomically
+from unbraid.methods import OptionError
+
+from .run import Run
+
+REGIONS = ("lower", "upper", "left", "right", "centre")
+"""Parts of an image that may be the seen one; of the centre, the middle half of each side."""
+PICTURE = "completed"
+
+
+class Completed(NamedTuple):
+    """Images and what was made of the pixels that are seen.
+
+    Args:
+        images: The whole images, `(N, C, H, W)`.
+        observed: Bool `(H, W)` or `(N, H, W)`, true where a pixel is seen.
+        posterior: Draws of the codes, weights and completions.
+        title: What was done.
+    """
+
+    images: Tensor
+    observed: Tensor
+    posterior: MaskedPosterior
+    title: str
+
+    def figure(self) -> Figure:
+        """Draw the images, what is seen of them, and their completions."""
+        return completion_figure(self.images, self.observed, self.posterior, title=self.title)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything as arrays by name; draws of a latent site as `latent_NAME`."""
+        found = self.posterior
+        tensors = {
+            "images": self.images,
+            "observed": self.observed,
+            "completions": found.completions,
+            "completion_weights": found.completion_weights,
+            "mean": found.mean,
+            "log_weights": found.log_weights,
+            "log_likelihood": found.log_likelihood,
+            "log_evidence": found.log_evidence,
+            "log_evidence_error": found.log_evidence_error,
+            "effective_sample_size": found.effective_sample_size,
+            "pareto_k": found.pareto_k,
+            **found.diagnostics,
+            **{f"latent_{name}": draws for name, draws in found.latents.items()},
+        }
+        return {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+
+    def save(self, path: str | Path) -> Path:
+        """Write a `.png`, the figure, or an `.npz`, the arrays; returns its path.
+
+        Raises:
+            OptionError: If the file's name ends in neither.
+        """
+        path = check_name(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        buffer = BytesIO()
+        if path.suffix == ".npz":
+            arrays: dict[str, Any] = self.arrays()
+            np.savez_compressed(buffer, **arrays)
+        else:
+            # Without the version of Matplotlib.
+            self.figure().savefig(buffer, format="png", metadata={"Software": None})
+        write_atomically(path, buffer.getvalue())
+        return path
+
+
+def complete(
+    run: Run,
+    observe: str | Tensor,
+    *,
+    by: str,
+    count: int,
+    split: str,
+    seed: int,
+    progress: bool,
+    **settings: Any,
+) -> Completed:
+    """Do what `Run.complete` says."""
+    if run.parts.frames is not None:
+        raise OptionError(
+            f"{run.config['method']} is of sequences; expected a method of single images, whose "
+            "pixels can be hidden one by one, such as vae"
+        )
+    dataset = run.split(split)
+    if type(count) is not int or count < 1:
+        raise OptionError(f"count is {count}; expected an integer of at least 1")
+    count = min(count, len(dataset))
+    observed = read_observe(observe, dataset.shape)
+    batch = Batches(dataset, count, shuffle=False, device=run.device).batch(0)
+    with tqdm(total=count, disable=not progress, unit="image") as bar:
+
+        def advance(done: int) -> None:
+            bar.update(done - bar.n)
+
+        posterior = masked_posterior(
+            run.model,
+            run.guide,
+            {key: batch[key].clone() for key in run.parts.inspected},
+            observed,
+            keys=run.parts.inspected,
+            by=by,
+            seed=seed,
+            likelihood=run.parts.likelihood,
+            progress=advance,
+            **settings,
+        )
+    seen = f", {observe} part seen" if isinstance(observe, str) and observe in REGIONS else ""
+    return Completed(batch["x"].clone(), observed, posterior, f"Completions by {by}{seen}")
+
+
+def read_observe(observe: str | Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Return which pixels are seen: of a region by name, or of a file `.npy`.
+
+    Args:
+        observe: A name of `REGIONS`, a path, or the mask itself.
+        shape: `(C, H, W)` of the images.
+
+    Raises:
+        OptionError: If there is no such region and it names no file of a bool array.
+        OSError: If the file cannot be read.
+    """
+    if isinstance(observe, Tensor):
+        return observe
+    if observe in REGIONS:
+        return region(observe, shape[1], shape[2])
+    if not observe.endswith(".npy"):
+        raise OptionError(
+            f"observe is {observe!r}; expected one of {', '.join(REGIONS)}, the part that is "
+            "seen, or a file .npy of bools. Save one with numpy.save"
+        )
+    try:
+        found = np.load(observe)
+    except (ValueError, EOFError) as error:
+        raise OptionError(
+            f"{observe} holds no array: {error}. Save one of bools with numpy.save"
+        ) from error
+    if found.dtype != np.bool_:
+        raise OptionError(
+            f"{observe} is of {found.dtype}; expected bools, true where a pixel is seen. Compare "
+            "with what marks them, such as mask > 0, and save that"
+        )
+    return torch.from_numpy(found)
+
+
+def region(name: str, height: int, width: int) -> Tensor:
+    """Return a bool `(H, W)` that is true in a region of `REGIONS`."""
+    rows, columns = {
+        "lower": (slice(height // 2, None), slice(None)),
+        "upper": (slice(height // 2), slice(None)),
+        "left": (slice(None), slice(width // 2)),
+        "right": (slice(None), slice(width // 2, None)),
+        "centre": (
+            slice(height // 4, height - height // 4),
+            slice(width // 4, width - width // 4),
+        ),
+    }[name]
+    seen = torch.zeros(height, width, dtype=torch.bool)
+    seen[rows, columns] = True
+    return seen
+
+
+def check_name(path: str | Path) -> Path:
+    """Return the path of a file to write, which ends in `.png` or `.npz`.
+
+    Raises:
+        OptionError: If it does not.
+    """
+    if Path(path).suffix not in (".png", ".npz"):
+        raise OptionError(
+            f"out is {str(path)!r}; expected a file .png for the picture or .npz for the arrays"
+        )
+    return Path(path)
+
+
+def save_picture(run: Run, completed: Completed) -> Path:
+    """Write `figures/completed.png` of a run; returns its path."""
+    return save_figures(run.folder, {PICTURE: completed.figure()})[PICTURE]
