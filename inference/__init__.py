@@ -6,6 +6,7 @@ from .annealing import annealed_log_likelihood
 from .atomic import check_writable, write_atomically, write_json_atomically
 from .average import AveragedPair
 from .bidirectional import bidirectional_bounds
+from .calibration import Calibration, simulation_based_calibration
 from .check import PairError, PairFacts, check_pair, pair_parameters
 from .checkpoint import Checkpoints, CheckpointWarning
 from .checkpoint_folder import CheckpointError
@@ -89,6 +90,7 @@ __all__ = [
     "AveragedPair",
     "Batch",
     "BidirectionalBounds",
+    "Calibration",
     "Capacity",
     "CheckpointError",
     "CheckpointWarning",
@@ -168,6 +170,7 @@ __all__ = [
     "pair_parameters",
     "read_metrics",
     "resolve_device",
+    "simulation_based_calibration",
     "squared_mmd",
     "try_hooks",
     "validation_bound",
