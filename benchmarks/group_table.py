@@ -34,6 +34,7 @@ class Setting:
         train: Settings of the training.
         steps: Steps of a row.
         probed: Items of each group that probes are given; 1 tells the shared code from one item.
+        learnt: Groups that probes learn from, at most.
         numbers: Factors that are told as numbers, by R^2, though they have classes.
     """
 
@@ -43,6 +44,7 @@ class Setting:
     train: Mapping[str, Any]
     steps: int
     probed: int
+    learnt: int = 8000
     numbers: tuple[str, ...] = ()
 
 
@@ -81,6 +83,7 @@ SETTINGS = {
         {"batch_size": 64},
         steps=18_000,
         probed=2,
+        learnt=80_000,
         numbers=NUMBERS,
     ),
     "pairs-of-shape": Setting(
@@ -97,6 +100,7 @@ SETTINGS = {
         {"batch_size": 64},
         steps=18_000,
         probed=2,
+        learnt=80_000,
         numbers=NUMBERS,
     ),
 }
@@ -110,7 +114,7 @@ ROWS: dict[str, dict[str, Any]] = {
 
 def judge(run: Run, setting: Setting, split: str) -> dict[str, Any]:
     """What fresh probes tell of groups and of items, from the shared code and from items' own."""
-    learnt = show(run, "train", setting.probed, 1, False)
+    learnt = show(run, "train", setting.probed, 1, False, setting.learnt)
     asked = show(run, split, setting.probed, 0, False)
     data = run.split("train")
     sizes = dict(zip(data.factor_names, data.factor_sizes, strict=True))
@@ -125,6 +129,7 @@ def judge(run: Run, setting: Setting, split: str) -> dict[str, Any]:
         sequence_sizes=[0 if name in setting.numbers else sizes[name] for name in of_groups],
         frame_names=of_items,
         frame_sizes=[0 if name in setting.numbers else sizes[name] for name in of_items],
+        max_rows=max(setting.learnt, 10_000),
     )
     return {"told": told.table()}
 

@@ -48,11 +48,13 @@ class Shown:
     pose: dict[str, Tensor]
 
 
-def show(run: Run, split: str, frames: int, seed: int, keep: bool) -> Shown:
-    """Encode some frames of each sequence of a split, drawn by `seed`; keep them on request."""
+def show(
+    run: Run, split: str, frames: int, seed: int, keep: bool, most: int = TRAIN_SEQUENCES
+) -> Shown:
+    """Encode some frames of each of `most` sequences, drawn by `seed`; keep them on request."""
     data: Dataset = run.split(split)
     chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
-    data = data.take(chosen[:TRAIN_SEQUENCES])
+    data = data.take(chosen[:most])
     batches = Batches(data, CHUNK, shuffle=False, frames=frames, seed=seed)
     kept: list[dict[str, Tensor]] = []
 

@@ -22,9 +22,8 @@ def words(out):
 @pytest.mark.skipif("UNBRAID_DATA" not in os.environ, reason="needs the data folder")
 def test_a_row_of_groups_is_finished_once(table, tmp_path, capsys, monkeypatch):
     groups, small = table("group_table"), {"size": 32, "groups": ("shape",), "group_size": 4}
-    quick = groups.Setting(
-        "dsprites-small", small, {"hidden": (9,), "frames": 2}, {"batch_size": 5}, 7, 2, ("scale",)
-    )
+    options, train = {"hidden": (9,), "frames": 2}, {"batch_size": 5}
+    quick = groups.Setting("dsprites-small", small, options, train, 7, 2, 500, ("scale",))
     monkeypatch.setitem(groups.SETTINGS, "sprites", quick)
     given = ["--settings", "sprites", "--rows", "mean", *words(tmp_path)]
     assert groups.main(given) == 0
