@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from unbraid.data import Batches, DataError, load
+from unbraid.data import Batches, DataError, Turning, load
 
 REAL = Path(os.environ.get("UNBRAID_DATA", ""), "coil20", "coil20_64x64.npz")
 needs_file = pytest.mark.skipif(
@@ -149,3 +149,23 @@ def test_a_damaged_file_is_refused(save, tmp_path):
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"is cut off or damaged \(Bad CRC"):
         load("coil20")
+
+
+def test_whole_turns_hold_every_second_angle_out(save):
+    """All objects train at odd multiples of 5 degrees, and are judged at the even ones."""
+    images = save()
+    splits = load("coil20", seed=3, options={"turns": True})
+    assert [len(part) for part in parts(splits)] == [20, 4, 16]
+    for part, first in zip(parts(splits), (5, 0, 0), strict=True):
+        assert part.shape == (1, 64, 64) and part.images.shape[1] == 36
+        assert part.frame_factors[..., 0].tolist() == [list(range(first, 360, 10))] * len(part)
+        for turn, label in zip(part.images, part.labels, strict=True):
+            assert np.array_equal(turn[:, 0], images[label, first // 5 :: 2])
+        Batches(part, 2, turning=Turning((1, 35), (2,)))
+    judged = torch.cat([splits.validation.labels, splits.test.labels])
+    assert sorted(judged.tolist()) == list(range(20))
+    assert splits.train.label_names == splits.test.label_names
+    other = load("coil20", seed=4, options={"turns": True}).validation.labels
+    assert not torch.equal(other, splits.validation.labels)
+    small = load("coil20", options={"turns": True, "size": 16}).train
+    assert small.shape == (1, 16, 16)
