@@ -37,7 +37,7 @@ def completion_figure(
         gap=GAP,
         title=title,
         columns_named=["image", "seen", "mean", *[""] * draws],
-        x="right of the lines: draws of the posterior, each with its share of the weight",
+        x="right of the lines: draws of the posterior, with their weights",
     )
     [axis] = figure.axes
     for before in (2, 3):

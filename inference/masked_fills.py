@@ -33,10 +33,12 @@ class Fills(NamedTuple):
     Args:
         loc: Means `(M, B, K)` for `M` chains of `B` images.
         scale: Standard deviations `(M, B, K)`, each a twentieth of the prior's at least.
+        prior_scale: Standard deviations of the prior's draws, `(K,)`.
     """
 
     loc: Tensor
     scale: Tensor
+    prior_scale: Tensor
 
 
 def fill(
@@ -82,7 +84,7 @@ def fill(
     loc, scale = _moments(model.latents, sites, found)
     loc, scale = (part.unflatten(0, (chains, BLOCK)) for part in (loc, scale))
     scale = torch.where(scale > 0, scale, _bandwidth(loc))
-    return Fills(loc, torch.maximum(scale, _NARROWEST * prior_scale))
+    return Fills(loc, torch.maximum(scale, _NARROWEST * prior_scale), prior_scale)
 
 
 def _moments(

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .annealed_start import NoiseOfBlocks
 from .blocks import padded
 from .continuous import ContinuousModel
 from .device import mix
@@ -75,11 +76,11 @@ def complete(
         rounds=settings.rounds,
         seed=mix(seed, index, _Stage.FILLS),
     )
-    found = Fills(found.loc[:, :size], found.scale[:, :size])
+    found = Fills(found.loc[:, :size], found.scale[:, :size], found.prior_scale)
     density = MaskedDensity(model, block[:-1], block[-1], settings.site, settings.rows)
     draws, evidence, diagnostics = _infer(density, found, (index, block[:-1]), settings, progress)
-    generator = torch.Generator(block[0].device).manual_seed(mix(seed, index, _Stage.CHOICE))
-    chosen = _choose(draws.log_weights, settings.draws, generator)
+    noise = NoiseOfBlocks([(index, block)], seed, _Stage.CHOICE)
+    chosen = choose(draws.log_weights, settings.draws, noise.uniform(settings.samples))
     codes = draws.vectors.take_along_dim(chosen.unsqueeze(-1), 0)
     mean = density.mean_completed(draws.vectors, draws.log_weights.exp())
     return Part(draws, evidence, density.completed(codes), chosen, mean, diagnostics)
@@ -100,7 +101,7 @@ def _infer(
         "stages": (_Stage.PRIOR, _Stage.NORMALS),
     }
     if settings.by == "importance":
-        drawn = importance(density, diagonal(*found), [block], **share)
+        drawn = importance(density, diagonal(found.loc, found.scale), [block], **share)
         return drawn, drawn, {}
     normal, elbo = fit_normals(
         density, found, [block], steps=settings.steps, seed=settings.seed, stage=_Stage.FIT
@@ -137,12 +138,18 @@ def _normal_of(vectors: Tensor) -> Any:
     return correlated(loc, torch.linalg.cholesky(covariance).unsqueeze(0))
 
 
-def _choose(log_weights: Tensor, draws: int, generator: torch.Generator) -> Tensor:
-    """Draw by weight without replacement, `(draws, B)`, the largest weight first."""
-    uniform = torch.rand(
-        log_weights.shape, generator=generator, dtype=torch.float64, device=log_weights.device
-    )
-    # The largest of log-weights with Gumbel noise are such a draw.
+def choose(log_weights: Tensor, draws: int, uniform: Tensor) -> Tensor:
+    """Choose among weighted draws without replacement.
+
+    Args:
+        log_weights: `(S, B)`.
+        draws: How many are chosen, at most `S`.
+        uniform: Uniform noise in [0, 1), `(S, B)`.
+
+    Returns:
+        Their indices `(draws, B)`, the largest weight first.
+    """
+    # The largest of log-weights with Gumbel noise are such a choice.
     chosen = (log_weights - (-uniform.log()).log()).topk(draws, dim=0).indices
     order = log_weights.take_along_dim(chosen, 0).argsort(dim=0, descending=True, stable=True)
     return chosen.take_along_dim(order, 0)

@@ -76,11 +76,11 @@ class MaskedPosterior:
 
     def moments(self, site: str) -> tuple[Tensor, Tensor]:
         """Weighted mean `(N, K)` and covariance `(N, K, K)` of a site's draws, flattened."""
-        draws = self.latents[site].flatten(2).double() if site in self.latents else None
-        if draws is None:
+        if site not in self.latents:
             raise ValueError(
                 f"site is {site!r}; expected one of {', '.join(map(repr, self.latents))}"
             )
+        draws = self.latents[site].reshape(*self.log_weights.shape, -1).double()
         weights = self.weights.unsqueeze(-1)
         mean = (weights * draws).sum(1)
         centred = draws - mean.unsqueeze(1)

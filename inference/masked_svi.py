@@ -38,9 +38,9 @@ def fit_normals(
     """Maximise the bound on `log p(x_observed)` over one Normal for each image.
 
     It starts at the guide's Normal of the fill whose codes are likeliest. Covariances are full
-    up to 64 coordinates, diagonal beyond. Adam moves means and scales in units of the start's. The
-    gradient leaves out the score of q, whose expectation is 0: it then vanishes where q is the
-    posterior.
+    up to 64 coordinates, diagonal beyond. Adam moves scales in units of the start's, and means in
+    coarser ones, half way to the prior's, as the guide may be far off for its width. The gradient
+    leaves out the score of q, whose expectation is 0: it then vanishes where q is the posterior.
 
     Source: Roeder, Wu & Duvenaud (2017), https://arxiv.org/abs/1703.09194, for the gradient.
 
@@ -55,6 +55,7 @@ def fit_normals(
     best = density.joint(fills.loc).nan_to_num(-math.inf).argmax(0)
     images = torch.arange(len(best), device=best.device)
     start, unit = fills.loc[best, images], fills.scale[best, images]
+    stride = (unit * fills.prior_scale).sqrt()
     size, dimension = start.shape
     shift = torch.zeros_like(start).requires_grad_()
     log_scale = torch.zeros_like(start).requires_grad_()
@@ -67,7 +68,7 @@ def fit_normals(
 
     def normal() -> MultivariateNormal:
         tril = lower.tril(-1) + torch.diag_embed(log_scale.exp())
-        return correlated(start + unit * shift, unit.unsqueeze(-1) * tril)
+        return correlated(start + stride * shift, unit.unsqueeze(-1) * tril)
 
     with torch.enable_grad():
         for step in range(steps):

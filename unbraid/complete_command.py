@@ -45,7 +45,7 @@ class Complete:
     """
 
     folder: Folder
-    observe: Annotated[str, arg(metavar="REGION|FILE.npy")] = "lower"
+    observe: Annotated[str, arg(metavar="lower|upper|left|right|centre|FILE.npy")] = "lower"
     by: Literal["importance", "svi", "nuts"] = "svi"
     count: int = 8
     draws: int = 5
