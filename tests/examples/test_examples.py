@@ -21,6 +21,10 @@ OUT, STEPS, SHOWN = "run", 10, 12
 DATA = "moving-mnist"
 DATA_OPTIONS = {"digits": 1, "size": 32, "digit_size": 16, "sequences": 300, "length": 6}
 """,
+    "what_labels_say.py": """
+OUT, STEPS = "runs", 20
+SAMPLES, LIMIT = 5, 10
+""",
 }
 
 
@@ -97,3 +101,18 @@ def test_the_notebook_on_sequences_runs_and_shows_its_pictures(tmp_path):
     assert pictures(outputs) == 9
     assert "mean of content | static: " in printed(outputs)
     assert re.search(r"log p of 3 frames -?\d+\.\d \+- \d", printed(outputs))
+
+
+def test_the_notebook_on_labels_runs_and_shows_its_pictures(tmp_path):
+    outputs = executed("what_labels_say.py", tmp_path)
+    assert (tmp_path / "runs" / "cvae" / "report.html").is_file()
+    assert pictures(outputs) == 7
+    text = printed(outputs)
+    assert re.search(r"of_samples \{'logistic': 0\.\d+, 'knn': 0\.\d+\}", text)
+    assert re.search(r"\{'error': 0\.\d+, 'standard_error': 0\.\d+, 'n': 2000\}", text)
+    assert re.search(r"digit from the dynamic code 0\.\d\d\d", text)
+    shares = [float(share) for share in re.findall(r"(?m)^\d: (\d\.\d\d\d)$", text)]
+    assert len(shares) == 10
+    assert abs(sum(shares) - 1) < 0.006  # ten shares, each rounded to 0.0005
+    assert "log p(x|c), given a condition: runs/cvae; of the others log p(x)." in text
+    assert re.search(r"m2 \{'logistic': ", text)
