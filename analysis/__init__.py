@@ -55,6 +55,7 @@ from .modularity import Modularity, modularity, score_modularity
 from .neighbours import Accuracy, knn_accuracy
 from .new_sequences import new_frames, new_identities
 from .pictures import manifold, prior_samples, reconstructions, traversals
+from .posterior_draws import posterior
 from .predicted import predicted_classes
 from .prior_figure import prior_figure
 from .recombination import transfer, transfer_figure
@@ -188,6 +189,7 @@ __all__ = [
     "new_frames",
     "new_identities",
     "png_bytes",
+    "posterior",
     "posterior_means",
     "posterior_moments",
     "predicted_classes",

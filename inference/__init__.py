@@ -14,6 +14,7 @@ from .clamped_reconstruction import ClampedReconstruction
 from .code_similarity import CodeSimilarity
 from .critic_schedule import CriticSchedule
 from .device import resolve_device
+from .diagnostics import pareto_k, tail_length
 from .dip import DIP
 from .domain_examples import DomainsOneSided
 from .eligibility import NoLikelihoodError
@@ -168,10 +169,12 @@ __all__ = [
     "log_likelihood",
     "masked_posterior",
     "pair_parameters",
+    "pareto_k",
     "read_metrics",
     "resolve_device",
     "simulation_based_calibration",
     "squared_mmd",
+    "tail_length",
     "try_hooks",
     "validation_bound",
     "write_atomically",

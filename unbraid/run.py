@@ -26,6 +26,8 @@ from .config import ConfigError, TrainConfig, read_config
 from .preparation import RunData, prepare
 
 if TYPE_CHECKING:
+    from xarray import DataTree
+
     from .completing import Completed
 
 
@@ -381,6 +383,37 @@ class Run:
 
     def _seed(self, seed: int | None) -> int:
         return int(self.config["seed"]) if seed is None else seed
+
+    def posterior(
+        self,
+        draws: int = 1000,
+        *,
+        split: str = "test",
+        limit: int = 16,
+        resampled: bool = False,
+        seed: int | None = None,
+    ) -> "DataTree":
+        """Draw codes of held-out data with their importance weights, in a form that ArviZ reads.
+
+        Args:
+            draws: Draws of each datum, at least 1.
+            split: `"test"`, `"validation"` or `"train"`.
+            limit: Use the first so many data.
+            resampled: Whether draws are drawn anew by their weights, to stand as they are.
+            seed: Seed of the draws; the run's unless given.
+
+        Returns:
+            As `unbraid.analysis.posterior`.
+        """
+        from unbraid.analysis import posterior
+
+        data = self._first(split, limit)
+        batches = held_out_batches(data, self.parts, self.device, len(data), seed=self.data_seed)
+        batch = batches.batch(0)
+        args = tuple(batch[key].clone() for key in self.parts.inspected)
+        return posterior(
+            self.model, self.guide, args, draws=draws, resampled=resampled, seed=self._seed(seed)
+        )
 
     def report(self) -> Path:
         """Draw the figures and write `report.html`; returns its path."""

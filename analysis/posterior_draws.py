@@ -1,0 +1,175 @@
+"""The guide's posterior of single data as draws with importance weights, which ArviZ reads."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import xarray
+from torch import Tensor
+
+from unbraid.inference import Program, Runner, Term, Terms, check_pair, pareto_k, tail_length
+
+from .latents import arguments
+from .passes import undisturbed
+
+CHUNK = 50  # draws that are made together
+
+
+def posterior(
+    model: Program,
+    guide: Program,
+    batch: Tensor | tuple[Any, ...],
+    *,
+    draws: int = 1000,
+    resampled: bool = False,
+    seed: int = 0,
+) -> xarray.DataTree:
+    r"""Draw codes of every datum from the guide, and weigh them by the model.
+
+    The weight of a draw is `p(x, z) / q(z | x)`: with it, draws of the guide stand for the
+    posterior `p(z | x)`, as far as the effective sample size reaches. Resampled draws are taken
+    with replacement by their weights, so that they stand for it as they are.
+
+    Args:
+        model: The generative program.
+        guide: The inference program.
+        batch: `B` data: images, or all arguments of the pair.
+        draws: Number `S` of draws of each datum, at least 1.
+        resampled: Whether draws are drawn anew by their weights.
+        seed: Of all draws.
+
+    Returns:
+        Groups `posterior` (a variable per latent site, dims `chain` 1, `draw` S, `datum` B, and
+        those of the site), `sample_stats` (`log_weight`, nats, normalised so that weights of a
+        datum add up to 1; all equal where resampled), `log_likelihood` (`log p(x | z)` by observed
+        site, nats), `observed_data`, and `diagnostics` by datum: `log_evidence` (the estimate of
+        `log p(x)`, nats), `effective_sample_size` and `pareto_k` of the weights.
+
+    Raises:
+        ValueError: If draws is not at least 1, or a site of the guide is a point, whose draws are
+            all the same and have no weights.
+
+    Source: importance resampling: Rubin (1988), Bayesian Statistics 3, 395-402.
+
+    Example:
+        >>> arviz_base.extract(posterior(run.model, run.guide, images, resampled=True))
+    """
+    if type(draws) is not int or draws < 1:
+        raise ValueError(f"draws is {draws}; expected an integer of at least 1")
+    args = arguments(batch)
+    codes, likelihoods, weights, names = _draws(model, guide, args, draws, seed)
+    evidence = weights.logsumexp(0) - math.log(draws)
+    shares = weights - weights.logsumexp(0)
+    size = (2 * shares.logsumexp(0) - (2 * shares).logsumexp(0)).exp()
+    largest = weights.sort(0, descending=True).values
+    tails = pareto_k(largest[: tail_length(draws) + 1], draws)
+    if resampled:
+        generator = torch.Generator().manual_seed(seed)
+        chosen = torch.multinomial(shares.exp().T, draws, True, generator=generator).T
+        codes = {name: _taken(value, chosen) for name, value in codes.items()}
+        likelihoods = {name: value.gather(0, chosen) for name, value in likelihoods.items()}
+        shares = torch.full_like(shares, -math.log(draws))
+    observed = {name: _variable(value, ("datum",), name) for name, value in names.items()}
+    coordinates = {"chain": [0], "draw": np.arange(draws), "datum": np.arange(weights.shape[1])}
+    return xarray.DataTree.from_dict(
+        {
+            "posterior": xarray.Dataset(
+                {name: _variable(value[None], _DRAWN, name) for name, value in codes.items()},
+                coordinates,
+            ),
+            "sample_stats": xarray.Dataset(
+                {"log_weight": (_DRAWN, shares[None].numpy())}, coordinates
+            ),
+            "log_likelihood": xarray.Dataset(
+                {name: (_DRAWN, value[None].numpy()) for name, value in likelihoods.items()},
+                coordinates,
+            ),
+            "observed_data": xarray.Dataset(observed),
+            "diagnostics": xarray.Dataset(
+                {
+                    "log_evidence": ("datum", evidence.numpy()),
+                    "effective_sample_size": ("datum", size.numpy()),
+                    "pareto_k": ("datum", tails.numpy()),
+                }
+            ),
+        }
+    )
+
+
+_DRAWN = ("chain", "draw", "datum")
+
+
+def _draws(
+    model: Program, guide: Program, args: tuple[Any, ...], draws: int, seed: int
+) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor, dict[str, Tensor]]:
+    """Codes `(S, B, ...)`, log p(x|z) `(S, B)`, log weights `(S, B)` and the observed values."""
+    codes: dict[str, list[Tensor]] = {}
+    likelihoods: dict[str, list[Tensor]] = {}
+    weights: list[Tensor] = []
+    observed: dict[str, Tensor] = {}
+    with undisturbed(model, guide, seed=seed):
+        nesting = check_pair(model, guide, *args).nesting
+        torch.manual_seed(seed)
+        for start in range(0, draws, CHUNK):
+            count = min(CHUNK, draws - start)
+            runner = Runner(nesting, particles=max(2, count))
+            terms = Terms(*runner.run_pair(model, guide, args), runner, model, guide, args)
+            if terms.points:
+                raise ValueError(
+                    f"site {terms.points[0]!r} of the guide is a point; expected distributions. "
+                    "Draws of a point are all the same, and have no weights"
+                )
+            shape = (runner.particles, len(args[0]))
+            total = torch.zeros(shape, dtype=torch.float64)
+            for name, term in terms.items():
+                log_p = _by_datum(term.log_p, shape)
+                total = total + log_p
+                if term.observed:
+                    likelihoods.setdefault(name, []).append(log_p[:count])
+                    observed[name] = _without_draws(term)
+                    continue
+                if term.log_q is not None:
+                    total = total - _by_datum(term.log_q, shape)
+                codes.setdefault(name, []).append(_of_draws(term, shape)[:count])
+            weights.append(total[:count])
+    joined = {name: torch.cat(of) for name, of in codes.items()}
+    return (
+        joined,
+        {n: torch.cat(of) for n, of in likelihoods.items()},
+        torch.cat(weights),
+        observed,
+    )
+
+
+def _by_datum(value: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Sum what is nested in a datum, such as frames: float64 `(S, B)`."""
+    value = value.cpu().double()
+    if value.dim() > 2:
+        value = value.flatten(2).sum(-1)
+    return value.expand(shape)
+
+
+def _of_draws(term: Term, shape: tuple[int, int]) -> Tensor:
+    """The values of a latent site, `(S, B, ...)`; a site that no draw changes is repeated."""
+    value = term.value.cpu()
+    if value.dim() - len(term.p.event_shape) < 2:
+        value = value.unsqueeze(0)
+    return value.expand(*shape, *value.shape[2:])
+
+
+def _without_draws(term: Term) -> Tensor:
+    """The values of an observed site, `(B, ...)`."""
+    value = term.value.cpu()
+    return value[0] if len(value) == 1 and value.dim() - len(term.p.event_shape) > 1 else value
+
+
+def _taken(value: Tensor, chosen: Tensor) -> Tensor:
+    index = chosen.reshape(*chosen.shape, *(1,) * (value.dim() - 2))
+    return value.gather(0, index.expand(*chosen.shape, *value.shape[2:]))
+
+
+def _variable(value: Tensor, dims: Sequence[str], name: str) -> tuple[tuple[str, ...], np.ndarray]:
+    more = tuple(f"{name}_dim_{i}" for i in range(value.dim() - len(dims)))
+    return (*dims, *more), value.numpy()
