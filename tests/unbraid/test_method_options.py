@@ -33,10 +33,11 @@ IN_RANGE = {  # other values of options that may not be twice their default and 
     ("aae-semi", "classes"): 4,
     ("m2", "features"): "/runs/vae",
 }
-# Their options of critics, labels and partners are tried in files of their own.
+# Their options of critics, labels, partners and turns are tried in files of their own.
 ADVERSARIAL = {
     "aae",
     "aae-semi",
+    "action-rotation",
     "avb",
     "cvae",
     "dc-ign",
@@ -190,3 +191,12 @@ def test_a_wrong_number_is_refused_by_name(name, option, wrong):
     kind = load_method(name).options
     with pytest.raises(OptionError, match=option):
         read_options(kind, {option: wrong})
+
+
+@pytest.mark.parametrize("name", ["vae", "cvae", "static-dynamic", "drnet"])
+def test_convolutions_without_a_layer_after_them_are_refused(name):
+    frames = 8 if name in ("static-dynamic", "drnet") else None
+    data = DataSpec((3, 16, 16), "colour", 40, classes=3, sequence_length=frames)
+    method = load_method(name)
+    with pytest.raises(OptionError, match="hidden is none; expected at least one width"):
+        method.build(read_options(method.options, {"hidden": "none", "nets": "conv"}), data)

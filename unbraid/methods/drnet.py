@@ -165,7 +165,7 @@ class Options(SequenceOptions):
             self.dynamic_dim,
             data.shape,
             likelihood,
-            self.hidden[-1],
+            self.last_hidden,
             self.activation,
             self.code_spread,
         )

@@ -70,11 +70,25 @@ class NetOptions:
         """Whether the nets of these images have convolutions."""
         return self.nets == "conv" or (self.nets == "auto" and min(data.shape[1:]) >= 32)
 
+    @property
+    def last_hidden(self) -> int:
+        """Width of the layer between convolutions and code.
+
+        Raises:
+            OptionError: If there is none.
+        """
+        if not self.hidden:
+            raise OptionError(
+                "hidden is none; expected at least one width, of the layer between convolutions "
+                "and code. Name one, or choose nets=mlp"
+            )
+        return self.hidden[-1]
+
     def make_encoder(self, data: DataSpec, latent_dim: int) -> Encoder:
         """Make an encoder of images to a Normal over codes `(..., latent_dim)`."""
         if self.convolves(data):
             return ConvEncoder(
-                data.shape, latent_dim, self.channels, self.hidden[-1], self.activation
+                data.shape, latent_dim, self.channels, self.last_hidden, self.activation
             )
         return MLPEncoder(data.shape, latent_dim, self.hidden, self.activation)
 
@@ -112,7 +126,7 @@ class NetOptions:
                 data.shape,
                 likelihood,
                 self.channels[::-1],
-                self.hidden[-1],
+                self.last_hidden,
                 self.activation,
                 self.code_spread,
             )

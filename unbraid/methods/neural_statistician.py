@@ -81,7 +81,7 @@ def build(options: Options, data: DataSpec) -> Parts:
             PooledEncoder(
                 trunk.feature_shape,
                 options.static_dim,
-                options.hidden[-1],
+                options.last_hidden,
                 options.hidden[-1:],
                 options.activation,
                 options.count,

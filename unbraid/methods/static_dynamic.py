@@ -59,7 +59,7 @@ def build(options: Options, data: DataSpec) -> Parts:
                 trunk.feature_shape,
                 options.static_dim,
                 options.pair_channels,
-                options.hidden[-1],
+                options.last_hidden,
                 options.activation,
             ),
             options.make_frame_encoder(trunk, options.dynamic_dim),
