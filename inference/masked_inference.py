@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.distributions import MultivariateNormal
 
 from .annealed_start import NoiseOfBlocks
 from .blocks import padded
@@ -103,12 +104,18 @@ def _infer(
     if settings.by == "importance":
         drawn = importance(density, diagonal(found.loc, found.scale), [block], **share)
         return drawn, drawn, {}
-    normal, elbo = fit_normals(
-        density, found, [block], steps=settings.steps, seed=settings.seed, stage=_Stage.FIT
+    fitted = fit_normals(
+        density,
+        found,
+        [block],
+        starts=settings.starts,
+        steps=settings.steps,
+        seed=settings.seed,
+        stage=_Stage.FIT,
     )
+    normal, elbo = fitted.best()
     if settings.by == "svi":
-        parts = correlated(normal.loc.unsqueeze(0), normal.scale_tril.unsqueeze(0))
-        drawn = importance(density, parts, [block], **share)
+        drawn = importance(density, fitted.normals, [block], **share)
         return drawn, drawn, {"elbo": elbo}
     run = run_chains(
         density,
@@ -123,11 +130,15 @@ def _infer(
     equal = run.vectors.new_zeros(run.vectors.shape[:2], dtype=torch.float64)
     drawn = weigh(run.vectors, equal, density.parts(run.vectors)[1])
     drawn = drawn._replace(effective_sample_size=run.effective_sample_size)
-    around = importance(density, _normal_of(run.vectors), [block], **share)
+    parts = [_normal_of(run.vectors), fitted.normals]
+    together = correlated(
+        torch.cat([part.loc for part in parts]), torch.cat([part.scale_tril for part in parts])
+    )
+    around = importance(density, together, [block], **share)
     return drawn, around, {"r_hat": run.r_hat, "divergences": run.divergences}
 
 
-def _normal_of(vectors: Tensor) -> Any:
+def _normal_of(vectors: Tensor) -> MultivariateNormal:
     """Normals with the moments of draws `(S, B, K)`; correlations count less where S is small."""
     samples, _, dimension = vectors.shape
     loc = vectors.mean(0, keepdim=True)

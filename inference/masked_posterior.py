@@ -51,7 +51,8 @@ def masked_posterior(
     prior_share: float = 0.1,
     fills: int = 16,
     rounds: int = 5,
-    steps: int = 500,
+    starts: int = 4,
+    steps: int = 300,
     chains: int = 2,
     warmup: int = 200,
     seed: int = 0,
@@ -68,14 +69,14 @@ def masked_posterior(
 
     - `"importance"` draws from the guide's Normals of these fills, mixed with the prior, and
       weighs the draws: seconds for many images;
-    - `"svi"` fits a Normal of its own to each image, starting at the likeliest fill, and draws and
-      weighs as before;
+    - `"svi"` fits some Normals to each image, starting at different fills, and draws from these
+      and weighs as before;
     - `"nuts"` runs the No-U-Turn sampler from codes of different fills, for one image after the
       other: minutes, and no weights.
 
     Weights are exact importance weights, so that all three aim at the same posterior.
     `log_evidence` is an importance-sampled estimate in each case; for `"nuts"` from a Normal with
-    the draws' moments, mixed with the prior.
+    the draws' moments and those of svi, in whose coordinates the chains move.
 
     The noise of an image depends on the seed and its place; neither `rows` nor further images
     change more than rounding.
@@ -97,6 +98,7 @@ def masked_posterior(
             unbounded.
         fills: Number of fills of an image that the guide encodes, at least 1.
         rounds: How often each fill is encoded and made anew, at least 1.
+        starts: Of svi: Normals that are fitted to each image, from different fills.
         steps: Of svi: steps of its optimiser.
         chains: Of nuts: chains of an image; `samples` is a multiple of it.
         warmup: Of nuts: moves of a chain that are thrown away.
@@ -118,7 +120,19 @@ def masked_posterior(
         ValueError: If a setting is out of range, or `observed` has another shape or hides nothing.
     """
     settings = Settings(
-        by, site, draws, samples, prior_share, fills, rounds, steps, chains, warmup, seed, rows
+        by=by,
+        site=site,
+        draws=draws,
+        samples=samples,
+        prior_share=prior_share,
+        fills=fills,
+        rounds=rounds,
+        starts=starts,
+        steps=steps,
+        chains=chains,
+        warmup=warmup,
+        seed=seed,
+        rows=rows,
     )
     check_settings(settings)
     entries = {keys[0]: data} if isinstance(data, Tensor) else dict(data)

@@ -18,6 +18,7 @@ class Settings(NamedTuple):
     prior_share: float
     fills: int
     rounds: int
+    starts: int
     steps: int
     chains: int
     warmup: int
@@ -38,6 +39,7 @@ def check_settings(settings: Settings) -> None:
         ("samples", 1),
         ("fills", 1),
         ("rounds", 1),
+        ("starts", 1),
         ("steps", 1),
         ("chains", 1),
         ("warmup", 1),
