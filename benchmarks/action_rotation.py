@@ -12,6 +12,7 @@ Finished rows are kept under --out and not run again; one that was stopped goes 
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,10 +21,9 @@ from typing import Any
 
 import torch
 
-from unbraid import Run
+from unbraid import Run, load
 from unbraid.analysis import rotation_errors
 from unbraid.inference import write_json_atomically
-from unbraid.turning import shown_turns
 
 from .label_run import mean_and_spread
 from .rows import Row
@@ -62,9 +62,10 @@ ROWS = ("tensor", "planes", "tensor-at-once")
 
 def judge(run: Run, split: str) -> dict[str, Any]:
     """Errors by angle, and at how many objects a row passes at each."""
-    turns, directions = shown_turns(run, split)
+    data = run.split(split)
+    turns = data.pixels(torch.arange(len(data))).to(run.device).float() / 255
     steps = [angle // STEP for angle in ANGLES]
-    found = rotation_errors(run.model, run.guide, turns, steps, directions=directions)
+    found = rotation_errors(run.model, run.guide, turns, steps)  # angles grow
     passing = (found.by_object <= MOST * found.copied_by_object).sum(1).tolist()
     ratios = [a / b for a, b in zip(found.turned, found.copied, strict=True)]
     return {
@@ -141,6 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, help="of every row, in place of its own")
     parser.add_argument("--split", choices=["test", "validation"], default="test")
     parser.add_argument("--out", type=Path, default=Path("runs/action-rotation"))
+    parser.add_argument("--picture", type=Path, help="of the first row")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
@@ -154,6 +156,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(json.dumps({**told, "ratios": rows[-1]["ratios"]}), flush=True)
     print_table(rows)
     write_json_atomically(given.out / f"{SETTING}.json", rows)
+    if given.picture is not None:
+        run = load(given.out / SETTING / f"{given.rows[0]}-{given.seeds[0]}")
+        run.report()
+        given.picture.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(run.folder / "figures" / "turns.png", given.picture)
     return 0
 
 

@@ -11,11 +11,18 @@ if TYPE_CHECKING:
     from .comparing import compare
     from .run import Run, load
     from .training import train
+    from .turning import turn
 
 __version__ = "0.1.0.dev0"
-__all__ = ["Run", "__version__", "compare", "load", "train"]
+__all__ = ["Run", "__version__", "compare", "load", "train", "turn"]
 
-_HOMES = {"Run": ".run", "compare": ".comparing", "load": ".run", "train": ".training"}
+_HOMES = {
+    "Run": ".run",
+    "compare": ".comparing",
+    "load": ".run",
+    "train": ".training",
+    "turn": ".turning",
+}
 
 
 def __getattr__(name: str) -> Any:

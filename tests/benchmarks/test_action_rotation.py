@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from unbraid.analysis import RotationErrors
+from unbraid.data import Dataset
 
 COIL = Path(os.environ.get("UNBRAID_DATA", ""), "coil20", "coil20_64x64.npz")
 
@@ -29,8 +30,9 @@ def test_a_row_is_finished_once(table, tmp_path, capsys, monkeypatch):
     told = capsys.readouterr().out
     assert "tensor, seed 0: missed; 3 steps" in told and "validation: 4 objects" in told
     monkeypatch.setattr(table.Row, "train", None)
-    assert table.main(words) == 0
+    assert table.main([*words, "--picture", str(tmp_path / "turns.png")]) == 0
     assert capsys.readouterr().out == told
+    assert (tmp_path / "turns.png").stat().st_size > 0
 
 
 @pytest.mark.parametrize(("factor", "passed"), [(0.6, True), (0.7, False)])
@@ -47,10 +49,13 @@ def test_a_row_passes_by_its_ratio_to_a_copy_up_to_90_degrees(table, monkeypatch
         return RotationErrors((), *means, turned, copied)
 
     monkeypatch.setattr(table, "rotation_errors", errors)
-    monkeypatch.setattr(table, "shown_turns", lambda *_: (torch.zeros(2, 36), None))
 
     class Pair:
         model = guide = None
+        device = "cpu"
+
+        def split(self, _):
+            return Dataset(torch.zeros(2, 36, 1, 2, 2, dtype=torch.uint8))
 
     found = table.judge(Pair(), "test")
     assert found["passed"] is passed

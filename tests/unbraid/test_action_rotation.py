@@ -1,6 +1,7 @@
 """Objects turned by actions as a method: its loss, stages, steps, resuming, figures, refusals."""
 
 import json
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from unbraid.inference import (
     pair_parameters,
 )
 from unbraid.methods import DataSpec, OptionError, load_method, read_options
-from unbraid.turning import shown_turns, turn
+from unbraid.turning import shown_turns
 
 FRAMES, SIDE = 12, 8
 SHAPE = (1, SIDE, SIDE + 1)
@@ -289,12 +290,12 @@ def test_views_are_turned_by_names_and_by_numbers(shapes, tmp_path):
     turns, directions = shown_turns(run, "test")
     views: Tensor = turns[:, 0]
     assert set(directions.tolist()) <= {1.0, -1.0}
-    once = turn(run, views, ["right", "none", "left", 12, 0.5])
+    once = face.turn(run, views, ["right", "none", "left", 12, 0.5])
     assert once.shape == (len(views), 5, *SHAPE)
     torch.testing.assert_close(once[:, 1], once[:, 0])
     torch.testing.assert_close(once[:, 3], once[:, 2], atol=1e-5, rtol=0)  # a whole turn
     assert not torch.allclose(once[:, 4], once[:, 3], atol=1e-5)
-    each = turn(run, views[:1].repeat(2, 1, 1, 1), [["left"], ["right"]])
+    each = face.turn(run, views[:1].repeat(2, 1, 1, 1), [["left"], ["right"]])
     assert each.shape == (2, 1, *SHAPE)
     assert not torch.equal(each[0], each[1])
 
@@ -309,7 +310,7 @@ def test_unknown_actions_are_refused(shapes, tmp_path):
         ([["left"], ["left", "right"]], "as many for each view"),
     ):
         with pytest.raises(OptionError, match=words):
-            turn(run, views, actions)
+            face.turn(run, views, actions)
     other = face.train(
         "drnet",
         str(shapes),
@@ -320,7 +321,7 @@ def test_unknown_actions_are_refused(shapes, tmp_path):
         progress=False,
         say=lambda _: None,
     )
-    for refused in (lambda: turn(other, views, ["left"]), lambda: shown_turns(other, "test")):
+    for refused in (lambda: face.turn(other, views, ["left"]), lambda: shown_turns(other, "test")):
         with pytest.raises(OptionError, match="drnet turns nothing"):
             refused()
 
@@ -372,3 +373,44 @@ def test_other_data_are_refused(changes, words):
 def test_options_out_of_range(options, words):
     with pytest.raises(OptionError, match=words):
         built(**options)
+
+
+EFFECTS: dict[str, Any] = {
+    "likelihood": "continuous-bernoulli",
+    "nets": "conv",
+    "hidden": (11,),
+    "channels": (3, 4),
+    "activation": "tanh",
+    "code_spread": 2.0,
+    "form": "variational",
+    "turn": "planes",
+    "rounds": (2, 5),
+    "scale": 0.3,
+    "content_dim": 5,
+    "pose_dim": 8,
+    "code_hidden": (8, 7),
+    "warmup": 4,
+    "curriculum": (2, 5),
+    "stage_steps": (3,),
+    "factor": "azimuth",
+}
+BESIDE: dict[str, dict[str, Any]] = {
+    "channels": {"nets": "conv"},
+    "rounds": {"turn": "planes"},
+    "warmup": {"form": "variational"},
+}
+
+
+@pytest.mark.parametrize(
+    "option", [f.name for f in fields(load_method("action-rotation").options)]
+)
+def test_no_option_is_without_effect(option):
+    """On the clips or on the loss of the same batch, before the first step."""
+    found = []
+    for value in ({}, {option: EFFECTS[option]}):
+        parts = built(**BESIDE.get(option, {}), **value)
+        torch.manual_seed(2)
+        args = arguments(built())
+        loss = Objective(parts.weights).mean_loss(parts.model, parts.guide, args)
+        found.append((loss.total.item(), parts.turning))
+    assert found[0] != found[1]

@@ -102,11 +102,6 @@ class Options(NetOptions):
                 f"pose_dim is {self.pose_dim} with turn=planes; expected an even number, two for "
                 "each plane"
             )
-        if self.warmup and self.form == "published":
-            raise OptionError(
-                f"warmup is {self.warmup} with form=published; expected 0, since points have no "
-                "divergence. Leave it out, or set form=variational"
-            )
 
     def require_turntable(self, data: DataSpec) -> int:
         """Return the number of frames of a turn.
@@ -162,6 +157,11 @@ def build(options: Options, data: DataSpec) -> Parts:
         OptionError: If clips would be longer than a turn.
     """
     steps = options.require_turntable(data)
+    if options.warmup and options.form == "published":
+        raise OptionError(
+            f"warmup is {options.warmup} with form=published; expected 0, since points have no "
+            "divergence. Leave it out, or set form=variational"
+        )
     likelihood = options.make_likelihood(data)
     content, pose = options.content_dim, options.pose_dim
     trunk = options.make_trunk(data)
