@@ -1,6 +1,6 @@
 """What the codes of a run tell of the labels and factors of its data, by scores and probes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -61,7 +61,8 @@ def score_codes(run: Run, *, split: str = "test", seed: int = 0) -> dict[str, An
     known = _known(learned, judged)
     if not known:
         return {"left_out": "The data have no labels and no factors."}
-    args = _arguments(run, learned), _arguments(run, judged)
+    # Held-out images are turned, shifted or binarised once and for all; training ones are not.
+    args = _arguments(run, learned, run.data.transforms, seed), _arguments(run, judged)
     moments = [posterior_moments(run.model, run.guide, of, seed) for of in args]
     if not moments[0]:
         return {"left_out": "The pair has no continuous code."}
@@ -96,8 +97,11 @@ def _known(learned: Dataset, judged: Dataset) -> list[_Known]:
     return known
 
 
-def _arguments(run: Run, dataset: Dataset) -> Iterator[tuple[Tensor, ...]]:
-    for batch in Batches(dataset, 500, shuffle=False, device=run.device):
+def _arguments(
+    run: Run, dataset: Dataset, transforms: Sequence[Any] = (), seed: int = 0
+) -> Iterator[tuple[Tensor, ...]]:
+    settings: dict[str, Any] = {"shuffle": False, "device": run.device, "seed": seed}
+    for batch in Batches(dataset, 500, transforms=transforms, **settings):
         yield tuple(batch[key].clone() for key in run.parts.inspected)
 
 
@@ -134,7 +138,9 @@ def _score_site(
 def _score_sequences(run: Run, train: Dataset, test: Dataset, seed: int) -> dict[str, Any]:
     parts = [_some_sequences(part, seed + i) for i, part in enumerate((train, test))]
     try:
-        known = [_known_sequences(run, part, seed + i) for i, part in enumerate(parts)]
+        changes = run.data.transforms
+        known = [_known_sequences(run, parts[0], seed, changes)]
+        known += [_known_sequences(run, parts[1], seed + 1)]
         told = leakage(
             *known,
             sequence_names=_names(train),
@@ -157,10 +163,13 @@ def _names(dataset: Dataset) -> tuple[str, ...]:
     return () if dataset.labels is None else ("label",)
 
 
-def _known_sequences(run: Run, dataset: Dataset, seed: int) -> KnownSequences:
+def _known_sequences(
+    run: Run, dataset: Dataset, seed: int, transforms: Sequence[Any] = ()
+) -> KnownSequences:
     """Codes of a few frames of each sequence, with what is known of them."""
     frames = min(FRAMES, dataset.images.shape[1])
-    batches = Batches(dataset, CHUNK, shuffle=False, frames=frames, seed=seed, device=run.device)
+    settings: dict[str, Any] = {"shuffle": False, "frames": frames, "device": run.device}
+    batches = Batches(dataset, CHUNK, seed=seed, transforms=transforms, **settings)
     known: list[dict[str, Tensor]] = []
 
     def passing() -> Iterator[dict[str, Any]]:

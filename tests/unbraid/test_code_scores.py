@@ -181,3 +181,18 @@ def test_sequences_have_the_leakage_of_their_codes(place, unbraid):
     assert [name for name, _, _ in code_rows(told)][:2] == [
         "identity from static", "identity from dynamic",
     ]  # fmt: skip
+
+
+def test_training_images_are_changed_as_in_training(factored, unbraid, train_words):
+    """Held-out images are turned once for all, and probes learn from images turned as they are."""
+    words = train_words("--rotate", 40, data="factored.npz", out="turned", steps=2)
+    assert unbraid(*words).code == 0
+    run = load("turned", "cpu")
+    seen = []
+    run.guide.register_forward_pre_hook(lambda _, args: seen.append(args[0].clone()))
+    run.score_codes(seed=0)
+    known = (run.data.train.labels != -1).nonzero().squeeze(1)
+    plain = run.data.train.pixels(known) / 255
+    assert len(seen[0]) == len(plain) and not torch.allclose(seen[0], plain)
+    held_out = (run.data.test.labels != -1).nonzero().squeeze(1)
+    assert torch.equal(seen[1], run.data.test.pixels(held_out) / 255)
