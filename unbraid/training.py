@@ -1,8 +1,6 @@
 """Train a method by name into a run folder."""
 
-import os
 import platform
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from difflib import get_close_matches
@@ -15,7 +13,6 @@ import torch
 from unbraid.data import SOURCES, Batches, DataError, Dataset, labelled, typed_options
 from unbraid.hooks import add_hooks, hook_options
 from unbraid.inference import (
-    Checkpoints,
     FitResult,
     FolderLock,
     Objective,
@@ -27,21 +24,17 @@ from unbraid.inference import (
 from unbraid.methods import Method, OptionError, Parts, load_method, read_options
 
 from .conditions import check_given
-from .config import FORMAT, ConfigError, Settings, TrainConfig, read_config
+from .config import FORMAT, Settings, TrainConfig, read_config
 from .event_log import tensorboard_writer
 from .labels import check_labels
 from .preparation import RunData, prepare
 from .run import Run, held_out_batches
+from .run_folder import check_folder, check_same, clear
 from .turning import check_turntables
 
 Say = Callable[[str], None]
 MEBIBYTE = 2**20
-LONGEST_NAME = 255
 LABELLED = "labelled"
-
-
-class RunExistsError(ValueError):
-    """The output folder already holds a run, and was not to be resumed or replaced."""
 
 
 def train(
@@ -111,7 +104,7 @@ def train_config(
     for hook in config.hooks:
         hook_options(hook)
     config = replace(config, data_options=typed_options(config.data, config.data_options))
-    _check_folder(folder, resume, force)
+    check_folder(folder, resume, force)
     device = resolve_device(config.device)
     run_data = prepare(config)
     torch.manual_seed(config.seed)
@@ -129,13 +122,13 @@ def train_config(
         replace(config, data=_absolute(config.data)), options, run_data, parts, str(out)
     )
     if resume:
-        _check_same(record, read_config(folder))
+        check_same(record, read_config(folder))
     say(run_data.description)
     say(f"likelihood {parts.likelihood.name}, {_count(parts):,} parameters, device {device}")
     check_writable(folder, 40 * _count(parts) + MEBIBYTE)
     with FolderLock(folder):
         if not resume:
-            _clear(folder)
+            clear(folder)
         write_json_atomically(folder / "config.json", record)
         result = _fit(config, parts, run_data, device, folder, resume, progress)
     run = Run(folder, record, parts, run_data, result)
@@ -260,55 +253,9 @@ def _check_settings(method: str, settings: Mapping[str, Any]) -> None:
             raise OptionError(f"setting is {name!r}; expected one of {', '.join(known)}. {hint}")
 
 
-def _check_folder(folder: Path, resume: bool, force: bool) -> None:
-    _check_name(folder)
-    if folder.exists() and not folder.is_dir():
-        raise OSError(f"out is {folder}, a file; expected a folder. Choose another --out")
-    there = (folder / "config.json").exists()
-    if resume and not there:
-        raise ConfigError(f"{folder} holds no run to resume. Drop --resume to start one")
-    if there and not (resume or force):
-        raise RunExistsError(
-            f"{folder} already holds a run. "
-            "Add --resume to go on with it, or --force to replace it "
-            "(in Python resume=True or force=True)"
-        )
-    if resume and not Checkpoints(folder / "checkpoints").steps():
-        raise ConfigError(f"{folder} has no checkpoint yet. Add --force to start again")
-
-
-def _check_name(folder: Path) -> None:
-    """Refuse names that break lines or file systems, or that some take for another run's."""
-    name = str(folder)
-    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
-        raise OptionError(f"out is {name!r}; expected a path without control characters")
-    if any(len(os.fsencode(part)) > LONGEST_NAME for part in folder.parts):
-        raise OptionError(f"out is {name!r}; expected names of at most {LONGEST_NAME} bytes")
-    if folder.exists() or not folder.parent.is_dir():
-        return
-    for other in folder.parent.iterdir():
-        if other.name.casefold() == folder.name.casefold() and (other / "config.json").exists():
-            raise RunExistsError(
-                f"out is {name}; expected another name than {other.name}, which differs by case "
-                "alone. Choose another --out"
-            )
-
-
 def _absolute(data: str) -> str:
     """Name data of the user's own by the whole path, so that the run finds them from anywhere."""
     return data if data in SOURCES or not Path(data).exists() else str(Path(data).resolve())
-
-
-def _clear(folder: Path) -> None:
-    """Remove what an earlier run left in the folder; nothing else in it is touched."""
-    import shutil
-
-    for name in ("checkpoints", "figures", "tensorboard"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("metrics.jsonl", "evaluation.json", "report.html", "crash.json"):
-        (folder / name).unlink(missing_ok=True)
-    for path in folder.glob("evaluation-*.partial"):
-        path.unlink()
 
 
 def _check_support(parts: Parts, run_data: RunData, config: TrainConfig) -> None:
@@ -364,45 +311,3 @@ def _record(
             "python": platform.python_version(),
         },
     }
-
-
-# Of the data, the fingerprint is compared; they may have moved.
-_MAY_CHANGE = (
-    "data",
-    "options",
-    "spec",
-    "epochs",
-    "steps",
-    "device",
-    "versions",
-    "command",
-    "patience",
-    "validate_every",
-    "mode",
-)
-
-
-def _check_same(asked: dict[str, Any], stored: dict[str, Any]) -> None:
-    """Refuse to resume with other settings than those that the run was started with."""
-    asked, stored = _flat(asked), _flat(stored)
-    for name in asked:
-        if name in _MAY_CHANGE or asked[name] == stored.get(name):
-            continue
-        raise ConfigError(
-            f"{name} is {asked[name]}, but the run was started with {stored.get(name)}. "
-            "Resume with its own settings, or train into another --out"
-        )
-
-
-def _flat(record: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a record by name, options and fingerprint among them."""
-    settings = {**record, **{f"option {k}": v for k, v in record["options"].items()}}
-    settings["fingerprint of the data"] = settings.pop("fingerprint", None)
-    return {k: _as_stored(v) for k, v in settings.items()}
-
-
-def _as_stored(value: Any) -> Any:
-    """The value as JSON gives it back: lists for tuples, also among options."""
-    if isinstance(value, dict):
-        return {k: _as_stored(v) for k, v in value.items()}
-    return [_as_stored(v) for v in value] if isinstance(value, list | tuple) else value

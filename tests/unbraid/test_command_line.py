@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from unbraid import __version__, config, data, inference, methods, training
+from unbraid import __version__, config, data, inference, methods, run_folder
 from unbraid.arguments import COMMANDS
 from unbraid.exit_codes import EXIT_CODES, describe, exit_code
 
@@ -291,7 +291,7 @@ def test_debug_shows_where_an_error_came_from(unbraid, monkeypatch):
 
 
 def test_exit_codes_are_of_errors_that_exist():
-    homes = (data, inference, methods, config, training, builtins, torch)
+    homes = (data, inference, methods, config, run_folder, builtins, torch)
     for name in EXIT_CODES:
         kind = next(getattr(home, name) for home in homes if hasattr(home, name))
         assert issubclass(kind, BaseException) and kind.__name__ == name
@@ -301,7 +301,7 @@ def test_exit_codes_are_of_errors_that_exist():
     ("kind", "code"),
     [
         (methods.OptionError, 2),
-        (training.RunExistsError, 2),
+        (run_folder.RunExistsError, 2),
         (inference.PairError, 2),
         (inference.NoLikelihoodError, 2),
         (data.DataError, 3),

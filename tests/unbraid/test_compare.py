@@ -82,3 +82,9 @@ def test_values_of_another_evaluation_are_not_used(two, unbraid):
     assert "values of single data of other were not kept" in unbraid("compare", "run", "other").out
     Path("other/evaluation.npz").write_bytes(b"no archive")
     unbraid("compare", "run", "other").check_refused(4, "other/evaluation.npz cannot be read")
+
+
+def test_a_run_that_replaces_another_keeps_none_of_its_values(two, unbraid, train_words):
+    assert Path("run/evaluation.npz").exists()
+    assert unbraid(*train_words("--force")).code == 0
+    assert not Path("run/evaluation.npz").exists()

@@ -1,0 +1,119 @@
+"""The folder of a run: whether it may be written, what is removed, what a resumed run shares."""
+
+import os
+import shutil
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+from unbraid.inference import Checkpoints
+from unbraid.methods import OptionError
+
+from .config import ConfigError
+
+LONGEST_NAME = 255
+_FILES = (
+    "metrics.jsonl",
+    "evaluation.json",
+    "evaluation.npz",
+    "report.html",
+    "crash.json",
+)
+
+
+class RunExistsError(ValueError):
+    """The output folder already holds a run, and was not to be resumed or replaced."""
+
+
+def check_folder(folder: Path, resume: bool, force: bool) -> None:
+    """Refuse a folder that training must not write.
+
+    Raises:
+        ConfigError: If there is nothing to resume.
+        OptionError: If the folder's name is none that files can have.
+        OSError: If it is a file.
+        RunExistsError: If it holds a run that is neither to be resumed nor replaced.
+    """
+    _check_name(folder)
+    if folder.exists() and not folder.is_dir():
+        raise OSError(f"out is {folder}, a file; expected a folder. Choose another --out")
+    there = (folder / "config.json").exists()
+    if resume and not there:
+        raise ConfigError(f"{folder} holds no run to resume. Drop --resume to start one")
+    if there and not (resume or force):
+        raise RunExistsError(
+            f"{folder} already holds a run. "
+            "Add --resume to go on with it, or --force to replace it "
+            "(in Python resume=True or force=True)"
+        )
+    if resume and not Checkpoints(folder / "checkpoints").steps():
+        raise ConfigError(f"{folder} has no checkpoint yet. Add --force to start again")
+
+
+def _check_name(folder: Path) -> None:
+    """Refuse names that break lines or file systems, or that some take for another run's."""
+    name = str(folder)
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+        raise OptionError(f"out is {name!r}; expected a path without control characters")
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in folder.parts):
+        raise OptionError(f"out is {name!r}; expected names of at most {LONGEST_NAME} bytes")
+    if folder.exists() or not folder.parent.is_dir():
+        return
+    for other in folder.parent.iterdir():
+        if other.name.casefold() == folder.name.casefold() and (other / "config.json").exists():
+            raise RunExistsError(
+                f"out is {name}; expected another name than {other.name}, which differs by case "
+                "alone. Choose another --out"
+            )
+
+
+def clear(folder: Path) -> None:
+    """Remove what an earlier run left in the folder; nothing else in it is touched."""
+    for name in ("checkpoints", "figures", "tensorboard"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in _FILES:
+        (folder / name).unlink(missing_ok=True)
+    for path in folder.glob("*.partial"):
+        path.unlink()
+
+
+# Of the data, the fingerprint is compared; they may have moved.
+_MAY_CHANGE = (
+    "data",
+    "options",
+    "spec",
+    "epochs",
+    "steps",
+    "device",
+    "versions",
+    "command",
+    "patience",
+    "validate_every",
+    "mode",
+)
+
+
+def check_same(asked: dict[str, Any], stored: dict[str, Any]) -> None:
+    """Refuse to resume with other settings than those that the run was started with."""
+    asked, stored = _flat(asked), _flat(stored)
+    for name in asked:
+        if name in _MAY_CHANGE or asked[name] == stored.get(name):
+            continue
+        raise ConfigError(
+            f"{name} is {asked[name]}, but the run was started with {stored.get(name)}. "
+            "Resume with its own settings, or train into another --out"
+        )
+
+
+def _flat(record: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a record by name, options and fingerprint among them."""
+    settings = {**record, **{f"option {k}": v for k, v in record["options"].items()}}
+    settings["fingerprint of the data"] = settings.pop("fingerprint", None)
+    return {k: _as_stored(v) for k, v in settings.items()}
+
+
+def _as_stored(value: Any) -> Any:
+    """The value as JSON gives it back: lists for tuples, also among options."""
+    if isinstance(value, dict):
+        return {k: _as_stored(v) for k, v in value.items()}
+    return [_as_stored(v) for v in value] if isinstance(value, list | tuple) else value
