@@ -127,6 +127,9 @@ def _unlike(run: JudgedRun, base: JudgedRun) -> str:
         return "judged on other data"
     if not mine.get("is_likelihood", True) or not other.get("is_likelihood", True):
         return "" if mine.get("likelihood") == other.get("likelihood") else "not a likelihood"
+    given = mine.get("given"), other.get("given")
+    if all(given) and given[0] != given[1]:
+        return "given other conditions"
     kinds = {_levels(mine), _levels(other)}
     if len(kinds) > 1:
         return "densities of other values: one of pixels, the other of levels"

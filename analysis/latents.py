@@ -100,14 +100,16 @@ def posterior_moments(
         ValueError: If there are no batches.
     """
     parts: dict[str, list[tuple[Tensor, Tensor]]] = {}
+    count = 0
     with undisturbed(model, guide, seed=seed):
         for batch in batches:
+            count += 1
             for name, site in sites_at_points(guide, arguments(batch)).items():
                 if is_discrete(site.fn) or len(site.fn.event_shape) != 1:
                     continue
                 moments = site.value.cpu(), spread_of(site.fn).cpu()
                 parts.setdefault(name, []).append(moments)
-    _require(len(parts))
+    _require(count)
     return {
         name: (torch.cat([mean for mean, _ in of]), torch.cat([scale for _, scale in of]))
         for name, of in parts.items()

@@ -128,7 +128,7 @@ def _draws(
                 total = total + log_p
                 if term.observed:
                     likelihoods.setdefault(name, []).append(log_p[:count])
-                    observed[name] = _without_draws(term)
+                    observed[name] = _without_draws(term, nesting)
                     continue
                 if term.log_q is not None:
                     total = total - _by_datum(term.log_q, shape)
@@ -159,10 +159,10 @@ def _of_draws(term: Term, shape: tuple[int, int]) -> Tensor:
     return value.expand(*shape, *value.shape[2:])
 
 
-def _without_draws(term: Term) -> Tensor:
+def _without_draws(term: Term, nesting: int) -> Tensor:
     """The values of an observed site, `(B, ...)`."""
     value = term.value.cpu()
-    return value[0] if len(value) == 1 and value.dim() - len(term.p.event_shape) > 1 else value
+    return value[0] if value.dim() - len(term.p.event_shape) > nesting else value
 
 
 def _taken(value: Tensor, chosen: Tensor) -> Tensor:

@@ -99,8 +99,9 @@ class Turntable:
             1 (to larger angles) or -1 from one frame to the next.
         """
         generator = Generator().manual_seed(seed)
-        start = torch.randint(self.frames, (len(index), 1), generator=generator)
-        way = 2 * torch.randint(2, (len(index), 1), generator=generator) - 1
+        # Row by row, so that the first clips of many are those of few.
+        drawn = torch.randint(2 * self.frames, (len(index), 1), generator=generator)
+        start, way = drawn // 2, 2 * (drawn % 2) - 1
         start, way = start.to(index.device), way.to(index.device)
         time = torch.arange(turns + 1, device=index.device)
         places = (start + way * time) % self.frames

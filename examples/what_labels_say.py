@@ -9,7 +9,6 @@
 
 # %%
 # %matplotlib inline
-# ruff: noqa: D100
 from typing import Any
 
 import torch

@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pyro.distributions import Delta
 from scipy.stats import chi2
 from torch import Tensor
 
+from .eligibility import layers_of
 from .evaluating import check_integer, device_of, in_evaluation_mode, own_noise
 from .sites import Program, Runner, Site, modules_of
 
@@ -112,7 +114,7 @@ def simulation_based_calibration(
     """
     check_integer("bins", bins, 2)
     check_integer("simulations", simulations, FEWEST_PER_BIN * bins)
-    check_integer("draws", draws, 1)
+    check_integer("draws", draws, 2)
     if (draws + 1) % bins:
         raise ValueError(
             f"draws is {draws}; expected one less than a multiple of bins, {bins}, so that all "
@@ -148,7 +150,11 @@ def _ranks(
         )
     args = (values["x"],) if arguments is None else arguments(values)
     drawn = Runner(particles=draws).run(guide, args).sites
-    known = {name: site for name, site in sites.items() if name in drawn and _is_ranked(site)}
+    known = {
+        name: site
+        for name, site in sites.items()
+        if name in drawn and _is_ranked(site) and not _is_point(drawn[name])
+    }
     if not known:
         raise ValueError(
             f"sites of the guide are {', '.join(drawn) or 'none'}; expected a continuous latent "
@@ -164,6 +170,10 @@ def _is_ranked(site: Site) -> bool:
     distribution: Any = site.fn
     one_code = len(distribution.event_shape) == 1 and len(distribution.batch_shape) == 1
     return one_code and not distribution.support.is_discrete and not site.observed
+
+
+def _is_point(site: Site) -> bool:
+    return any(isinstance(layer, Delta) for layer in layers_of(site.fn))
 
 
 def _uniform_p_values(ranks: NDArray[np.int64], draws: int, bins: int) -> NDArray[np.float64]:

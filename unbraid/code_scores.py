@@ -53,7 +53,7 @@ def score_codes(run: Run, *, split: str = "test", seed: int = 0) -> dict[str, An
     if run.parts.turning is not None:
         return {"left_out": "Codes that actions turn are of clips; see docs/action-rotation.md."}
     if train.is_sequence:
-        return _score_sequences(run, train, test, seed)
+        return {**_score_sequences(run, train, test, seed), "split": split}
     rows = [_labelled(*part) for part in ((train, LEARNED), (test, JUDGED))]
     if min(map(len, rows)) < 2:
         return {"left_out": "Fewer than two data have a label that is known."}

@@ -1,14 +1,18 @@
 """The command that holds runs against each other."""
 
+import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from .console import print_json, print_next, say
+from .console import print_next, say
 from .exit_codes import DONE
+
+if TYPE_CHECKING:
+    from unbraid.analysis import Comparison
 
 
 @dataclass(frozen=True)
@@ -40,17 +44,14 @@ class Compare:
             comparison_latex,
             comparison_page,
             comparison_text,
-            comparison_values,
         )
         from unbraid.inference import write_atomically
 
         from .comparing import compare
 
         comparison = compare(self.folders, self.against)
-        if self.format == "json":
-            print_json([comparison_values(row, comparison) for row in comparison.rows])
-            return DONE
         written = {
+            "json": _as_json,
             "text": comparison_text,
             "csv": comparison_csv,
             "latex": comparison_latex,
@@ -66,3 +67,10 @@ class Compare:
         if self.format == "html":
             print_next(f"open {shlex.quote(str(path))} in a browser")
         return DONE
+
+
+def _as_json(comparison: "Comparison") -> str:
+    from unbraid.analysis import comparison_values
+
+    rows = [comparison_values(row, comparison) for row in comparison.rows]
+    return json.dumps(rows, indent=2, allow_nan=False) + "\n"

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -61,15 +63,16 @@ def _read(folder: Path) -> JudgedRun:
     values, of = None, None
     if (folder / VALUES).exists():
         try:
-            with np.load(folder / VALUES, allow_pickle=False) as kept:
+            with np.load(BytesIO((folder / VALUES).read_bytes()), allow_pickle=False) as kept:
                 values, of = kept["log_likelihood"], str(kept["of"])
-                fits = int(kept["step"]) == evaluation.get("step")
-        except (OSError, ValueError, KeyError) as error:
+                settings = kept["settings"].tolist()
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise ConfigError(
                 f"{folder / VALUES} cannot be read: {error}. Run unbraid evaluate {folder} again"
             ) from error
-        if not fits or len(values) != evaluation.get("n"):
-            values = None
+        told = [evaluation.get(name) for name in ("step", "samples", "inner_samples", "seed")]
+        if settings != told or len(values) != evaluation.get("n"):
+            values = None  # of an evaluation that was cut off before its numbers were written
     return JudgedRun(
         str(folder), config["method"], Path(config["data"]).name, evaluation, values, of
     )

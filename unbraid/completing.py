@@ -92,7 +92,7 @@ def complete(
     **settings: Any,
 ) -> Completed:
     """Do what `Run.complete` says."""
-    if run.parts.frames is not None:
+    if run.parts.frames is not None or run.parts.turning is not None:
         raise OptionError(
             f"{run.config['method']} is of sequences; expected a method of single images, whose "
             "pixels can be hidden one by one, such as vae"

@@ -36,8 +36,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Do what `Run.evaluate` says."""
     settings = f"{run.step}-{split}-{limit or 'all'}-{samples}-{seed}"
-    if run.parts.frames is not None:
-        settings += f"-{frames or run.parts.frames}-{inner_samples}"
+    judged_frames = _frames(run, frames)
+    if judged_frames is not None:
+        settings += f"-{judged_frames}-{inner_samples}"
     partial = run.folder / f"evaluation-{settings}.partial"
     result = run.log_likelihood(
         samples,
@@ -58,21 +59,30 @@ def evaluate(
         "step": run.step,
         **_what_it_is_of(run),
     }
-    if run.parts.frames is not None:
-        evaluation["frames"] = frames or run.parts.frames
+    if judged_frames is not None:
+        evaluation["frames"] = judged_frames
+    known = _known(run)
+    evaluation |= {name: known[name] for name in (ANNEALED, CODES) if name in known}
+    # What took long is kept before anything else can fail.
+    _keep(run, evaluation)
+    _keep_values(run, result, split, judged_frames)
+    partial.unlink(missing_ok=True)
     if run.parts.given is not None:
         evaluation[FROM_CODES] = run.probe_condition(seed)
     told = run.judge_labels(split=split, limit=limit)
     if told is not None:
         evaluation[TOLD] = told
-    known = _known(run)
-    evaluation |= {name: known[name] for name in (ANNEALED, CODES) if name in known}
     if codes:
         evaluation[CODES] = _scores(run, split, seed)
     _keep(run, evaluation)
-    _keep_values(run, result, split, frames)
-    partial.unlink(missing_ok=True)
     return evaluation
+
+
+def _frames(run: Run, frames: int | None) -> int | None:
+    """How many frames of each sequence are judged together; None of images."""
+    if run.parts.turning is not None:
+        return frames or 1 + run.parts.turning.turns[-1]
+    return None if run.parts.frames is None else frames or run.parts.frames
 
 
 def evaluate_annealed(
@@ -138,17 +148,15 @@ def _known(run: Run) -> dict[str, Any]:
 def _keep_values(run: Run, result: LogLikelihood, split: str, frames: int | None) -> None:
     """Keep log p(x) of each datum, and what tells the data from others."""
     of = f"{run.config['fingerprint']} {split}"
-    if run.parts.frames is not None:
-        of += f" {frames or run.parts.frames} frames by {run.data_seed}"
-    if run.parts.turning is not None:
-        of += f" clips of {frames or 1 + run.parts.turning.turns[-1]} frames by {run.data_seed}"
+    if frames is not None:
+        of += f" {frames} frames by {run.data_seed}"
     buffer = BytesIO()
     np.savez(
         buffer,
         log_likelihood=result.log_likelihood.cpu().numpy(),
         elbo=result.elbo.cpu().numpy(),
         of=np.array(of),
-        step=np.array(run.step),
+        settings=np.array([run.step, result.samples, result.inner_samples, result.seed]),
     )
     write_atomically(run.folder / VALUES, buffer.getvalue())
 

@@ -409,8 +409,8 @@ class Run:
 
         data = self._first(split, limit)
         batches = held_out_batches(data, self.parts, self.device, len(data), seed=self.data_seed)
-        batch = batches.batch(0)
-        args = tuple(batch[key].clone() for key in self.parts.inspected)
+        parts = [[batch[key].clone() for key in self.parts.inspected] for batch in batches]
+        args = tuple(torch.cat(of) for of in zip(*parts, strict=True))
         return posterior(
             self.model, self.guide, args, draws=draws, resampled=resampled, seed=self._seed(seed)
         )

@@ -89,6 +89,13 @@ def test_what_cannot_be_compared_is_said(other, reason):
     assert row.reason in comparison_text(compare([run("a", HARD), other]))
 
 
+def test_other_conditions_are_not_compared():
+    first, same, other = (run(n, HARD, given=[c]) for n, c in zip("abc", "xxy", strict=True))
+    _, alike, unlike = rows_of(first, same, other)
+    assert alike.difference is not None and unlike.difference is None
+    assert unlike.reason == "given other conditions"
+
+
 def test_bounds_of_one_kind_are_compared():
     kind = {"is_likelihood": False, "likelihood": "bernoulli-grey"}
     row = rows_of(run("a", HARD, **kind), run("b", HARD + 1, **kind))[1]

@@ -150,6 +150,16 @@ def test_frames_are_nested_in_their_sequence():
     assert torch.allclose(found, weights - weights.logsumexp(0), atol=1e-9)
 
 
+@pytest.mark.parametrize("size", [1, 3])
+def test_observed_data_keep_their_plates(size):
+    x = torch.randn(size, 4, 2, dtype=torch.float64)
+    tree = posterior(frames, guess, x, draws=3)
+    assert tree["observed_data"]["x"].dims == ("datum", "x_dim_0", "x_dim_1")
+    assert tree["observed_data"]["x"].values == pytest.approx(x.numpy())
+    single = posterior(model, exact, X[:1], draws=3)
+    assert single["observed_data"]["x"].values == pytest.approx(X[:1].numpy())
+
+
 @pytest.mark.parametrize("draws", [0, -1, 2.5, True])
 def test_bad_numbers_of_draws(draws):
     with pytest.raises(ValueError, match=f"draws is {draws}; expected an integer of at least 1"):

@@ -37,5 +37,5 @@ def test_rows_are_judged_and_kept(table, tmp_path, capsys):
     assert table.main(words) == 0
     assert capsys.readouterr().out == told
     assert stamps == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("metrics.jsonl")}
-    with pytest.raises(ValueError, match="m1-0 holds 2 steps .* expected 3"):
+    with pytest.raises(ValueError, match=r"m1-0 holds 2 steps .* expected 3"):
         table.main([*words, "--steps", "3"])

@@ -102,7 +102,7 @@ def test_pairs_of_modules_and_arguments_of_their_own():
     [
         ({"simulations": 99}, "simulations is 99; expected an integer of at least 100"),
         ({"draws": 200}, "draws is 200; expected one less than a multiple of bins, 20.*Take 199"),
-        ({"draws": 0}, "draws is 0"),
+        ({"draws": 1, "bins": 2}, "draws is 1; expected an integer of at least 2"),
         ({"bins": 1}, "bins is 1"),
     ],
 )
@@ -118,6 +118,13 @@ def test_guides_without_a_ranked_code():
 
     with pytest.raises(ValueError, match="sites of the guide are y; expected a continuous"):
         simulation_based_calibration(model, points)
+
+    def point_of_z(x: Tensor) -> None:
+        with pyro.plate("data", len(x)):
+            pyro.sample("z", dist.Delta(torch.zeros(len(x), 2).double(), event_dim=1))
+
+    with pytest.raises(ValueError, match="sites of the guide are z; expected a continuous"):
+        simulation_based_calibration(model, point_of_z)
 
     def no_x(*, size: int) -> None:
         with pyro.plate("data", size):

@@ -48,7 +48,13 @@ def test_runs_on_the_same_cut(two, unbraid, train_words):
 
 @pytest.mark.parametrize(
     ("form", "part"),
-    [("text", "run    vae"), ("csv", "run,method,data"), ("latex", r"\toprule"), ("html", "<h1>")],
+    [
+        ("json", '"run": "run"'),
+        ("text", "run    vae"),
+        ("csv", "run,method,data"),
+        ("latex", r"\toprule"),
+        ("html", "<h1>"),
+    ],
 )
 def test_every_format_is_printed_or_written(form, part, two, unbraid):
     printed = unbraid("compare", "run", "other", "--format", form)
@@ -78,8 +84,12 @@ def test_a_run_that_was_not_evaluated(two, unbraid):
 
 def test_values_of_another_evaluation_are_not_used(two, unbraid):
     kept = json.loads(Path("other/evaluation.json").read_text())
-    Path("other/evaluation.json").write_text(json.dumps(kept | {"step": 99}))
-    assert "values of single data of other were not kept" in unbraid("compare", "run", "other").out
+    for change in ({"step": 99}, {"seed": 99}, {"samples": 99}):
+        Path("other/evaluation.json").write_text(json.dumps(kept | change))
+        assert "values of single data of other were not" in unbraid("compare", "run", "other").out
+    whole = Path("other/evaluation.npz").read_bytes()
+    Path("other/evaluation.npz").write_bytes(whole[: len(whole) // 2])
+    unbraid("compare", "run", "other").check_refused(4, "other/evaluation.npz cannot be read")
     Path("other/evaluation.npz").write_bytes(b"no archive")
     unbraid("compare", "run", "other").check_refused(4, "other/evaluation.npz cannot be read")
 
