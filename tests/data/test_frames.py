@@ -170,7 +170,11 @@ def test_options_of_a_source_are_read_as_their_types():
         ("moving-mnist", {"siz": 3}, "option of moving-mnist is 'siz'.*Did you mean size?"),
         ("moving-mnist", {"size": "big"}, "size is 'big'; expected an integer"),
         ("moving-mnist", {"size": 2.5}, "size is 2.5; expected an integer"),
-        ("bodies-small", {"size": 3}, "option of bodies-small is 'size'; expected one of groups, group_size"),
+        (
+            "bodies-small",
+            {"size": 3},
+            "option of bodies-small is 'size'; expected one of groups, group_size",
+        ),
     ],
 )
 def test_unknown_options_and_values(source, options, words):
