@@ -31,7 +31,7 @@ class Complete:
         folder: Folder of the run; the picture goes to figures/completed.png in it.
         observe: The part that is seen: lower, upper, left, right or centre; or a file .npy of
             bools (H, W) or (N, H, W), true where a pixel is seen.
-        by: importance: draws around what the guide says of filled images; svi: a Normal that is
+        by: importance: draws around what the guide says of filled images; svi: Normals that are
             fitted to each image; nuts: Markov chains for each image.
         count: Number of images, the first ones of the split.
         draws: Completions of each image.
