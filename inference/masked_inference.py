@@ -19,6 +19,8 @@ from .masked_settings import Settings
 from .masked_svi import fit_normals
 from .sites import Program
 
+LEAST_VARIANCE = 1e-10
+
 
 class _Stage:
     """What noise is for: a constant apart for each, so that no two share theirs."""
@@ -144,6 +146,8 @@ def _normal_of(vectors: Tensor) -> MultivariateNormal:
     loc = vectors.mean(0, keepdim=True)
     centred = (vectors - loc).transpose(0, 1)
     covariance = centred.mT @ centred / (samples - 1)
+    # Chains that never moved have no variance, and must not cost the other images their work.
+    covariance = covariance + LEAST_VARIANCE * torch.eye(dimension).to(covariance)
     variance = torch.diag_embed(covariance.diagonal(dim1=-2, dim2=-1))
     covariance = covariance + min(1.0, dimension / samples) * (variance - covariance)
     return correlated(loc, torch.linalg.cholesky(covariance).unsqueeze(0))

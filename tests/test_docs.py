@@ -37,6 +37,7 @@ def python_of(document: str) -> list[str]:
         "docs/hooks.md",
         "docs/labelled-data.md",
         "docs/domain-adaptation-and-fairness.md",
+        "docs/masked-posterior.md",
         "docs/metrics.md",
         "docs/posteriors.md",
         "docs/annealed-importance-sampling.md",

@@ -49,6 +49,7 @@ class Completed(NamedTuple):
             "observed": self.observed,
             "completions": found.completions,
             "completion_weights": found.completion_weights,
+            "completion_draws": found.completion_draws,
             "mean": found.mean,
             "log_weights": found.log_weights,
             "log_likelihood": found.log_likelihood,
@@ -56,6 +57,7 @@ class Completed(NamedTuple):
             "log_evidence_error": found.log_evidence_error,
             "effective_sample_size": found.effective_sample_size,
             "pareto_k": found.pareto_k,
+            "evidence_sample_size": found.evidence_sample_size,
             **found.diagnostics,
             **{f"latent_{name}": draws for name, draws in found.latents.items()},
         }
@@ -150,6 +152,8 @@ def read_observe(observe: str | Tensor, shape: tuple[int, int, int]) -> Tensor:
         raise OptionError(
             f"{observe} holds no array: {error}. Save one of bools with numpy.save"
         ) from error
+    if not isinstance(found, np.ndarray):
+        raise OptionError(f"{observe} holds several arrays; expected one, saved with numpy.save")
     if found.dtype != np.bool_:
         raise OptionError(
             f"{observe} is of {found.dtype}; expected bools, true where a pixel is seen. Compare "

@@ -76,6 +76,12 @@ class Options(NetOptions):
                 "the data have no factors that vary; expected factors with classes, in a complete "
                 "grid such as dsprites. Give factors, or choose a method without, such as vae"
             )
+        continuous = [name for name, size in known.items() if not size]
+        if continuous:
+            raise ValueError(
+                f"factors {', '.join(continuous)} of the data are continuous; expected discrete "
+                "ones alone, of which sets can share a value. Round them, or leave them out"
+            )
         for option, names in (("active", self.active), ("intrinsic", self.intrinsic)):
             for name in names:
                 if known.get(name, 0) < 2:
