@@ -42,7 +42,7 @@ def test_the_table_compares_rows_of_one_seed(benchmark, tmp_path):
                 "log_likelihood_se": 1.0,
                 "condition_from_codes": {"label": {"of_means": told}} if method == "cvae" else {},
             }
-            (folder / benchmark.ROW).write_text(json.dumps(result))
+            (folder / "row.json").write_text(json.dumps(result))
             rows.append(row)
             found.append(result)
     lines = benchmark.table(rows, found, tmp_path).splitlines()[2:]

@@ -17,7 +17,8 @@ def modules(monkeypatch):
     """The table's modules; the benchmarks run from the checkout's root and are not installed."""
     monkeypatch.syspath_prepend(Path(__file__).resolve().parents[2])
     names = ("settings", "run", "print", "table")
-    return {name: importlib.import_module(f"benchmarks.vitae_{name}") for name in names}
+    found = {name: importlib.import_module(f"benchmarks.vitae_{name}") for name in names}
+    return {**found, "rows": importlib.import_module("benchmarks.rows")}
 
 
 def row(method="c-vitae", seed=0, steps=7, **changes):
@@ -67,18 +68,20 @@ def test_a_finished_row_is_not_run_again(modules, tmp_path):
     run = modules["run"]
     asked = run.Row("mnist-grey", "vae", 3, 7)
     asked.folder(tmp_path).mkdir(parents=True)
-    (asked.folder(tmp_path) / run.ROW).write_text(json.dumps(row("vae", 3)))
+    (asked.folder(tmp_path) / modules["rows"].ROW).write_text(json.dumps(row("vae", 3)))
     assert run.finish(asked, tmp_path, progress=False) == row("vae", 3)
 
 
 def test_a_training_that_was_stopped_is_not_judged(modules, tmp_path, monkeypatch):
     run = modules["run"]
     result = SimpleNamespace(stopped="signal")
-    monkeypatch.setattr(run.unbraid, "train", lambda *_, **__: SimpleNamespace(result=result))
+    monkeypatch.setattr(
+        modules["rows"].unbraid, "train", lambda *_, **__: SimpleNamespace(result=result)
+    )
     asked = run.Row("mnist-grey", "c-vitae", 0, 7)
     with pytest.raises(KeyboardInterrupt, match="the same command goes on"):
         run.finish(asked, tmp_path, progress=False)
-    assert not (asked.folder(tmp_path) / run.ROW).exists()
+    assert not (asked.folder(tmp_path) / modules["rows"].ROW).exists()
 
 
 @pytest.mark.parametrize("changes", [{"steps": 8}, {"split": "validation"}])
@@ -86,7 +89,7 @@ def test_results_of_other_settings_are_refused(modules, tmp_path, changes):
     run = modules["run"]
     asked = run.Row(**{"setting": "mnist-grey", "method": "vae", "seed": 3, "steps": 7, **changes})
     asked.folder(tmp_path).mkdir(parents=True)
-    (asked.folder(tmp_path) / run.ROW).write_text(json.dumps(row("vae", 3)))
+    (asked.folder(tmp_path) / modules["rows"].ROW).write_text(json.dumps(row("vae", 3)))
     with pytest.raises(ValueError, match=r"holds 7 steps judged on test; expected .* Choose"):
         run.finish(asked, tmp_path, progress=False)
 
