@@ -2,6 +2,7 @@
 
 import math
 from importlib import import_module
+from typing import Any
 
 import pyro.distributions as dist
 import pytest
@@ -103,9 +104,10 @@ def test_chains_on_bounded_support():
 
 def test_a_deterministic_guide_proposes_too():
     known = masked_pairs.pca()
+    exact: Any = known.guide
 
     def encoder(x):
-        return dist.Delta(known.guide.encoder(x).mean, event_dim=1)
+        return dist.Delta(exact.encoder(x).mean, event_dim=1)
 
     check_truth(known._replace(guide=guides.VAE(encoder)), run(known, samples=4000))
 
@@ -232,7 +234,8 @@ def test_pixels_whose_channels_depend_on_each_other():
     shape = (3, 2, 3)
     torch.manual_seed(2)
     likelihood = make_likelihood("discretised-logistic", 3)
-    model = models.VAE(MLPDecoder(2, shape, likelihood, (8,), code_spread=2.0), 2)
+    decoder = MLPDecoder(2, shape, likelihood, (8,), code_spread=2.0)
+    model = models.VAE(decoder, 2)
     guide = guides.VAE(MLPEncoder(shape, 2, (8,)))
     with torch.no_grad():
         x = model(size=2)
@@ -240,7 +243,7 @@ def test_pixels_whose_channels_depend_on_each_other():
     observed[:, :2] = True
     result = masked_posterior(model, guide, x, observed, samples=20)
     with torch.no_grad():
-        raw = model.decoder.raw(result.latents["z"].transpose(0, 1))
+        raw = decoder.raw(result.latents["z"].transpose(0, 1))
         left = likelihood(raw[..., :2]).log_prob(x[..., :2])
     torch.testing.assert_close(result.log_likelihood.T.float(), left)
     channels = observed.expand(2, 3, 2, 3).clone()

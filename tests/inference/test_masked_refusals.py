@@ -120,7 +120,7 @@ def test_pixels_that_depend_on_each_other():
         with pyro.plate("data", len(x)):
             z = pyro.sample("z", dist.Normal(torch.zeros(8), 1.0).to_event(1))
             flat = dist.MultivariateNormal(z, torch.eye(8) + 0.5)
-            reshape = transforms.ReshapeTransform((8,), SHAPE)
+            reshape = transforms.ReshapeTransform(torch.Size((8,)), torch.Size(SHAPE))
             pyro.sample("x", dist.TransformedDistribution(flat, [reshape]), obs=x)
 
     refused(model, "TransformedDistribution, whose log_prob is of whole images")
