@@ -9,19 +9,15 @@ Source: Denton & Birodkar (2017), https://arxiv.org/abs/1705.10915, who have no 
 let the model sample, and a training may leave them out.
 """
 
-from collections.abc import Callable
+from torch import Tensor
 
-import pyro
-import pyro.distributions as dist
-import torch
-from pyro.distributions.torch_distribution import TorchDistributionMixin
-from torch import Tensor, nn
-
-from unbraid.nets import batch_size, frame_mask, join_codes, number_of_frames, true_frames
+from .group_vae import GroupVAE
 
 
-class DrNet(nn.Module):
+class DrNet(GroupVAE):
     """Frames decoded from the content of their clip and a pose of their own.
+
+    It is the model of groups, whose items are the frames of a clip; only the guide differs.
 
     Sites: `static`, the content, event `(F,)`, in plate `data` at dim -2; `dynamic`, the pose,
     event `(Z,)`, latent, and `x`, event `(C, H, W)`, observed, in plates `data` and `frames`, dims
@@ -33,25 +29,6 @@ class DrNet(nn.Module):
         dynamic_dim: Number `Z` of coordinates of a pose.
         frames: Number of frames per clip where it is sampled from.
     """
-
-    static_loc: Tensor
-    static_scale: Tensor
-    dynamic_loc: Tensor
-    dynamic_scale: Tensor
-
-    def __init__(
-        self,
-        decoder: Callable[[Tensor], TorchDistributionMixin],
-        static_dim: int,
-        dynamic_dim: int,
-        frames: int = 8,
-    ) -> None:
-        super().__init__()
-        self.decoder = decoder
-        self.static_dim, self.dynamic_dim, self.frames = static_dim, dynamic_dim, frames
-        for site, dim in (("static", static_dim), ("dynamic", dynamic_dim)):
-            self.register_buffer(f"{site}_loc", torch.zeros(dim), persistent=False)
-            self.register_buffer(f"{site}_scale", torch.ones(dim), persistent=False)
 
     def forward(
         self,
@@ -75,15 +52,4 @@ class DrNet(nn.Module):
         Raises:
             ValueError: Unless exactly one of `x` and `size` is given.
         """
-        count = number_of_frames(x, frames or self.frames)
-        mask = frame_mask(length, count)
-        with pyro.plate("data", batch_size(x, size), dim=-2):
-            static = pyro.sample(
-                "static", dist.Normal(self.static_loc, self.static_scale).to_event(1)
-            )
-            with pyro.plate("frames", count, dim=-1), true_frames(mask):
-                dynamic = pyro.sample(
-                    "dynamic", dist.Normal(self.dynamic_loc, self.dynamic_scale).to_event(1)
-                )
-                codes = join_codes(static, dynamic)
-                return pyro.sample("x", self.decoder(codes), obs=x)
+        return super().forward(x, length, size=size, frames=frames)
