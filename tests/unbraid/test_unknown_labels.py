@@ -42,7 +42,7 @@ def test_digits_with_few_labels_by_the_command_line(unbraid):
     told = unbraid("data", "mnist-small", "--data-set", "labels_per_class=10", "--json")
     facts = json.loads(told.out)
     assert facts["train"].endswith("10 labels, known of 100") and facts["test"].endswith(" labels")
-    [option] = facts["options"]
+    [option] = [o for o in facts["options"] if o["name"] == "labels_per_class"]
     assert (option["name"], option["default"]) == ("labels_per_class", "none") and option["help"]
     refused = unbraid("data", "mnist-small", "--data-set", "labels_per_class=2000")
     refused.check_refused(
