@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .augment import Binarise, RandomAffine
     from .batches import Batches
     from .bits import PackedBits
-    from .dataset import Dataset, Splits, describe
+    from .dataset import UNKNOWN, Dataset, Splits, describe
     from .errors import DataError, DataWarning, DownloadError
     from .frame_store import FrameStore
     from .freezing import freeze
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SOURCES",
+    "UNKNOWN",
     "Batches",
     "Binarise",
     "DataError",
@@ -55,7 +56,7 @@ _HOMES = {
     "augment": ("Binarise", "RandomAffine"),
     "batches": ("Batches",),
     "bits": ("PackedBits",),
-    "dataset": ("Dataset", "Splits", "describe"),
+    "dataset": ("UNKNOWN", "Dataset", "Splits", "describe"),
     "errors": ("DataError", "DataWarning", "DownloadError"),
     "freezing": ("freeze",),
     "grouping": ("as_sequences",),

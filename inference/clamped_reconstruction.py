@@ -69,6 +69,11 @@ class ClampedReconstruction(Hook):
             ValueError: If the batch has no sets, or no whole number of them.
         """
         z = terms[self.latent].value
+        if z.dim() != 2:
+            raise ValueError(
+                f"codes have shape {tuple(z.shape)}; expected (B, K), as means are over sets of "
+                "data and not over particles. Train with particles=1"
+            )
         if ACTIVE not in batch or len(z) % self.together or z.shape[-1] != len(self.kind):
             raise ValueError(
                 f"the batch of {len(z)} data with codes of {z.shape[-1]} coordinates has "

@@ -14,12 +14,12 @@ from unbraid.analysis import (
     sequence_codes,
     told_condition,
 )
-from unbraid.data import Batches, Dataset
+from unbraid.data import UNKNOWN, Batches, Dataset
 
+from .held_out import arguments_of
 from .run import Run
 
 LEARNED, JUDGED, SEQUENCES, FRAMES = 10_000, 5000, 1000, 8  # at most so many data
-UNKNOWN = -1
 CHUNK = 8
 
 
@@ -62,7 +62,7 @@ def score_codes(run: Run, *, split: str = "test", seed: int = 0) -> dict[str, An
     if not known:
         return {"left_out": "The data have no labels and no factors."}
     # Held-out images are turned, shifted or binarised once and for all; training ones are not.
-    args = _arguments(run, learned, run.data.transforms, seed), _arguments(run, judged)
+    args = arguments_of(run, learned, run.data.transforms, seed), arguments_of(run, judged)
     moments = [posterior_moments(run.model, run.guide, of, seed) for of in args]
     if not moments[0]:
         return {"left_out": "The pair has no continuous code."}
@@ -95,14 +95,6 @@ def _known(learned: Dataset, judged: Dataset) -> list[_Known]:
         if not any(k.classes and bool((k.learned == label.learned).all()) for k in known):
             known.insert(0, label)
     return known
-
-
-def _arguments(
-    run: Run, dataset: Dataset, transforms: Sequence[Any] = (), seed: int = 0
-) -> Iterator[tuple[Tensor, ...]]:
-    settings: dict[str, Any] = {"shuffle": False, "device": run.device, "seed": seed}
-    for batch in Batches(dataset, 500, transforms=transforms, **settings):
-        yield tuple(batch[key].clone() for key in run.parts.inspected)
 
 
 def _score_site(

@@ -14,7 +14,7 @@ from unbraid.analysis import (
     style_transfer,
     told_condition,
 )
-from unbraid.data import Batches, DataError, Dataset
+from unbraid.data import UNKNOWN, Batches, DataError, Dataset
 from unbraid.inference import Runner
 from unbraid.methods import Given, OptionError
 
@@ -23,7 +23,6 @@ from .run import Run
 SITE = "z"
 PROBED = 5000  # data, to train probes on and to judge them on
 ROWS, COLUMNS, STYLES, COMPLETED, DRAWN = 20, 10, 8, 8, 8
-UNKNOWN = -1
 
 
 def check_given(given: Given, parts: dict[str, Dataset]) -> None:

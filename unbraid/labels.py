@@ -1,7 +1,6 @@
 """Runs of methods that say the class of an image: labels to learn from, errors, pictures."""
 
 import warnings
-from collections.abc import Iterator
 from math import sqrt
 from typing import Any
 
@@ -10,11 +9,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from unbraid.analysis import conditional_grid, predicted_classes, style_transfer
-from unbraid.data import Batches, DataError, Dataset, DataWarning
+from unbraid.data import UNKNOWN, Batches, DataError, Dataset, DataWarning
 
+from .held_out import arguments_of
 from .run import Run
 
-UNKNOWN = -1
 ROWS, COLUMNS, STYLES = 20, 10, 8
 
 
@@ -64,15 +63,10 @@ def judge_labels(run: Run, dataset: Dataset) -> dict[str, Any] | None:
     if not len(known):
         return None
     labelled = dataset.take(known)
-    told = predicted_classes(run.model, run.guide, _arguments(run, labelled), site=site)
+    told = predicted_classes(run.model, run.guide, arguments_of(run, labelled), site=site)
     error = float((told != labelled.annotations()["labels"].cpu()).double().mean())
     count = len(known)
     return {"error": error, "standard_error": sqrt(error * (1 - error) / count), "n": count}
-
-
-def _arguments(run: Run, dataset: Dataset) -> Iterator[tuple[Tensor, ...]]:
-    for batch in Batches(dataset, 500, shuffle=False, device=run.device):
-        yield tuple(batch[key].clone() for key in run.parts.inspected)
 
 
 def shown_classes(run: Run) -> tuple[Tensor, list[str]]:

@@ -20,8 +20,9 @@ from unbraid.data import Batches
 from unbraid.inference import read_metrics
 
 from .conditions import condition_figures
+from .held_out import held_out_batches
 from .labels import label_figures
-from .run import Run, held_out_batches
+from .run import Run
 from .turning import turn_figures
 
 SHOWN, COUNTED = 64, 2000  # images

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from unbraid.data import Batches, Dataset
+from unbraid.data import Dataset
 from unbraid.hooks import add_hooks
 from unbraid.inference import (
     AnnealedLikelihood,
@@ -23,6 +23,7 @@ from unbraid.inference import (
 from unbraid.methods import DataSpec, Method, OptionError, Parts, load_method, read_options
 
 from .config import ConfigError, TrainConfig, read_config
+from .held_out import held_out_batches
 from .preparation import RunData, prepare
 
 if TYPE_CHECKING:
@@ -420,43 +421,6 @@ class Run:
         from .reporting import write_run_report
 
         return write_run_report(self)
-
-
-def held_out_batches(
-    dataset: Dataset,
-    parts: Parts,
-    device: torch.device,
-    batch_size: int,
-    *,
-    frames: int | None = None,
-    seed: int = 0,
-) -> Batches:
-    """Walk through held-out data; of sequences, some frames of each, drawn once by `seed`.
-
-    Of turns of a turntable they are a clip of each, as long as those of the last stage.
-
-    Args:
-        dataset: The data.
-        parts: The method's parts, which say how many frames it was trained on.
-        device: Where the batches are.
-        batch_size: Data per batch; a tenth of it where they are sequences.
-        frames: Frames of each sequence, those of the training unless given.
-        seed: Of the choice of frames.
-
-    Raises:
-        OptionError: If the sequences do not have so many frames, or the data are images.
-    """
-    if parts.frames is None and parts.turning is None and frames is None:
-        return Batches(dataset, batch_size, shuffle=False, device=device)
-    drawn: dict[str, Any] = {"frames": parts.frames if frames is None else frames}
-    try:
-        if parts.turning is not None:
-            drawn = {"turning": parts.turning.held_out(None if frames is None else frames - 1)}
-        return Batches(
-            dataset, max(1, batch_size // 10), shuffle=False, device=device, seed=seed, **drawn
-        )
-    except ValueError as error:
-        raise OptionError(str(error)) from error
 
 
 def load(folder: str | Path, device: str = "auto") -> Run:

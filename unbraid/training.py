@@ -26,9 +26,10 @@ from unbraid.methods import Method, OptionError, Parts, load_method, read_option
 from .conditions import check_given
 from .config import FORMAT, Settings, TrainConfig, read_config
 from .event_log import tensorboard_writer
+from .held_out import held_out_batches
 from .labels import check_labels
 from .preparation import RunData, prepare
-from .run import Run, held_out_batches
+from .run import Run
 from .run_folder import check_folder, check_same, clear
 from .turning import check_turntables
 

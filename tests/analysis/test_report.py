@@ -144,9 +144,11 @@ def test_hostile_figure_names_stay_in_their_folder_and_in_text(tmp_path):
         assert settle(text) in page.text, text
 
 
-def test_every_attribute_of_the_template_is_quoted():
-    template = (Path(__file__).parents[2] / "analysis" / "report.html").read_text("utf-8")
-    body = template.split("</style>")[1]
+@pytest.mark.parametrize("name", ["page_head", "report", "comparison"])
+def test_every_attribute_of_the_templates_is_quoted(name):
+    template = (Path(__file__).parents[2] / "analysis" / f"{name}.html").read_text("utf-8")
+    body = re.sub(r"<style>.*</style>", "", template, flags=re.DOTALL)
+    assert "{{" in body
     assert not re.search(r"=\s*\{\{", body)
     assert "|safe" not in body.replace(" ", "")
     assert "autoescape" not in body

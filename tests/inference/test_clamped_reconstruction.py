@@ -152,6 +152,9 @@ def test_what_it_cannot_clamp_is_refused():
         ClampedReconstruction(4, DIMS).penalty(terms, batch())
     with pytest.raises(ValueError, match="and 5 coordinates"):
         ClampedReconstruction(5, (2, 3)).penalty(terms, batch())
+    several = Objective(particles=TOGETHER).terms(model, guide, (batch()["x"],))
+    with pytest.raises(ValueError, match=r"codes have shape \(5, 15, 4\); expected \(B, K\)"):
+        hook.penalty(several, batch())
     wrongs: Any = ((1, DIMS), (5, ()), (5, (1, 0)), (5, DIMS, -1.0), (5, DIMS, float("inf")))
     for wrong in wrongs:
         with pytest.raises(ValueError, match="expected at least 2 images, at least one coordina"):
