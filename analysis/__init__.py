@@ -37,6 +37,7 @@ from .gallery import gallery, warp_gallery
 from .gaussian_dependence import GaussianDependence, dependence_of_covariance, gaussian_dependence
 from .generation_scores import GenerationScores, generation_scores
 from .hook_curves import hook_curves
+from .image_quality import psnr, ssim
 from .images import data_uri, image_grid, png_bytes, stack_pairs, to_pixels
 from .irs import IRS, irs
 from .judge import Judge, load_judge
@@ -196,6 +197,7 @@ __all__ = [
     "prior_figure",
     "prior_of_dynamic",
     "prior_samples",
+    "psnr",
     "reconstructions",
     "reference_consistency",
     "rotation_errors",
@@ -211,6 +213,7 @@ __all__ = [
     "sequence_sites",
     "shared_codes",
     "sharpness",
+    "ssim",
     "stack_pairs",
     "style_transfer",
     "swap_animation",
