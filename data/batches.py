@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .augment import Binarise, Transform
 from .dataset import Dataset
-from .frame_draws import check_frames, draw_places
+from .frame_draws import check_frames, draw_places, draw_windows
 from .one_active import ActiveSets, OneActive
 from .partners import Partners
 from .seeds import check_seed, derive_seed
@@ -40,6 +40,8 @@ class Batches:
             replacement and in no order; all frames, in order, unless given.
         companions: Number `M` of further frames of the same sequence, none of them among the
             others.
+        ordered: Whether the `frames` of a sequence are successive ones, in the order of time, from
+            wherever a draw lets them start.
         partners: What each image shares with another that comes along with it, drawn anew at
             every step: `label`, `group`, the name of a factor of classes, or several of these.
         active: Make batches of sets in each of which one factor varies and all others are held
@@ -68,6 +70,7 @@ class Batches:
         streams: Mapping[str, "Batches"] | None = None,
         frames: int | None = None,
         companions: int = 0,
+        ordered: bool = False,
         partners: str | Sequence[str] | None = None,
         active: OneActive | None = None,
         turning: Turning | None = None,
@@ -75,7 +78,7 @@ class Batches:
         if not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected an integer of at least 1")
         check_seed(seed)
-        check_frames(dataset, frames, companions)
+        check_frames(dataset, frames, companions, ordered)
         if shuffle and batch_size > len(dataset):
             warnings.warn(
                 f"batch_size is reduced from {batch_size} to {len(dataset)}, all of {dataset.name}"
@@ -89,6 +92,7 @@ class Batches:
         self._transforms = (*transforms, *([Binarise("dynamic")] if dataset.dynamic else []))
         self._streams = dict(streams or {})
         self._frames, self._companions = frames, companions
+        self._draw = draw_windows if ordered else draw_places
         self._turntable = None if turning is None else self._turntable_of(turning)
         self._partners = None if partners is None else Partners(self.dataset, partners)
         self._sets = None if active is None else self._sets_of(active, partners)
@@ -212,7 +216,7 @@ class Batches:
         """Draw frames of each sequence of a batch, and what is known of them."""
         index, lengths = batch["index"], batch.get("length")
         drawn = self._frames or 1
-        places, true = draw_places(
+        places, true = self._draw(
             (len(index), drawn + self._companions),
             self.dataset.images.shape[1],
             lengths,
