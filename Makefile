@@ -15,7 +15,7 @@ DEMO_TRAINING := --data mnist-small --binarise dynamic --rotate 20 --translate 0
 DEMO_JUDGEMENT := --samples 500 --limit 500
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format types bench clean
+.PHONY: help setup demo test test-slow lint format types docs bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' Makefile
@@ -57,9 +57,13 @@ format: $(READY) ## mend style and format where that can be done by itself
 types: $(READY) ## check types
 	$(BIN)/pyright
 
+docs: $(READY) ## build the documentation in docs/_build/html; warnings are errors
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html in a browser"
+
 bench: $(READY) ## measure side by side, some minutes each
 	@for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 clean: ## remove .venv, caches and built files; runs/ stays
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) build dist docs/_build docs/generated *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,61 @@
+"""Pages that are made of the code, the notebooks, and the pages of the repository's root."""
+
+import shutil
+from pathlib import Path
+
+import jupytext
+from method_pages import method_pages
+from rewriting import PAGES, from_root
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = {
+    "unbraid": "Methods and runs",
+    "unbraid.models": "Models",
+    "unbraid.guides": "Guides",
+    "unbraid.nets": "Nets and likelihoods",
+    "unbraid.transforms": "Warps",
+    "unbraid.inference": "Inference",
+    "unbraid.analysis": "Analysis",
+    "unbraid.data": "Data",
+}
+INTERFACE = """# {title}: `{package}`
+
+```{{eval-rst}}
+.. automodule:: {package}
+```
+"""
+
+
+def write_pages(folder: Path) -> None:
+    """Write all of them anew into a folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for source, page in PAGES.items():
+        text = from_root((ROOT / source.removeprefix("../")).read_text())
+        write(folder / f"{Path(page).name}.md", text)
+    for path in sorted((ROOT / "examples").glob("*.py")):
+        write(folder / "examples" / f"{path.stem}.md", example_page(path))
+    for package, title in PACKAGES.items():
+        page = INTERFACE.format(package=package, title=title)
+        write(folder / "interface" / f"{package.rpartition('.')[2]}.md", page)
+    for name, page in method_pages((ROOT / "README.md").read_text(), folder / "methods").items():
+        write(folder / "methods" / f"{name}.md", page)
+
+
+def example_page(path: Path) -> str:
+    """Return a notebook as a page, or a script as one block."""
+    text = path.read_text()
+    if text.startswith("# %%"):
+        cells = jupytext.reads(text, fmt="py:percent").cells
+        pieces = [
+            cell.source if cell.cell_type == "markdown" else f"```python\n{cell.source}\n```"
+            for cell in cells
+        ]
+        return "\n\n".join(pieces) + "\n"
+    title = text.removeprefix('"""').partition("\n")[0]
+    return f"# {title}\n\n```python\n{text}```\n"
+
+
+def write(path: Path, text: str) -> None:
+    """Write a page, and its folder where there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)

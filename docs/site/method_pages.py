@@ -1,0 +1,114 @@
+"""A page for each method: what README says of it, its pair, objective and options."""
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+from rewriting import from_root
+
+from unbraid.listings import describe_options
+from unbraid.methods import METHODS, DataSpec, Method, Parts, load_method, read_options
+
+IMAGES = DataSpec(
+    (1, 28, 28), "binary", 1000, classes=10, factor_sizes=(2, 3), factor_names=("domain", "colour")
+)
+CLIPS = DataSpec((3, 32, 32), "colour", 1000, classes=10, sequence_length=36)
+DOCS = Path(__file__).resolve().parents[1]
+SITES = re.compile(r"^Sites: .*?(?=\n\n)", re.MULTILINE | re.DOTALL)
+CELL = re.compile(r"(?<!\\)\|")  # of README's table: names, what it is, paper, reproduced
+
+
+def method_pages(readme: str, folder: Path) -> dict[str, str]:
+    """Return the text of each method's page, and write the pictures of them into a folder.
+
+    Raises:
+        ValueError: If README's table lacks a method.
+    """
+    rows = {}
+    for line in readme.splitlines():
+        names, *cells = [cell.strip() for cell in CELL.split(line)][1:-1] or [""]
+        if len(cells) == 3 and names.startswith("`"):
+            for name in re.findall(r"`([\w-]+)`", names):
+                rows[name] = [from_root(cell).replace("](", "](../") for cell in cells]
+    missing = METHODS.keys() - rows.keys()
+    if missing:
+        raise ValueError(f"README's table of methods lacks {sorted(missing)}; add a row for each")
+    return {name: _page(load_method(name), *rows[name]) for name in METHODS}
+
+
+def _page(method: Method, what: str, paper: str, reproduced: str) -> str:
+    parts = _built(method)
+    pieces = [f"# `{method.name}`", f"{what[0].upper()}{what[1:]}.", f"**Source:** {paper}."]
+    if reproduced:
+        pieces.append(f"**Reproduced:** {reproduced}.")
+    train = f"unbraid train {method.name} --data NAME --out runs/{method.name}"
+    pieces.append(f"```\n{train}\nunbraid methods {method.name}\n```")
+    if parts is not None:
+        for role, program in (("Model", parts.model), ("Guide", parts.guide)):
+            module = importlib.import_module(type(program).__module__)
+            name = f"unbraid.{role.lower()}s.{type(program).__name__}"
+            pieces += [f"## {role}: `{name}`", _in_markdown(module.__doc__)]
+            sites = SITES.search(inspect.cleandoc(type(program).__doc__ or ""))
+            if sites:
+                pieces.append(sites[0])
+        pieces += ["## Objective", _objective(parts)]
+    picture = _picture(what)
+    pieces += ["## Picture", picture] if picture else []
+    pieces += ["## Options", _options(method), "## Citation", f"```bibtex\n{method.citation}\n```"]
+    return "\n\n".join(pieces) + "\n"
+
+
+def _picture(what: str) -> str:
+    """The first picture of the page that a row links to, which may be one of a related method."""
+    page = re.search(r"\]\(\.\./\.\./([\w-]+)\.md\)", what)
+    image = page and re.search(r"!\[(.+?)\]\((images/.+?)\)", (DOCS / f"{page[1]}.md").read_text())
+    if not page or not image:
+        return ""
+    return f"![{image[1]}](../../{image[2]})\n\n{image[1]}, from [](../../{page[1]}.md)."
+
+
+def _built(method: Method) -> Parts | None:
+    """The method for small data of either kind; None where it needs another run."""
+    for data in (IMAGES, CLIPS):
+        try:
+            return method.build(read_options(method.options, {}), data)
+        except ValueError:
+            continue
+    return None
+
+
+def _objective(parts: Parts) -> str:
+    lines = [
+        "The loss is the mean over data of -log p(x | latents) and of the divergence of each "
+        "latent site, in nats; of sites that are points there is no divergence."
+    ]
+    for site, weight in parts.weights.items():
+        lines.append(f"- divergence of `{site}`: weight `{_in_words(weight)}`")
+    for hook in parts.hooks:
+        first = inspect.cleandoc(type(hook).__doc__ or "").partition("\n")[0]
+        lines.append(f"- hook `{type(hook).__name__}`: {first}")
+    if parts.remark:
+        lines.append(f"\n{parts.remark}")
+    return "\n".join(lines)
+
+
+def _in_words(weight: Any) -> str:
+    return f"{weight:g}" if isinstance(weight, int | float) else type(weight).__name__
+
+
+def _options(method: Method) -> str:
+    rows = [
+        (f"`{o['name']}`", o["default"] or "", o["type"], o["help"])
+        for o in describe_options(method.options)
+    ]
+    table = ["| option | default | values | meaning |", "|---|---|---|---|"]
+    table += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join(table)
+
+
+def _in_markdown(docstring: str | None) -> str:
+    text = inspect.cleandoc(docstring or "")
+    text = re.sub(r"\\\[(.+?)\\\]", r"\n```{math}\n\1\n```\n", text, flags=re.DOTALL)
+    return re.sub(r"\\\((.+?)\\\)", r"{math}`\1`", text, flags=re.DOTALL)
