@@ -9,6 +9,7 @@ from .beta_vae_score import BetaVAEScore, beta_vae_score, beta_vae_score_of_enco
 from .calibration_figure import calibration_figure
 from .charts import bounds_curve, kl_chart, training_curves
 from .clips import clip_reconstructions
+from .code_features import CodeFeatures, train_code_features
 from .code_swaps import swap_codes, swap_grid
 from .comparison import Compared, Comparison, Difference, JudgedRun, compare
 from .comparison_formats import (
@@ -33,6 +34,12 @@ from .evaluation import Evaluation
 from .explicitness import Explicitness, explicitness
 from .factor_vae_score import FactorVAEScore, factor_vae_score, factor_vae_score_of_encoder
 from .fairness import AttributeProbe, Fairness, attribute_probe, fairness
+from .feature_distance import (
+    KernelDistance,
+    frechet_distance,
+    frechet_distance_of_moments,
+    kernel_distance,
+)
 from .gallery import gallery, warp_gallery
 from .gaussian_dependence import GaussianDependence, dependence_of_covariance, gaussian_dependence
 from .generation_scores import GenerationScores, generation_scores
@@ -61,6 +68,7 @@ from .predicted import predicted_classes
 from .prior_figure import prior_figure
 from .recombination import transfer, transfer_figure
 from .report import save_figures, write_report
+from .sample_quality import SampleQuality, sample_quality
 from .sap import SAP, sap
 from .sequence_codes import SequenceCodes, SequenceSites, sequence_codes
 from .sequence_decoding import (
@@ -102,6 +110,7 @@ __all__ = [
     "Alignment",
     "AttributeProbe",
     "BetaVAEScore",
+    "CodeFeatures",
     "Compared",
     "Comparison",
     "Difference",
@@ -115,6 +124,7 @@ __all__ = [
     "Judge",
     "Judged",
     "JudgedRun",
+    "KernelDistance",
     "KnownSequences",
     "Leakage",
     "Modularity",
@@ -122,6 +132,7 @@ __all__ = [
     "Probe",
     "ReferenceConsistency",
     "RotationErrors",
+    "SampleQuality",
     "SampledFrames",
     "ScoreSet",
     "SequenceCodes",
@@ -163,6 +174,8 @@ __all__ = [
     "factor_vae_score_of_encoder",
     "fairness",
     "forest_r2",
+    "frechet_distance",
+    "frechet_distance_of_moments",
     "gallery",
     "gamma_figure",
     "gaussian_dependence",
@@ -171,6 +184,7 @@ __all__ = [
     "image_grid",
     "irs",
     "kept_accuracy",
+    "kernel_distance",
     "kl_chart",
     "kl_per_dimension",
     "knn_accuracy",
@@ -203,6 +217,7 @@ __all__ = [
     "rotation_errors",
     "sample_conditional",
     "sample_frames",
+    "sample_quality",
     "sample_static",
     "sap",
     "save_figures",
@@ -226,6 +241,7 @@ __all__ = [
     "swap_recovery",
     "to_pixels",
     "told_condition",
+    "train_code_features",
     "train_judge",
     "training_curves",
     "trajectory_figure",

@@ -1,7 +1,7 @@
 """A judge: a classifier of real frames or clips, which says what is seen in decoded ones."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -65,16 +65,27 @@ class Judge:
         Raises:
             ValueError: If the frames are not of the judge's shape, or out of range.
         """
-        clips, valid = as_clips(frames, mask, self.shape, self.clips)
-        size = max(1, _FRAMES_PER_PASS // clips.shape[1])
         parts: dict[str, list[Tensor]] = {name: [] for name in self.classes}
         with torch.no_grad():
-            for start in range(0, len(clips), size):
-                rows = slice(start, start + size)
-                logits = self.net(scaled(clips[rows], valid[rows]), valid[rows])
-                for name, values in logits.items():
+            for clips, valid in self._chunks(frames, mask):
+                for name, values in self.net(clips, valid).items():
                     parts[name].append(values.softmax(-1))
         return {name: torch.cat(values) for name, values in parts.items()}
+
+    def features(self, frames: Tensor, *, mask: Values | None = None) -> Tensor:
+        """Return what the judge makes of each datum before it answers, float32 `(N, 128)`.
+
+        Sets of data can be held against each other by them; see `sample_quality`.
+
+        Args:
+            frames: As in `probabilities`.
+            mask: As in `probabilities`.
+
+        Raises:
+            ValueError: As in `probabilities`.
+        """
+        with torch.no_grad():
+            return torch.cat([self.net.features(*part) for part in self._chunks(frames, mask)])
 
     def predict(self, frames: Tensor, *, mask: Values | None = None) -> dict[str, Tensor]:
         """Return the most probable class, int64 `(N,)`, by head; see `probabilities`."""
@@ -141,6 +152,14 @@ class Judge:
         tensors["groups"] = torch.tensor(self._groups)
         facts = {"shape": list(self.shape), "classes": self.classes, "clips": self.clips}
         write_atomically(path, safetensors.torch.save(tensors, {"judge": json.dumps(facts)}))
+
+    def _chunks(self, frames: Tensor, mask: Values | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Scaled clips and their masks, a bounded number of frames at a time."""
+        clips, valid = as_clips(frames, mask, self.shape, self.clips)
+        size = max(1, _FRAMES_PER_PASS // clips.shape[1])
+        for start in range(0, len(clips), size):
+            rows = slice(start, start + size)
+            yield scaled(clips[rows], valid[rows]), valid[rows]
 
 
 def load_judge(path: str | Path) -> Judge:

@@ -56,10 +56,14 @@ class JudgeNet(nn.Module):
             clips: Frames `(N, T, C, H, W)` in [0, 1].
             mask: True where there is a frame, bool `(N, T)`, at least once per clip.
         """
+        pooled = self.features(clips, mask)
+        return {name: head(pooled) for name, head in self.heads.items()}
+
+    def features(self, clips: Tensor, mask: Tensor) -> Tensor:
+        """Return what all heads see of each clip, `(N, 128)`; arguments as in `forward`."""
         features = clips.new_zeros(*mask.shape, _HIDDEN)
         features[mask] = self.frame_features(clips[mask] - 0.5)
-        pooled = features.sum(1) / mask.sum(1, keepdim=True)
-        return {name: head(pooled) for name, head in self.heads.items()}
+        return features.sum(1) / mask.sum(1, keepdim=True)
 
 
 def judge_loss(logits: Mapping[str, Tensor], classes: Mapping[str, Tensor]) -> Tensor:
