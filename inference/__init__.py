@@ -51,6 +51,7 @@ from .mmd import MMD, squared_mmd
 from .nonfinite import NonFiniteError
 from .objective import Loss, Objective, gradients
 from .predictability import Predictability
+from .proposal import Proposal
 from .scene import SceneDiscriminator
 from .sequence_discrimination import SequenceDiscrimination
 from .sites import Plate, Program, Runner, Site
@@ -133,6 +134,7 @@ __all__ = [
     "Predictability",
     "Program",
     "ProjectedAdversary",
+    "Proposal",
     "RunInUseError",
     "Runner",
     "SceneDiscriminator",

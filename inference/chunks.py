@@ -8,8 +8,8 @@ from torch import Tensor
 
 from .compiled_weights import CompiledWeights
 from .eligibility import Layout
+from .guide_draws import Draw
 from .log_weights import log_weights
-from .proposal import Draw
 from .sites import Program
 
 _OUT_OF_MEMORY = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory")
@@ -24,12 +24,20 @@ class ChunkEvaluator:
         inner: Samples of the nested sites per sample of the others.
         rows: Evaluations of the model's nets at a time.
         compile: Whether the density of a whole chunk is compiled.
+        prior_share: Share of the prior among the samples, whose density is then a mixture's.
     """
 
     def __init__(
-        self, model: Program, layout: Layout, inner: int, rows: int, compile: bool
+        self,
+        model: Program,
+        layout: Layout,
+        inner: int,
+        rows: int,
+        compile: bool,
+        prior_share: float = 0.0,
     ) -> None:
         self._model, self._layout, self._inner, self._rows = model, layout, inner, rows
+        self._prior_share = prior_share
         self._wants_compiled = compile
         self._compiled: dict[tuple[torch.Size, ...], CompiledWeights] = {}
 
@@ -79,13 +87,17 @@ class ChunkEvaluator:
             self._compile(args, draws, shapes)
         if shapes in self._compiled:
             return self._compiled[shapes](args, draws)
-        return log_weights(self._model, args, draws, self._layout, self._inner)
+        return log_weights(
+            self._model, args, draws, self._layout, self._inner, prior_share=self._prior_share
+        )
 
     def _compile(
         self, args: tuple[Tensor, ...], draws: list[Draw], shapes: tuple[torch.Size, ...]
     ) -> None:
         try:
-            compiled = CompiledWeights(self._model, args, draws, self._layout, self._inner)
+            compiled = CompiledWeights(
+                self._model, args, draws, self._layout, self._inner, self._prior_share
+            )
             compiled(args, draws)
         except Exception as error:
             if _is_out_of_memory(error):

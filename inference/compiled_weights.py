@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, fx
 
 from .eligibility import Layout
+from .guide_draws import Draw
 from .log_weights import log_weights
-from .proposal import Draw
 from .recording import ParameterSlots, record
 from .sites import Program, modules_of
 
@@ -22,6 +22,7 @@ class CompiledWeights:
         draws: The guide's samples for it.
         layout: How the pair is laid out.
         inner: Samples of the nested sites per sample of the others.
+        prior_share: Share of the prior among the samples.
     """
 
     def __init__(
@@ -31,7 +32,10 @@ class CompiledWeights:
         draws: list[Draw],
         layout: Layout,
         inner: int,
+        prior_share: float = 0.0,
     ) -> None:
+        settings: dict[str, Any] = {"inner": inner, "fused": True, "prior_share": prior_share}
+
         def function(state: list[Tensor], tensors: list[Tensor]) -> Tensor:
             inputs = iter(tensors)
             own_args = tuple(next(inputs) for _ in args)
@@ -42,7 +46,7 @@ class CompiledWeights:
                 for draw in draws
             ]
             with slots.holding(state):
-                return log_weights(model, own_args, own_draws, layout, inner, fused=True)
+                return log_weights(model, own_args, own_draws, layout, **settings)
 
         modules = modules_of(model)
         parameters = {id(p): p for module in modules for p in module.parameters()}

@@ -1,8 +1,9 @@
 """Importance-sampled log-likelihoods of any pair, with the guide as the proposal.
 
-The estimate of a datum is `log mean_k w_k` with `w_k = p(x, z_k) / q(z_k | x)`, `z_k ~ q(z | x)`:
-a lower bound of `log p(x)` in expectation that rises to it with the number of samples. Objective
-weights and loss hooks have no part in it.
+The guide may be widened or mixed with the prior first (see `proposal`). The estimate of a datum is
+`log mean_k w_k` with `w_k = p(x, z_k) / q(z_k | x)`, `z_k ~ q(z | x)`: a lower bound of `log p(x)`
+in expectation that rises to it with the number of samples. Objective weights and loss hooks have
+no part in it.
 
 Source: Burda, Grosse & Salakhutdinov (2016), https://arxiv.org/abs/1509.00519, eq. 8.
 """
@@ -29,10 +30,12 @@ from .evaluating import (
     likelihoods_of,
     own_noise,
 )
+from .guide_draws import UNIT, GuideDraws
 from .importance import WeightStatistics, WeightStream, group_sizes
 from .log_likelihood_result import LogLikelihood
+from .mixture_draws import MixtureDraws
 from .partial_results import PartialResults, fingerprint
-from .proposal import UNIT, Proposal
+from .proposal import Proposal, WidenedGuide, require_proposal
 from .sites import Program, modules_of, owner
 
 
@@ -45,6 +48,7 @@ def log_likelihood(
     samples: int = 5000,
     inner_samples: int = 1,
     seed: int = 0,
+    proposal: Proposal | None = None,
     rows: int = 2048,
     device: str | torch.device | None = None,
     compile: bool = False,
@@ -54,10 +58,10 @@ def log_likelihood(
 ) -> LogLikelihood:
     """Estimate log-likelihoods by importance sampling with the guide as the proposal.
 
-    The numbers depend on the pair, the data and their order, `samples`, `inner_samples` and
-    `seed`; neither the batches that the data come in nor `rows` change more than rounding. The
-    first data of many get the numbers that they get alone, and fewer samples are the first ones of
-    more. Memory does not grow with `samples`, and with the data by their results alone.
+    The numbers depend on the pair, the data and their order, `samples`, `inner_samples`, `seed`
+    and `proposal`; neither the batches that the data come in nor `rows` change more than rounding.
+    The first data of many get the numbers that they get alone, and fewer samples are the first
+    ones of more. Memory does not grow with `samples`, and with the data by their results alone.
 
     Discrete sites that model or guide enumerate are summed out exactly; what is left is sampled.
     Modules are put in evaluation mode for the while.
@@ -74,6 +78,9 @@ def log_likelihood(
             weights are averaged before the frames are multiplied: many frames then need far fewer
             samples. The frames must be independent given the other sites.
         seed: Seed of the noise, at least 0. The global random state is left as it was.
+        proposal: What the samples are drawn from; the guide as it is unless given. A share of the
+            prior is a mixture of whole data, all latents together; it needs `inner_samples` 1 and
+            no site that is enumerated.
         rows: Images that the model decodes at a time; halved, with a warning, when memory runs
             out.
         device: Where the data are moved to; where the pair's parameters are, unless given.
@@ -92,7 +99,8 @@ def log_likelihood(
         NoLikelihoodError: If the pair has no likelihood per datum; says why, and what can be had
             instead.
         PairError: If model and guide do not fit each other.
-        ValueError: If a number is out of range or the data are not what the likelihood is of.
+        ValueError: If a number is out of range, the proposal cannot be had of this pair, or the
+            data are not what the likelihood is of.
         CheckpointError: If the file at `resume` is of something else.
     """
     for name, number, least in (
@@ -102,6 +110,7 @@ def log_likelihood(
         ("seed", seed, 0),
     ):
         check_integer(name, number, least)
+    chosen = Proposal() if proposal is None else proposal
     modules = modules_of(model, guide)
     place = torch.device(device) if device is not None else device_of(modules)
     likelihoods = [likelihood] if likelihood is not None else likelihoods_of(model)
@@ -112,6 +121,8 @@ def log_likelihood(
         "pair": [type(owner(program)).__qualname__ for program in (model, guide)],
         "weights": fingerprint(modules) if resume is not None else "",
     }
+    if not chosen.is_guide:
+        settings["proposal"] = [chosen.widen, chosen.of_prior]
     results = PartialResults(resume, settings)
     done = 0
     with torch.no_grad(), in_evaluation_mode(modules), results.saved_at_exit():
@@ -120,30 +131,38 @@ def log_likelihood(
         with own_noise(place):
             layout = require_likelihood(model, guide, padded(first), BLOCK)
         require_nested(layout, inner_samples)
-        evaluator = ChunkEvaluator(model, layout, inner_samples, rows, compile)
+        with own_noise(place):
+            require_proposal(chosen, guide, padded(first), layout, inner_samples)
+        drawn_from = guide if chosen.widen == 1 else WidenedGuide(guide, chosen.widen)
+        share = chosen.of_prior / UNIT
+        evaluator = ChunkEvaluator(model, layout, inner_samples, rows, compile, share)
         for index, block in enumerate(chain([first], stream)):
             if not results.has(block):
-                proposal = Proposal(guide, block, layout, inner_samples, (seed, index))
+                noise = (seed, index)
+                if chosen.of_prior:
+                    draws = MixtureDraws(model, drawn_from, block, layout, noise, chosen.of_prior)
+                else:
+                    draws = GuideDraws(drawn_from, block, layout, inner_samples, noise)
                 with own_noise(place), pyro.validation_enabled(False):
-                    found = _evaluate(evaluator, proposal, block, samples)
+                    found = _evaluate(evaluator, draws, block, samples)
                 results.add(torch.cat([torch.stack(found[:-1]), found.bounds]))
             done += len(block[0])
             if progress is not None:
                 progress(done)
-    return _result(results.finish(), layout, likelihoods, samples, inner_samples, seed)
+    return _result(results.finish(), layout, likelihoods, samples, inner_samples, seed, chosen)
 
 
 def _evaluate(
-    evaluator: ChunkEvaluator, proposal: Proposal, block: tuple[Tensor, ...], samples: int
+    evaluator: ChunkEvaluator, source: GuideDraws, block: tuple[Tensor, ...], samples: int
 ) -> WeightStatistics:
     size = len(block[0])
     stream = WeightStream(samples, size, block[0].device)
     done = index = 0
     while done < samples:
-        units = max(1, evaluator.samples_at_a_time(size) // proposal.unit_size)
-        units = min(units, math.ceil((samples - done) / proposal.unit_size))
-        draws = proposal.units(index, units)
-        count = min(units * proposal.unit_size, samples - done)
+        units = max(1, evaluator.samples_at_a_time(size) // source.unit_size)
+        units = min(units, math.ceil((samples - done) / source.unit_size))
+        draws = source.units(index, units)
+        count = min(units * source.unit_size, samples - done)
         for weights in evaluator.log_weights(block, draws, count):
             stream.add(weights)
         done, index = done + count, index + units
@@ -157,6 +176,7 @@ def _result(
     samples: int,
     inner_samples: int,
     seed: int,
+    proposal: Proposal,
 ) -> LogLikelihood:
     found = WeightStatistics(*columns[:5].unbind(), bounds=columns[5:])
     sizes = group_sizes(samples)
@@ -178,4 +198,5 @@ def _result(
         discrete_levels=None if one is None else one.discrete_levels,
         dimensions=layout.dimensions,
         is_likelihood=all(each.is_likelihood for each in likelihoods),
+        proposal=proposal,
     )

@@ -1,12 +1,13 @@
 """What `log_likelihood` found out, per datum and in the mean."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
 from .diagnostics import RELIABLE
+from .proposal import Proposal
 
 NOTE = "not a likelihood"
 
@@ -19,7 +20,8 @@ class LogLikelihood:
         log_likelihood: `log mean_k w_k` per datum, float64 `(N,)`, nats: in expectation below `log
             p(x)`, and closer to it with every sample more.
         elbo: Mean of the same log-weights, float64 `(N,)`, nats; never above `log_likelihood`.
-            Discrete sites that are summed out are so here too.
+            Discrete sites that are summed out are so here too. It is the bound of the proposal:
+            the guide's own where the proposal is the guide as it is.
         by_samples: Mean over data of the estimate from `K` samples, nats, for `K` = 1, 10, 100,
             ... and `samples`. For each `K`, the samples are cut in order into disjoint groups of
             `K`, and all whole groups are averaged.
@@ -35,6 +37,7 @@ class LogLikelihood:
         dimensions: Number of observed values per datum, or None where it varies.
         is_likelihood: False where the model's observation term is no log-likelihood, such as a
             cross-entropy on grey pixels.
+        proposal: What the samples were drawn from.
     """
 
     log_likelihood: Tensor
@@ -49,6 +52,7 @@ class LogLikelihood:
     discrete_levels: int | None
     dimensions: int | None
     is_likelihood: bool
+    proposal: Proposal = field(default_factory=Proposal)
 
     @property
     def mean(self) -> float:
@@ -109,6 +113,8 @@ class LogLikelihood:
             "samples": self.samples,
             "inner_samples": self.inner_samples,
             "seed": self.seed,
+            "widen": float(self.proposal.widen),
+            "prior_share": float(self.proposal.prior_share),
             "is_likelihood": self.is_likelihood,
             "note": None if self.is_likelihood else NOTE,
         }

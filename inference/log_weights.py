@@ -9,8 +9,8 @@ from torch import Tensor
 
 from .eligibility import Layout, is_silent
 from .enumeration import Factor, marginalise, plate_dims
+from .guide_draws import Draw
 from .log_density import log_density
-from .proposal import Draw
 from .sites import Program, Runner
 
 
@@ -21,8 +21,9 @@ def log_weights(
     layout: Layout,
     inner: int = 1,
     fused: bool = False,
+    prior_share: float = 0.0,
 ) -> Tensor:
-    """Evaluate the model at samples of the guide.
+    """Evaluate the model at samples of the proposal.
 
     A discrete site that the guide or the model enumerates is summed out of each weight: the mean
     over samples of `sum_y p(x, y, z_y) / q(z_y | x, y)` is unbiased for `p(x)`, whether or not `z`
@@ -36,6 +37,8 @@ def log_weights(
         inner: Samples of the nested sites per sample of the others. With more than one, each
             frame's weights are averaged over them before the frames' logarithms are summed.
         fused: Whether the densities take the form that suits a compiler.
+        prior_share: Share of the prior among the samples; unless it is 0, their density is that of
+            its mixture with the guide, for which nothing may be enumerated and `inner` be 1.
 
     Returns:
         float64 `(k, B)`, nats.
@@ -46,15 +49,19 @@ def log_weights(
     values = {draw.site.name: draw.value for draw in draws}
     sites = runner.run(model, args, values, enumerated=len(enumerated)).sites
     enumerated += [site for site in sites.values() if site.enum_dim is not None]
-    factors = [
+    of_model = [
         Factor(name, log_density(site, fused).double(), plate_dims(site))
         for name, site in sites.items()
         if not is_silent(site)
-    ] + [
+    ]
+    of_guide = [
         Factor(draw.site.name, -draw.log_q.double(), plate_dims(draw.site))
         for draw in draws
         if draw.log_q is not None
     ]
+    if prior_share:
+        return _of_mixture(of_model, of_guide, layout, prior_share)
+    factors = of_model + of_guide
     if enumerated:
         factors = marginalise(factors, enumerated)
     size = len(args[0])
@@ -72,6 +79,28 @@ def log_weights(
         means = nested.logsumexp(1) - math.log(inner)
         total = total + means.flatten(2).sum(-1)
     return total
+
+
+def _of_mixture(
+    of_model: Sequence[Factor], of_guide: Sequence[Factor], layout: Layout, prior_share: float
+) -> Tensor:
+    """Log-weights under the density of the mixture of guide and prior, `(k, B)`.
+
+    The mixture is that of whole data: of all latents together, frames among them.
+    """
+
+    def summed(factors: Sequence[Factor]) -> Tensor:
+        aligned = (_aligned(factor.value, layout.nesting + 1) for factor in factors)
+        return sum(
+            (value.flatten(2).sum(-1) if layout.nesting > 1 else value for value in aligned),
+            torch.zeros((), dtype=torch.float64, device=of_model[0].value.device),
+        )
+
+    log_prior = summed([factor for factor in of_model if factor.name not in layout.observed])
+    likelihood = summed([factor for factor in of_model if factor.name in layout.observed])
+    log_q = -summed(of_guide)
+    mixture = torch.logaddexp(log_prior + math.log(prior_share), log_q + math.log1p(-prior_share))
+    return likelihood + log_prior - mixture
 
 
 def _aligned(value: Tensor, dims: int) -> Tensor:

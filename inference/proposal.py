@@ -1,138 +1,153 @@
-"""Samples of the guide in units of fixed size, whose noise depends on the seed and the unit alone.
+"""What importance samples are drawn from: the guide, wider if asked, and a share of the prior.
 
-However the work on the samples is cut into chunks, they are the same; and the first samples of
-many are those of few.
+A proposal that is narrower than the posterior leaves rare samples with huge weights, and an
+estimate that is too low. Two remedies keep the estimate unbiased for p(x): Normals of the guide
+with larger scales, and a defensive mixture with the prior, under whose density
+`q(z) = a p(z) + (1 - a) q(z | x)` no weight `p(x, z) / q(z)` exceeds `p(x | z) / a`. Each unit of
+samples has a fixed number of the prior's, as lower variance asks for.
+
+Source: Hesterberg (1995), Weighted average importance sampling and defensive mixture
+distributions, Technometrics 37, 185-194, for the mixture; Owen & Zhou (2000),
+https://doi.org/10.1080/01621459.2000.10473909, section 2, for numbers of samples that are fixed,
+under the density of the whole.
 """
 
-from typing import NamedTuple
+import math
+from dataclasses import dataclass
+from typing import Any
 
-import torch
-from torch import Tensor
+import pyro.distributions as dist
+from pyro.poutine.messenger import Messenger
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
-from .blocks import padded
-from .device import mix, seed_noise
 from .eligibility import Layout
-from .log_density import log_density
-from .sites import Program, Runner, Site
-
-UNIT = 32
-"""Samples that are drawn at a time; a constant, because the noise depends on it."""
+from .guide_draws import UNIT
+from .sites import Program, Runner
 
 
-class Draw(NamedTuple):
-    """Samples of one latent site.
+@dataclass(frozen=True)
+class Proposal:
+    """What the samples of `log_likelihood` are drawn from; the guide as it is unless said.
 
     Args:
-        site: The guide's site: its plates, and its `enum_dim` if its support is laid out instead
-            of sampled.
-        value: The samples, `(batch, event)`.
-        log_q: Their log density under the guide, batch shape, nats; None where it is no part of
-            the weight.
+        widen: Factor of the standard deviations of the guide's Normals, above 0; 1 leaves them.
+        prior_share: Share of the samples that the prior gives, in [0, 1), rounded to whole samples
+            of 32: at least 1 of them unless it is 0, at most 31.
+
+    Raises:
+        ValueError: If a number is out of range.
     """
 
-    site: Site
-    value: Tensor
-    log_q: Tensor | None
+    widen: float = 1.0
+    prior_share: float = 0.0
 
-    def narrow(self, dim: int, start: int, length: int) -> "Draw":
-        """Keep a range along a batch dim, counted from the right."""
-        value = _narrow(self.value, dim - len(self.site.fn.event_shape), start, length)
-        log_q = None if self.log_q is None else _narrow(self.log_q, dim, start, length)
-        return self._replace(value=value, log_q=log_q)
+    def __post_init__(self) -> None:
+        for name, number in (("widen", self.widen), ("prior_share", self.prior_share)):
+            if isinstance(number, bool) or not isinstance(number, int | float):
+                raise ValueError(f"{name} is {number!r}; expected a number")
+        if not (math.isfinite(self.widen) and self.widen > 0):
+            raise ValueError(
+                f"widen is {self.widen}; expected a number above 0, such as 1.5: a factor of the "
+                "guide's standard deviations"
+            )
+        if not 0 <= self.prior_share < 1:
+            raise ValueError(
+                f"prior_share is {self.prior_share}; expected a share in [0, 1), such as 0.1"
+            )
+
+    @property
+    def is_guide(self) -> bool:
+        """Whether samples are drawn from the guide as it is."""
+        return self.widen == 1 and self.prior_share == 0
+
+    @property
+    def of_prior(self) -> int:
+        """Samples of every 32 that the prior gives."""
+        if self.prior_share == 0:
+            return 0
+        return min(UNIT - 1, max(1, round(self.prior_share * UNIT)))
 
 
-def _narrow(tensor: Tensor, dim: int, start: int, length: int) -> Tensor:
-    if tensor.dim() < -dim or tensor.shape[dim] == 1:
-        return tensor
-    return tensor.narrow(dim, start, length)
-
-
-def _join(draws: tuple[Draw, ...], dim: int) -> Draw:
-    first = draws[0]
-    if len(draws) == 1 or first.site.enum_dim is not None:
-        return first
-    value = torch.cat([draw.value for draw in draws], dim - len(first.site.fn.event_shape))
-    densities = [draw.log_q for draw in draws if draw.log_q is not None]
-    return first._replace(value=value, log_q=torch.cat(densities, dim) if densities else None)
-
-
-class Proposal:
-    """The guide as the proposal for one block of data.
-
-    Where the guide's distributions do not depend on what it sampled, it runs twice, to find that
-    out, and its distributions are sampled from then on. Otherwise it runs for every unit.
+class WidenedGuide:
+    """A guide whose Normals have larger standard deviations.
 
     Args:
         guide: The inference program.
-        block: Its arguments: at most 32 data. It runs on exactly as many, the last one repeated,
-            because noise for fewer would be other noise.
-        layout: How the pair is laid out.
-        inner: Samples of the nested sites per sample of the others.
-        seed: Seeds of the noise: the user's and the block's.
+        factor: Of the standard deviations.
     """
 
-    def __init__(
-        self,
-        guide: Program,
-        block: tuple[Tensor, ...],
-        layout: Layout,
-        inner: int,
-        seed: tuple[int, int],
-    ) -> None:
-        self._guide, self._args, self._count = guide, padded(block), len(block[0])
-        self._layout, self._inner, self._seed = layout, inner, seed
-        self.unit_size = max(2, UNIT // inner)
-        self._first: dict[str, Site] = {}
-        self._independent = False
+    def __init__(self, guide: Program, factor: float) -> None:
+        self._guide, self._factor = guide, factor
 
-    def units(self, first: int, count: int) -> list[Draw]:
-        """Draw consecutive units; each sample's `inner` of the nested sites lie side by side."""
-        units = [self._unit(index) for index in range(first, first + count)]
-        dim = self._layout.particle_dim
-        return [_join(draws, dim) for draws in zip(*units, strict=True)]
+    def __call__(self, *args: Any) -> Any:
+        """Run the guide."""
+        with _Widening(self._factor):
+            return self._guide(*args)
 
-    def _unit(self, index: int) -> list[Draw]:
-        seed_noise(mix(*self._seed), index, self._args[0].device)
-        if self._independent and index > 1:
-            draws = [self._draw(site, _sample(site)) for site in self._first.values()]
-        else:
-            sites = self._run_guide()
-            if index == 0:
-                self._first = sites
-            elif index == 1 and self._inner == 1:
-                self._independent = _same_distributions(self._first, sites)
-            draws = [self._draw(site, site.value) for site in sites.values()]
-        return [draw.narrow(-self._layout.nesting, 0, self._count) for draw in draws]
 
-    def _run_guide(self) -> dict[str, Site]:
-        nesting, enumerated = self._layout.nesting, self._layout.enumerated
-        sites = Runner(nesting, self.unit_size, enumerated).run(self._guide, self._args).sites
-        if self._inner == 1:
-            return sites
-        repeated = {
-            name: site.value.repeat_interleave(
-                self._inner, self._layout.particle_dim - len(site.fn.event_shape)
+class _Widening(Messenger):
+    """Give a program's latent Normals larger scales before they are sampled."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self._factor = factor
+
+    # Messages are Any: Pyro's own type leaves every key of them optional.
+    def _pyro_sample(self, msg: Any) -> None:
+        if not msg["is_observed"]:
+            msg["fn"] = widened(msg["fn"], self._factor) or msg["fn"]
+
+
+def widened(fn: Any, factor: float) -> Distribution | None:
+    """A Normal with its standard deviations times a factor; None of any other distribution."""
+    if isinstance(fn, Independent | dist.MaskedDistribution):
+        base: Any = widened(fn.base_dist, factor)
+        if base is None:
+            return None
+        if isinstance(fn, Independent):
+            return dist.Independent(base, fn.reinterpreted_batch_ndims)
+        return base.mask(fn._mask)
+    if isinstance(fn, Normal):
+        return dist.Normal(fn.loc, fn.scale * factor)
+    if isinstance(fn, MultivariateNormal):
+        return dist.MultivariateNormal(fn.loc, scale_tril=fn.scale_tril * factor)
+    return None
+
+
+def require_proposal(
+    proposal: Proposal, guide: Program, args: tuple[Any, ...], layout: Layout, inner: int
+) -> None:
+    """Refuse a proposal that cannot be had of a pair.
+
+    Args:
+        proposal: What is asked for.
+        guide: The inference program.
+        args: Its arguments.
+        layout: How the pair is laid out.
+        inner: Samples of nested sites per sample of the others.
+
+    Raises:
+        ValueError: If the guide has no Normal to widen, or the prior is to be mixed in where sites
+            are enumerated or nested samples averaged.
+    """
+    if proposal.widen != 1:
+        sites = Runner(layout.nesting, 1, layout.enumerated).run(guide, args).sites
+        if not any(widened(site.fn, 1.0) is not None for site in sites.values()):
+            kinds = ", ".join(f"{name!r}" for name in sites)
+            raise ValueError(
+                f"widen is {proposal.widen}, but none of the guide's sites {kinds} is a Normal; "
+                "expected 1. Mix in the prior instead: prior_share=0.1"
             )
-            for name, site in sites.items()
-            if site.enum_dim is None and name not in self._layout.nested
-        }
-        runner = Runner(nesting, self.unit_size * self._inner, enumerated)
-        return runner.run(self._guide, self._args, repeated).sites
-
-    def _draw(self, site: Site, value: Tensor) -> Draw:
-        if site.enum_dim is not None:
-            return Draw(site, value, None)
-        return Draw(site, value, log_density(site._replace(value=value)))
-
-
-def _sample(site: Site) -> Tensor:
-    return site.value if site.enum_dim is not None else site.fn.sample()
-
-
-def _same_distributions(first: dict[str, Site], second: dict[str, Site]) -> bool:
-    """Whether two runs of other noise met the same distributions: equal densities at points."""
-    return all(
-        torch.equal(site.fn.log_prob(site.value), second[name].fn.log_prob(site.value))
-        for name, site in first.items()
-        if site.enum_dim is None
-    )
+    if not proposal.of_prior:
+        return
+    if layout.enumerated:
+        raise ValueError(
+            f"prior_share is {proposal.prior_share}, but a discrete site is enumerated, which is "
+            "summed out and not drawn; expected 0. Widen the guide instead: widen=1.5"
+        )
+    if inner > 1:
+        raise ValueError(
+            f"prior_share is {proposal.prior_share} and inner_samples is {inner}; expected "
+            "inner_samples 1, since the mixture is of whole sequences. Leave one of them out, or "
+            "widen the guide instead: widen=1.5"
+        )

@@ -6,7 +6,7 @@ IMPORTANCE = "inference/importance.py"
 LOG_DENSITY = "inference/log_density.py"
 LOG_WEIGHTS = "inference/log_weights.py"
 LIKELIHOOD = "inference/likelihood.py"
-PROPOSAL = "inference/proposal.py"
+PROPOSAL = "inference/guide_draws.py"
 CHUNKS = "inference/chunks.py"
 BLOCKS = "inference/blocks.py"
 RESULT = "inference/log_likelihood_result.py"
@@ -201,7 +201,7 @@ EVIDENCE = (
         "guide-taken-for-independent",
         "samples of another q",
         PROPOSAL,
-        "self._independent = _same_distributions(self._first, sites)",
+        "self._independent = same_distributions(self._first, sites)",
         "self._independent = True",
         "scverse/scvi-tools #369",
     ),
