@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .advice import proposal_words
 from .evaluation import Evaluation
 
 CLEAR = 2.0  # paired standard errors
@@ -148,6 +149,13 @@ def _notes(runs: Sequence[JudgedRun]) -> list[str]:
             "Numbers of samples K differ; the estimate rises with K, so that those of fewer "
             "samples are too low by more."
         )
+    for run in runs:
+        proposal = proposal_words(run.evaluation)
+        if proposal:
+            notes.append(
+                f"{run.name}: samples of {proposal}; its ELBO is that of this proposal, not the "
+                "guide's."
+            )
     given = [run.name for run in runs if run.evaluation.get("given")]
     if given and len(given) < len(runs):
         notes.append(f"log p(x|c), given a condition: {', '.join(given)}; of the others log p(x).")

@@ -14,7 +14,7 @@ FIELDS = (
     "run", "method", "data", "likelihood", "is_likelihood", "split", "n", "samples",
     "log_likelihood", "log_likelihood_se", "elbo", "elbo_se", "bits_per_dimension",
     "pareto_k_unreliable", "against", "difference", "difference_se", "difference_n",
-    "no_difference", "seed", "step",
+    "no_difference", "seed", "step", "widen", "prior_share",
 )  # fmt: skip
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",

@@ -30,6 +30,9 @@ class Evaluation(TypedDict, total=False):
         is_likelihood: False where the numbers are no log-likelihoods.
         frames: Number of frames of each sequence that were judged together; of sequences only.
         inner_samples: Samples of each frame's codes per sample of its sequence's.
+        widen: Factor of the guide's standard deviations in the proposal; 1 where it is missing.
+        prior_share: Share of the samples that the prior gave; 0 where it is missing. With either,
+            `elbo` is the bound of the proposal and not the guide's.
         annealed: What annealing found, where it was asked: `log_likelihood`, `log_likelihood_se`,
             `n`, `split`, and `remarks`, which speak against trusting it.
         given: Names of the condition c where the density is log p(x|c).
@@ -61,6 +64,8 @@ class Evaluation(TypedDict, total=False):
     is_likelihood: bool
     frames: int
     inner_samples: int
+    widen: float
+    prior_share: float
     annealed: Mapping[str, Any]
     given: Sequence[str]
     condition_from_codes: Mapping[str, Mapping[str, Mapping[str, Any]]]

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from unbraid.inference import write_atomically
 
 from . import wording
+from .advice import advice
 from .captions import caption
 from .charts import bounds_curve, training_curves, training_panels
 from .code_wording import code_tables
@@ -86,6 +87,7 @@ def write_report(
         evaluated=bool(numbers.keys() - {"codes"}),
         rows=wording.likelihood_rows(numbers, datum),
         bounds=wording.bound_rows(numbers),
+        advice=advice(numbers, datum),
         pareto=wording.pareto_words(unreliable_share(numbers), datum),
         tables=code_tables(numbers.get("codes") or {}),
         unscored=(numbers.get("codes") or {}).get("left_out"),

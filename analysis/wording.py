@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import Any
 
+from .advice import FEW, proposal_words
 from .evaluation import Evaluation, bounds, known, unreliable_share
 
 UNKNOWN = "not available"
-FEW = 0.1
 
 
 def number(value: Any, digits: int = 2) -> str:
@@ -63,13 +63,14 @@ def _annealed_summary(annealed: Mapping[str, Any], datum: str) -> str:
 def likelihood_rows(evaluation: Evaluation, datum: str = "image") -> list[tuple[str, str, bool]]:
     """Return name and value of each number, and whether it rests on the likelihood."""
     get, data = evaluation.get, f"{datum.capitalize()}s"
+    proposal = proposal_words(evaluation)
     rows = [
         (
             f"{density(evaluation)}, nats",
             with_error(get("log_likelihood"), get("log_likelihood_se")),
             True,
         ),
-        ("ELBO, nats", with_error(get("elbo"), get("elbo_se")), True),
+        (elbo_words(evaluation), with_error(get("elbo"), get("elbo_se")), True),
     ]
     rows += _annealed_rows(get("annealed") or {})
     if get("bits_per_dimension") is not None:
@@ -85,6 +86,7 @@ def likelihood_rows(evaluation: Evaluation, datum: str = "image") -> list[tuple[
         *_told_rows(evaluation),
         *_error_rows(evaluation.get("classification") or {}),
         (f"Samples K per {datum}", number(get("samples")), False),
+        *([("Proposal", proposal, False)] if proposal else []),
         ("Seed of the samples", _plain(get("seed")), False),
         ("Likelihood", _plain(get("likelihood")), False),
     ]
@@ -93,6 +95,11 @@ def likelihood_rows(evaluation: Evaluation, datum: str = "image") -> list[tuple[
 def density(evaluation: Evaluation) -> str:
     """Return what the log-likelihood is of: `log p(x)`, or `log p(x|c)` given a condition."""
     return "log p(x|c)" if evaluation.get("given") else "log p(x)"
+
+
+def elbo_words(evaluation: Evaluation) -> str:
+    """Return what the bound is called: the proposal's, where that is not the guide as it is."""
+    return "ELBO of the proposal, nats" if proposal_words(evaluation) else "ELBO, nats"
 
 
 def _told_rows(evaluation: Evaluation) -> list[tuple[str, str, bool]]:
@@ -174,7 +181,7 @@ def pareto_words(share: Any, datum: str = "image") -> str:
         return f"{meaning}; no {datum} here is such a case."
     if share < FEW:
         return f"{meaning}; here these are few {datum}s, which change the mean little."
-    return f"{meaning}. Here these are many: use more samples, or a guide of a wider family."
+    return f"{meaning}. Here these are many."
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

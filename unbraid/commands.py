@@ -168,6 +168,8 @@ class Evaluate:
         seed: Seed of the noise; the run's unless given.
         frames: Frames of each sequence; as many as in training unless given.
         inner_samples: Samples of each frame's codes per sample of its sequence's.
+        widen: Factor of the guide's standard deviations when importance samples are drawn.
+        prior_share: Share of importance samples that the prior gives, which bounds the weights.
         no_codes: Leave out the scores of codes, which take up to half a minute.
         device: auto, cpu, cuda, cuda:N or mps.
         json: Print one JSON object.
@@ -184,6 +186,8 @@ class Evaluate:
     seed: int | None = None
     frames: int | None = None
     inner_samples: int = 1
+    widen: float = 1.0
+    prior_share: float = 0.0
     no_codes: bool = False
     device: str = "auto"
     json: bool = False
@@ -200,6 +204,8 @@ class Evaluate:
         if self.frames is not None:
             in_range("--frames", self.frames, 1)
         in_range("--inner-samples", self.inner_samples, 1)
+        in_range("--widen", self.widen, 0.01, 100.0)
+        in_range("--prior-share", self.prior_share, 0.0, 0.99)
         from .run import load
 
         run = load(self.folder, self.device)
@@ -236,6 +242,8 @@ class Evaluate:
             seed=self.seed,
             frames=self.frames,
             inner_samples=self.inner_samples,
+            widen=self.widen,
+            prior_share=self.prior_share,
             codes=not self.no_codes,
             progress=progress,
         )

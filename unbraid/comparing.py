@@ -66,12 +66,14 @@ def _read(folder: Path) -> JudgedRun:
             with np.load(BytesIO((folder / VALUES).read_bytes()), allow_pickle=False) as kept:
                 values, of = kept["log_likelihood"], str(kept["of"])
                 settings = kept["settings"].tolist()
+                proposal = kept["proposal"].tolist() if "proposal" in kept else [1.0, 0.0]
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise ConfigError(
                 f"{folder / VALUES} cannot be read: {error}. Run unbraid evaluate {folder} again"
             ) from error
         told = [evaluation.get(name) for name in ("step", "samples", "inner_samples", "seed")]
-        if settings != told or len(values) != evaluation.get("n"):
+        told += [evaluation.get("widen", 1.0), evaluation.get("prior_share", 0.0)]
+        if settings + proposal != told or len(values) != evaluation.get("n"):
             values = None  # of an evaluation that was cut off before its numbers were written
     return JudgedRun(
         str(folder), config["method"], Path(config["data"]).name, evaluation, values, of

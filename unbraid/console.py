@@ -45,14 +45,22 @@ def plain_warnings() -> Iterator[None]:
         yield
 
 
-def evaluation_rows(evaluation: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def evaluation_rows(evaluation: Any) -> list[tuple[str, str, str]]:
     """Return name, value and remark of what an evaluation came to."""
+    from unbraid.analysis import advice, proposal_words
+
     note = "" if evaluation["is_likelihood"] else "not a likelihood"
+    proposal = proposal_words(evaluation)
+    of_bound = "mean of the same log-weights"
+    if proposal:
+        of_bound += ": of this proposal, not of the guide"
     sampling = f"{evaluation['samples']:,} samples each, of {evaluation['n']:,} data"
     rows = [
         (_density(evaluation), _nats(evaluation, "log_likelihood"), note or sampling),
-        ("ELBO", _nats(evaluation, "elbo"), note or "mean of the same log-weights"),
+        ("ELBO", _nats(evaluation, "elbo"), note or of_bound),
     ]
+    if proposal:
+        rows.append(("proposal", "", proposal))
     bits = evaluation["bits_per_dimension"]
     if bits is not None:
         rows.append(("bits", f"{bits:.4f} per dimension", ""))
@@ -64,6 +72,8 @@ def evaluation_rows(evaluation: Mapping[str, Any]) -> list[tuple[str, str, str]]
         rows.append(
             ("Pareto k-hat", share, f"of data, whose {_density(evaluation)} is likely too low")
         )
+    datum = "sequence" if evaluation.get("frames") else "image"
+    rows += [("warning", "", sentence) for sentence in advice(evaluation, datum)]
     rows += _told_rows(evaluation.get("condition_from_codes") or {})
     told = evaluation.get("classification")
     if told:

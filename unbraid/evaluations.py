@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from unbraid.inference import LogLikelihood, write_atomically, write_json_atomically
+from unbraid.inference import LogLikelihood, Proposal, write_atomically, write_json_atomically
 
 from . import code_scores
 from .run import Run
@@ -31,6 +31,7 @@ def evaluate(
     seed: int,
     frames: int | None,
     inner_samples: int,
+    proposal: Proposal,
     codes: bool,
     progress: bool,
 ) -> dict[str, Any]:
@@ -39,6 +40,8 @@ def evaluate(
     judged_frames = _frames(run, frames)
     if judged_frames is not None:
         settings += f"-{judged_frames}-{inner_samples}"
+    if not proposal.is_guide:
+        settings += f"-{proposal.widen}-{proposal.of_prior}"
     partial = run.folder / f"evaluation-{settings}.partial"
     result = run.log_likelihood(
         samples,
@@ -47,6 +50,7 @@ def evaluate(
         seed=seed,
         frames=frames,
         inner_samples=inner_samples,
+        proposal=proposal,
         progress=progress,
         resume=partial,
     )
@@ -157,6 +161,7 @@ def _keep_values(run: Run, result: LogLikelihood, split: str, frames: int | None
         elbo=result.elbo.cpu().numpy(),
         of=np.array(of),
         settings=np.array([run.step, result.samples, result.inner_samples, result.seed]),
+        proposal=np.array([result.proposal.widen, result.proposal.prior_share]),
     )
     write_atomically(run.folder / VALUES, buffer.getvalue())
 

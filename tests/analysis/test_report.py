@@ -221,7 +221,7 @@ def test_no_nan_is_printed(tmp_path, bad):
     [
         (0.0, "no image here"),
         (0.02, "few images"),
-        (0.5, "use more samples"),
+        (0.5, "Here these are many"),
         (None, "not measured"),
     ],
 )
