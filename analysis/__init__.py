@@ -3,6 +3,7 @@
 Everything takes plain arguments: a pair, tensors, numbers. No method is known here.
 """
 
+from .advice import advice, proposal_words
 from .alignment import Alignment, align, alignment_figure
 from .animation import traversal_animation
 from .beta_vae_score import BetaVAEScore, beta_vae_score, beta_vae_score_of_encoder
@@ -149,6 +150,7 @@ __all__ = [
     "beta_vae_score",
     "beta_vae_score_of_encoder",
     "bounds_curve",
+    "advice",
     "calibration_figure",
     "clip_reconstructions",
     "compare",
@@ -224,6 +226,7 @@ __all__ = [
     "score_importance",
     "score_modularity",
     "sequence_codes",
+    "proposal_words",
     "sequence_gallery",
     "sequence_sites",
     "shared_codes",

@@ -16,6 +16,7 @@ from unbraid.inference import (
     Checkpoints,
     FitResult,
     LogLikelihood,
+    Proposal,
     annealed_log_likelihood,
     log_likelihood,
     resolve_device,
@@ -223,6 +224,8 @@ class Run:
         inner_samples: int = 1,
         codes: bool = True,
         progress: bool = True,
+        widen: float = 1.0,
+        prior_share: float = 0.0,
     ) -> dict[str, Any]:
         """Estimate log p(x), score the codes, and write `evaluation.json`.
 
@@ -237,6 +240,8 @@ class Run:
                 weights are averaged before the frames are multiplied; at least 1.
             codes: Whether the codes are scored by what is known of the data, as `score_codes`.
             progress: Whether to show progress and the remaining time.
+            widen: Factor of the standard deviations of the guide's Normals in the proposal.
+            prior_share: Share of the samples that the prior gives, in [0, 1).
 
         Returns:
             `elbo`, `log_likelihood`, `log_likelihood_se`, `samples`, `n`, `seed` and the
@@ -257,6 +262,7 @@ class Run:
             inner_samples=inner_samples,
             codes=codes,
             progress=progress,
+            proposal=Proposal(widen, prior_share),
         )
 
     def score_codes(self, *, split: str = "test", seed: int | None = None) -> dict[str, Any]:
