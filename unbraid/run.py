@@ -222,10 +222,10 @@ class Run:
         seed: int | None = None,
         frames: int | None = None,
         inner_samples: int = 1,
-        codes: bool = True,
-        progress: bool = True,
         widen: float = 1.0,
         prior_share: float = 0.0,
+        codes: bool = True,
+        progress: bool = True,
     ) -> dict[str, Any]:
         """Estimate log p(x), score the codes, and write `evaluation.json`.
 
@@ -238,10 +238,10 @@ class Run:
                 training unless given.
             inner_samples: Samples of each frame's codes per sample of its sequence's, whose
                 weights are averaged before the frames are multiplied; at least 1.
-            codes: Whether the codes are scored by what is known of the data, as `score_codes`.
-            progress: Whether to show progress and the remaining time.
             widen: Factor of the standard deviations of the guide's Normals in the proposal.
             prior_share: Share of the samples that the prior gives, in [0, 1).
+            codes: Whether the codes are scored by what is known of the data, as `score_codes`.
+            progress: Whether to show progress and the remaining time.
 
         Returns:
             `elbo`, `log_likelihood`, `log_likelihood_se`, `samples`, `n`, `seed` and the
@@ -260,9 +260,9 @@ class Run:
             seed=self._seed(seed),
             frames=frames,
             inner_samples=inner_samples,
+            proposal=Proposal(widen, prior_share),
             codes=codes,
             progress=progress,
-            proposal=Proposal(widen, prior_share),
         )
 
     def score_codes(self, *, split: str = "test", seed: int | None = None) -> dict[str, Any]:
