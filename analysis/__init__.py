@@ -41,6 +41,7 @@ from .feature_distance import (
     frechet_distance_of_moments,
     kernel_distance,
 )
+from .frames_between import frames_between
 from .gallery import gallery, warp_gallery
 from .gaussian_dependence import GaussianDependence, dependence_of_covariance, gaussian_dependence
 from .generation_scores import GenerationScores, generation_scores
@@ -66,9 +67,12 @@ from .new_sequences import new_frames, new_identities
 from .pictures import manifold, prior_samples, reconstructions, traversals
 from .posterior_draws import posterior
 from .predicted import predicted_classes
+from .predicted_clips import PredictedClips, predict_clips
+from .prediction_figures import horizon_figure, prediction_animation, prediction_figure
 from .prior_figure import prior_figure
 from .recombination import transfer, transfer_figure
 from .report import save_figures, write_report
+from .roll_out import PoseRollOut, check_predictor, predict
 from .sample_quality import SampleQuality, sample_quality
 from .sap import SAP, sap
 from .sequence_codes import SequenceCodes, SequenceSites, sequence_codes
@@ -130,6 +134,8 @@ __all__ = [
     "Leakage",
     "Modularity",
     "Moments",
+    "PoseRollOut",
+    "PredictedClips",
     "Probe",
     "ReferenceConsistency",
     "RotationErrors",
@@ -152,6 +158,7 @@ __all__ = [
     "beta_vae_score_of_encoder",
     "bounds_curve",
     "calibration_figure",
+    "check_predictor",
     "clip_reconstructions",
     "compare",
     "comparison_chart",
@@ -176,6 +183,7 @@ __all__ = [
     "factor_vae_score_of_encoder",
     "fairness",
     "forest_r2",
+    "frames_between",
     "frechet_distance",
     "frechet_distance_of_moments",
     "gallery",
@@ -183,6 +191,7 @@ __all__ = [
     "gaussian_dependence",
     "generation_scores",
     "hook_curves",
+    "horizon_figure",
     "image_grid",
     "irs",
     "kept_accuracy",
@@ -209,7 +218,11 @@ __all__ = [
     "posterior",
     "posterior_means",
     "posterior_moments",
+    "predict",
+    "predict_clips",
     "predicted_classes",
+    "prediction_animation",
+    "prediction_figure",
     "prior_figure",
     "prior_of_dynamic",
     "prior_samples",

@@ -110,8 +110,26 @@ CAPTIONS = {
     "neighbours": Caption(
         "Nearest neighbours",
         "A frame; then the middle frames of the sequences nearest in static codes; then the "
-        "frames of other sequences nearest in dynamic codes. The former should look alike, "
-        "whatever their pose; the latter should be posed alike, whoever they are.",
+        "frames of other sequences nearest in dynamic codes; then those nearest in both. The "
+        "first should look alike, whatever their pose; the second should be posed alike, whoever "
+        "they are; the last should be like the frame itself, if there are any such.",
+    ),
+    "between": Caption(
+        "Between two frames",
+        "From the dynamic code of one frame straight to that of another, decoded with the static "
+        "code of the sequence. What moves should move on, not fade as in the last row, and the "
+        "identity should stay. The frames between need not lie on a straight line.",
+    ),
+    "predicted": Caption(
+        "Predicted frames",
+        "True frames above predicted ones; frames left of the line are seen, and above what their "
+        "own codes decode to. No predicted image is looked at again, so what is drawn should stay "
+        "sharp; where it goes is a guess that gets worse. `predicted.gif` shows all frames.",
+    ),
+    "horizon": Caption(
+        "Prediction by horizon",
+        "How near predicted frames are to the true ones, against how far ahead they are. The last "
+        "frame that is seen, left standing, is what a prediction has to surpass.",
     ),
     "conditional_grid": Caption(
         "Conditions and codes",

@@ -135,8 +135,8 @@ def active_units(
         seed: Seed of what the guide samples.
 
     Returns:
-        By continuous latent site, bool `(K,)`; of sequences, frames count as data, and those that
-        the guide masks do not.
+        By continuous latent site with coordinates, bool `(K,)`; of sequences, frames count as
+        data, and those that the guide masks do not.
 
     Raises:
         ValueError: If there are fewer than two data.
@@ -147,7 +147,7 @@ def active_units(
             raise ValueError(
                 f"batches hold {len(code)} datum; expected at least 2. A variance needs two."
             )
-        if not discrete:
+        if not discrete and code.numel():
             values = code[mask].reshape(-1, code.shape[-1] if code.dim() > 1 else 1).double()
             active[name] = values.var(0, correction=0) > threshold
     return active
@@ -174,7 +174,8 @@ def _divergence(terms: Terms, name: str) -> Tensor:
     """Divergence of a site summed over data: by dimension `(K,)`, or `(1,)`."""
     split = terms[name].kl_per_dimension
     columns = [terms[name].kl] if split is None else list(split.unbind(-1))
-    return torch.stack([terms.per_datum(column).cpu().double().sum() for column in columns])
+    sums = [terms.per_datum(column).cpu().double().sum() for column in columns]
+    return torch.stack(sums) if sums else torch.zeros(0, dtype=torch.float64)
 
 
 def _codes(

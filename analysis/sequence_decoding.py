@@ -109,7 +109,7 @@ def prior_of_dynamic(
     Raises:
         ValueError: If the model samples no sequences, has no such site, or the codes do not fit.
     """
-    rows = static.reshape(-1, 1, static.shape[-1])
+    rows = static.reshape(static.shape[:-1].numel(), 1, static.shape[-1])
     with undisturbed(model, seed=seed):
         moved = _checked_values(model, {sites.static: rows}, needed=(sites.dynamic,))
         parts = [

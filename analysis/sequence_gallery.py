@@ -12,6 +12,7 @@ from unbraid.inference import Program
 from .charts import kl_chart
 from .clips import clip_reconstructions
 from .dynamic_manifold import dynamic_manifold
+from .frames_between import frames_between
 from .new_sequences import new_frames, new_identities
 from .passes import takes_frames
 from .pictures import traversals
@@ -49,12 +50,13 @@ def sequence_gallery(
         seed: Seed of the samples.
 
     Returns:
-        Figures by name: `kl`, `swaps`, `dynamics`, `prior`, `trajectory`, `clips`, `new_frames`,
-        `identities`, `neighbours`, `traversals-STATIC` and `traversals-DYNAMIC`. Without `kl`
-        there is no chart of it; `dynamics` and `prior` need two dynamic dimensions, `swaps` and
-        `neighbours` two sequences. Of codes that are points no prior was trained, so there is no
-        `dynamics`, `prior`, `new_frames` and `identities`. None at all where the model has no such
-        sites, or takes no frames.
+        Figures by name: `kl`, `swaps`, `dynamics`, `prior`, `trajectory`, `clips`,
+        `between`, `new_frames`, `identities`, `neighbours`, `traversals-STATIC` and
+        `traversals-DYNAMIC`. Without `kl` there is no chart of it; `dynamics` and `prior` need two
+        dynamic dimensions, `swaps` and `neighbours` two sequences, `between` two frames.
+        Where static codes have no coordinates nothing is shown of them. Of codes that are points
+        no prior was trained, so there is no `dynamics`, `prior`, `new_frames` and `identities`.
+        None at all where the model has no such sites, or takes no frames.
 
     Raises:
         ValueError: If the arguments hold no sequences.
@@ -69,8 +71,10 @@ def sequence_gallery(
     own = (kl or {}).get(sites.dynamic)
     common = {"sites": sites, "seed": seed}
     points = not (codes.dynamic_scale.any() or codes.static_scale.any())
-    figures = {"kl": kl_chart(kl, active)} if kl else {}
-    if size > 1:
+    told = codes.static.shape[-1] > 0
+    charted = {name: nats for name, nats in (kl or {}).items() if len(nats)}
+    figures = {"kl": kl_chart(charted, active)} if charted else {}
+    if size > 1 and told:
         statics = chosen(args, spread(size - 1, IDENTITIES))
         figures["swaps"] = swap_figure(model, guide, statics, chosen(args, [size - 1]), **common)
     if codes.dynamic.shape[-1] > 1 and not points:
@@ -81,12 +85,16 @@ def sequence_gallery(
         model, guide, *args, sequence=longest, kl=own, **common
     )
     figures["clips"] = clip_reconstructions(model, guide, *args, **common)
+    if int(codes.lengths[longest]) > 1:
+        figures["between"] = frames_between(
+            model, guide, *args, sequence=longest, codes=codes, **common
+        )
     if not points:
         figures["new_frames"] = new_frames(model, guide, *args, **common)
         figures["identities"] = new_identities(model, **common)
-    if size > 1:
+    if size > 1 and told:
         figures["neighbours"] = nearest_neighbours(model, guide, *args, codes=codes, **common)
-    for name in (sites.static, sites.dynamic):
+    for name in (sites.static, sites.dynamic) if told else (sites.dynamic,):
         held = (sites.static, *sites.of_frames)
         moved = {"latent": name, "held": held, "site": sites.observed, "seed": seed}
         if kl is not None:

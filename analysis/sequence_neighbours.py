@@ -13,7 +13,7 @@ from .image_figure import image_figure
 from .sequence_codes import SITES, SequenceCodes, SequenceSites, checked_sequences, codes_of
 from .sequence_layout import checked_count, rule, spread
 
-QUERIES, NEIGHBOURS = 5, 4
+QUERIES, NEIGHBOURS = 5, 3
 
 
 def nearest_sequences(codes: SequenceCodes, queries: Sequence[int], neighbours: int = 4) -> Tensor:
@@ -40,7 +40,11 @@ def nearest_sequences(codes: SequenceCodes, queries: Sequence[int], neighbours: 
 
 
 def nearest_frames(
-    codes: SequenceCodes, queries: Sequence[tuple[int, int]], neighbours: int = 4
+    codes: SequenceCodes,
+    queries: Sequence[tuple[int, int]],
+    neighbours: int = 4,
+    *,
+    joint: bool = False,
 ) -> Tensor:
     """Return the frames of other sequences whose dynamic codes are nearest, the nearest first.
 
@@ -51,6 +55,8 @@ def nearest_frames(
         codes: What `sequence_codes` returns, of at least two sequences.
         queries: Sequence and place of frames whose neighbours are sought, at least one.
         neighbours: How many of them; one of each other sequence where there are fewer.
+        joint: Whether static codes count too. Then the two kinds of codes weigh alike: each is
+            divided by the root of its mean squared distance from its mean over true frames.
 
     Returns:
         Sequence and place of frames, int64 `(Q, min(neighbours, S - 1), 2)`.
@@ -66,7 +72,8 @@ def nearest_frames(
                 f"{codes.lengths[sequence] - 1}. Padding has no neighbours."
             )
     sequences, places = torch.as_tensor(queries).unbind(1)
-    distances = _distances(codes.dynamic[sequences, places], codes.dynamic.flatten(0, 1))
+    compared = _joint(codes) if joint else codes.dynamic
+    distances = _distances(compared[sequences, places], compared.flatten(0, 1))
     distances = distances.unflatten(1, codes.mask.shape).masked_fill(~codes.mask, torch.inf)
     nearest = distances.min(2)
     by_sequence = nearest.values
@@ -85,7 +92,7 @@ def nearest_neighbours(
     sites: SequenceSites = SITES,
     seed: int = 0,
 ) -> Figure:
-    """Show frames, the sequences nearest in static codes, and the frames nearest in dynamic codes.
+    """Show frames, and what is nearest: in static codes, in dynamic codes, and in both together.
 
     Of the nearest sequences the middle frame is shown. `nearest_sequences` and `nearest_frames`
     say which they are.
@@ -113,26 +120,39 @@ def nearest_neighbours(
         queries = [(i, middles[i]) for i in spread(len(x), QUERIES)]
     near = nearest_sequences(codes, [sequence for sequence, _ in queries], neighbours)
     alike = nearest_frames(codes, queries, neighbours)
+    both = nearest_frames(codes, queries, neighbours, joint=True)
     count = near.shape[1]
     rows = []
-    for (sequence, place), others, frames in zip(queries, near.tolist(), alike, strict=True):
-        cells = [(sequence, place), *((i, middles[i]) for i in others), *frames.tolist()]
+    for query, others, *frames in zip(queries, near.tolist(), alike, both, strict=True):
+        cells = [query, *((i, middles[i]) for i in others), *torch.cat(frames).tolist()]
         rows += [x[i, t] for i, t in cells]
     images = torch.stack(rows).cpu().float().clamp(0, 1)
-    names = [""] * (2 * count + 1)
-    names[(count + 1) // 2] = f"nearest in {sites.static}"
-    names[count + (count + 1) // 2] = f"nearest in {sites.dynamic}"
+    kinds = (f"nearest in {sites.static}", f"nearest in {sites.dynamic}", "in both")
+    names = [""] * (len(kinds) * count + 1)
+    for i, kind in enumerate(kinds):
+        names[i * count + (count + 1) // 2] = kind
     figure = image_figure(
         images,
-        2 * count + 1,
+        len(names),
         title="Nearest neighbours in other sequences",
         rows=[f"{sequence}:{place}" for sequence, place in queries],
         columns_named=names,
         y="sequence:frame",
     )
-    rule(figure, images, columns=1)
-    rule(figure, images, columns=count + 1)
+    for i in range(len(kinds)):
+        rule(figure, images, columns=i * count + 1)
     return figure
+
+
+def _joint(codes: SequenceCodes) -> Tensor:
+    """Both codes of every frame, `(S, T, F + Z)`, in units of their spread."""
+    static = codes.static.unsqueeze(1).expand(*codes.mask.shape, -1)
+    parts = []
+    for part in (static.double(), codes.dynamic.double()):
+        true = part[codes.mask]
+        spread_squared = (true - true.mean(0)).square().sum(1).mean()
+        parts.append(part / spread_squared.clamp(min=torch.finfo(torch.float64).tiny).sqrt())
+    return torch.cat(parts, -1)
 
 
 def _distances(queries: Tensor, codes: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from .drnet import DrNet
 from .fhvae import FHVAE
 from .group_vae import GroupVAE
 from .neural_statistician import NeuralStatistician
+from .pose_prediction import PosePrediction
 from .semi_supervised_aae import SemiSupervisedAAE
 from .semi_supervised_vae import SemiSupervisedVAE
 from .static_dynamic import StaticDynamic
@@ -26,6 +27,7 @@ __all__ = [
     "DrNet",
     "GroupVAE",
     "NeuralStatistician",
+    "PosePrediction",
     "SemiSupervisedAAE",
     "SemiSupervisedVAE",
     "StaticDynamic",

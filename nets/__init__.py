@@ -18,7 +18,7 @@ from .critics import ConvCritic, MLPCritic
 from .decoder import Decoder
 from .encoder import Encoder, diagonal_normal
 from .features import DomainEncoders, PointEncoder
-from .frame_encoders import ClipEncoder, FrameEncoder
+from .frame_encoders import ClipEncoder, EmptyEncoder, FrameEncoder
 from .frames import Trunk, conv_trunk, frame_mask, join_codes, mlp_trunk, true_frames
 from .implicit import ImplicitEncoder, Moments, NoiseBasisEncoder, NoiseEncoder
 from .joint import JointNormal
@@ -34,6 +34,7 @@ from .pooled import PooledEncoder
 from .prediction_critic import PredictionCritic
 from .sequence_arguments import length_and_index
 from .skips import SkipDecoder, SkipEncoder
+from .transition import LSTMTransition, TransitionSequence
 from .turns import PlaneTurn, TensorTurn
 
 __all__ = [
@@ -56,10 +57,12 @@ __all__ = [
     "ConvEncoder",
     "Decoder",
     "DomainEncoders",
+    "EmptyEncoder",
     "Encoder",
     "FrameEncoder",
     "ImplicitEncoder",
     "JointNormal",
+    "LSTMTransition",
     "LabelEncoder",
     "LeaveOneOut",
     "Likelihood",
@@ -80,6 +83,7 @@ __all__ = [
     "SkipDecoder",
     "SkipEncoder",
     "TensorTurn",
+    "TransitionSequence",
     "Trunk",
     "activation",
     "batch_size",

@@ -60,6 +60,27 @@ class FrameEncoder(nn.Module):
         return diagonal_normal(raw)
 
 
+class EmptyEncoder(nn.Module):
+    """Map clips to a code of no coordinates, where there is nothing that their frames share.
+
+    Args:
+        points: Whether codes are points, as of `FrameEncoder`.
+    """
+
+    latent_dim = 0
+
+    def __init__(self, points: bool = False) -> None:
+        super().__init__()
+        self.points = points
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> TorchDistributionMixin:
+        """Return the code, batch `(..., 1)` and event `(0,)`, of clips `(..., N, C, H, W)`."""
+        none = at_least_float32(x.new_empty(*x.shape[:-4], 1, 0))
+        if self.points:
+            return dist.Delta(none, event_dim=1)
+        return dist.Normal(none, torch.ones_like(none)).to_event(1)
+
+
 class ClipEncoder(FrameEncoder):
     """Map the frames of a clip to one code: that of the mean of the net's outputs over frames.
 

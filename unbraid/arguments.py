@@ -24,8 +24,11 @@ from .compare_command import Compare
 from .complete_command import Complete
 from .config import Settings
 from .listings import Data, Hooks, Methods
+from .predict_command import Predict
 
-Command = Train | Evaluate | Compare | Report | Sample | Complete | Methods | Hooks | Data
+Command = (
+    Train | Evaluate | Compare | Report | Sample | Complete | Predict | Methods | Hooks | Data
+)
 COMMANDS = {kind.__name__.lower(): kind for kind in get_args(Command)}
 
 _ABOUT = """Train disentangling models of images, and judge them by importance-sampled likelihood.

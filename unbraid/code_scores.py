@@ -52,6 +52,8 @@ def score_codes(run: Run, *, split: str = "test", seed: int = 0) -> dict[str, An
     train, test = run.data.train, run.split(split)
     if run.parts.turning is not None:
         return {"left_out": "Codes that actions turn are of clips; see docs/action-rotation.md."}
+    if run.parts.past is not None:
+        return {"left_out": "Codes are those of the run that predictions build on; score it."}
     if train.is_sequence:
         return {**_score_sequences(run, train, test, seed), "split": split}
     rows = [_labelled(*part) for part in ((train, LEARNED), (test, JUDGED))]

@@ -24,6 +24,8 @@ def held_out_batches(
 ) -> Batches:
     """Walk through held-out data; of sequences, some frames of each, drawn once by `seed`.
 
+    Where frames are to be predicted they are successive ones.
+
     Of turns of a turntable they are a clip of each, as long as those of the last stage.
 
     Args:
@@ -40,6 +42,7 @@ def held_out_batches(
     if parts.frames is None and parts.turning is None and frames is None:
         return Batches(dataset, batch_size, shuffle=False, device=device)
     drawn: dict[str, Any] = {"frames": parts.frames if frames is None else frames}
+    drawn["ordered"] = parts.past is not None
     try:
         if parts.turning is not None:
             drawn = {"turning": parts.turning.held_out(None if frames is None else frames - 1)}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 
 from unbraid.analysis import (
     active_units,
@@ -22,6 +23,7 @@ from unbraid.inference import read_metrics
 from .conditions import condition_figures
 from .held_out import held_out_batches
 from .labels import label_figures
+from .predicting import prediction_figures
 from .run import Run
 from .turning import turn_figures
 
@@ -39,13 +41,33 @@ def write_run_report(run: Run) -> Path:
     Returns:
         The report's path.
     """
+    seed = run.config["seed"]
+    figures = prediction_figures(run, seed) or _figures(run, seed)
+    metrics = run.folder / "metrics.jsonl"
+    history = read_metrics(metrics) if metrics.exists() else []
+    return write_report(
+        run.folder,
+        title=f"{run.config['method']} on {Path(run.config['data']).name}",
+        config={**run.config, "step of the weights": run.step},
+        evaluation=_read_evaluation(run.folder),
+        history=history,
+        figures=figures,
+        command=run.config["command"],
+        bibtex=run.method.citation,
+        datum="sequence" if run.parts.frames or run.parts.turning else "image",
+        remark=run.parts.remark,
+        hooks=[hook.name for hook in run.parts.hooks],
+    )
+
+
+def _figures(run: Run, seed: int) -> dict[str, Figure]:
+    """Figures of codes, samples and reconstructions, as the pair allows."""
     keys = run.parts.inspected
     counted = _counted(run, keys)
     kl = kl_per_dimension(run.model, run.guide, counted)
     # A single datum, such as the one video of a small test split, has no variance.
     several = sum(len(batch[0]) for batch in counted) > 1
     active = active_units(run.model, run.guide, counted) if several else None
-    seed = run.config["seed"]
     common = {"kl": kl, "active": active, "seed": seed}
     figures = {}
     if run.parts.turning is not None:
@@ -62,22 +84,7 @@ def write_run_report(run: Run) -> Path:
         labels = None if labels is None else labels[: len(images)]
         warps = warp_gallery(run.model, run.guide, images, labels=labels, seed=seed)
         figures = {**warps, **figures}
-    figures = {**condition_figures(run, seed), **label_figures(run, seed), **figures}
-    metrics = run.folder / "metrics.jsonl"
-    history = read_metrics(metrics) if metrics.exists() else []
-    return write_report(
-        run.folder,
-        title=f"{run.config['method']} on {Path(run.config['data']).name}",
-        config={**run.config, "step of the weights": run.step},
-        evaluation=_read_evaluation(run.folder),
-        history=history,
-        figures=figures,
-        command=run.config["command"],
-        bibtex=run.method.citation,
-        datum="sequence" if run.parts.frames or run.parts.turning else "image",
-        remark=run.parts.remark,
-        hooks=[hook.name for hook in run.parts.hooks],
-    )
+    return {**condition_figures(run, seed), **label_figures(run, seed), **figures}
 
 
 def _counted(run: Run, keys: tuple[str, ...]) -> list[tuple[torch.Tensor, ...]]:

@@ -30,6 +30,8 @@ from .preparation import RunData, prepare
 if TYPE_CHECKING:
     from xarray import DataTree
 
+    from unbraid.analysis import PredictedClips
+
     from .completing import Completed
 
 
@@ -386,6 +388,38 @@ class Run:
             seed=self._seed(seed),
             progress=progress,
             **settings,
+        )
+
+    def predict(
+        self,
+        past: int | None = None,
+        future: int | None = None,
+        *,
+        samples: int = 0,
+        count: int = 8,
+        split: str = "test",
+        seed: int | None = None,
+    ) -> "PredictedClips":
+        """Predict how clips go on after their first frames.
+
+        Args:
+            past: Frames that are seen; as many as in training unless given.
+            future: Frames to predict; up to the end of the clips unless given.
+            samples: Trajectories with noise, beside the one that goes from mean to mean.
+            count: Number of clips, the first ones of the split.
+            split: `"test"`, `"validation"` or `"train"`.
+            seed: Seed of the noise; the run's unless given.
+        """
+        from .predicting import predict
+
+        return predict(
+            self,
+            past=past,
+            future=future,
+            samples=samples,
+            count=count,
+            split=split,
+            seed=self._seed(seed),
         )
 
     def _seed(self, seed: int | None) -> int:

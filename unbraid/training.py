@@ -192,6 +192,7 @@ def _batches(
             streams=streams,
             frames=parts.frames,
             companions=parts.companions,
+            ordered=parts.past is not None,
             **more,
         )
 
@@ -270,6 +271,7 @@ def _check_support(parts: Parts, run_data: RunData, config: TrainConfig) -> None
             shuffle=False,
             frames=parts.frames,
             companions=parts.companions,
+            ordered=parts.past is not None,
             partners=parts.partners,
             turning=parts.turning,
         )

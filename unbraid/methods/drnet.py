@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from unbraid import guides, models
 from unbraid.inference import (
@@ -16,6 +16,7 @@ from unbraid.inference import (
 from unbraid.nets import (
     ClipEncoder,
     Decoder,
+    EmptyEncoder,
     FrameEncoder,
     Likelihood,
     MLPCritic,
@@ -64,7 +65,8 @@ class Options(SequenceOptions):
             be had. `variational`: they are Normals, held at their priors, and log p(x) is defined.
         scale: Standard deviation of a pixel of the `normal` likelihood, above 0; none is sqrt(1/2)
             for points, where -log p is the squared error, and 0.1 for Normals.
-        static_dim: Number of coordinates of a clip's content, 1 to 4096.
+        static_dim: Number of coordinates of a clip's content, 0 to 4096. With 0 there is none: a
+            plain autoencoder of frames, whose pose says everything, with neither of the hooks.
         dynamic_dim: Number of coordinates of a frame's pose, 1 to 4096.
         frames: Frames drawn of each clip at every step, at least 2: the first gives the content,
             each other one its pose, and is decoded from both. 2 as published.
@@ -100,6 +102,7 @@ class Options(SequenceOptions):
     critic_rate: float = 1e-3
     critic_steps: int = 1
     critic_warmup: int = 0
+    fewest_static: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -112,6 +115,14 @@ class Options(SequenceOptions):
         in_range("critic_rate", self.critic_rate, 0.0, 10.0, open_low=True)
         in_range("critic_steps", self.critic_steps, 1, 1000)
         in_range("critic_warmup", self.critic_warmup, 0)
+        for name in ("similarity", "adversary", "skips"):
+            value = getattr(self, name)
+            if value and not self.static_dim:
+                none = "false" if name == "skips" else "0"
+                raise OptionError(
+                    f"{name} is {value} with static_dim=0; expected {none}, since there is no "
+                    f"content. Set {name}={none}"
+                )
         if self.skips and self.form == "variational":
             raise OptionError(
                 "skips is true with form=variational; expected false, since maps are points and "
@@ -137,13 +148,16 @@ class Options(SequenceOptions):
             return make_likelihood("normal", data.shape[0], scale=self.pixel_scale)
         return super().make_likelihood(data)
 
-    def make_content(self, data: DataSpec) -> ClipEncoder | SkipEncoder:
+    def make_content(self, data: DataSpec) -> ClipEncoder | SkipEncoder | EmptyEncoder:
         """Make the encoder of a clip's content.
 
         Raises:
             OptionError: If there are skips and no convolutions.
         """
-        trunk, points = self.make_trunk(data), self.form == "published"
+        points = self.form == "published"
+        if not self.static_dim:
+            return EmptyEncoder(points)
+        trunk = self.make_trunk(data)
         if not self.skips:
             return ClipEncoder(trunk, self.static_dim, self.code_hidden, self.activation, points)
         if not self.convolves(data):
@@ -154,10 +168,13 @@ class Options(SequenceOptions):
         return SkipEncoder(trunk, self.static_dim, self.code_hidden, self.activation)
 
     def make_frames(
-        self, data: DataSpec, content: ClipEncoder | SkipEncoder, likelihood: Likelihood
+        self,
+        data: DataSpec,
+        content: ClipEncoder | SkipEncoder | EmptyEncoder,
+        likelihood: Likelihood,
     ) -> Decoder:
         """Make the decoder of content and pose."""
-        if isinstance(content, ClipEncoder):
+        if not isinstance(content, SkipEncoder):
             return self.make_decoder(data, self.static_dim + self.dynamic_dim, likelihood)
         return SkipDecoder(
             self.static_dim,
@@ -219,7 +236,7 @@ def build(options: Options, data: DataSpec) -> Parts:
     return Parts(
         model=models.DrNet(
             options.make_frames(data, content, likelihood),
-            options.static_dim if isinstance(content, ClipEncoder) else content.code_dim,
+            content.code_dim if isinstance(content, SkipEncoder) else options.static_dim,
             options.dynamic_dim,
             options.frames,
         ),

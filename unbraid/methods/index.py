@@ -111,6 +111,10 @@ METHODS: dict[str, Entry] = {
         "drnet",
         "clips: content of one frame, pose of another, kept apart by a critic (Denton 2017)",
     ),
+    "pose-prediction": Entry(
+        "pose_prediction",
+        "clips: the next frames, by an LSTM of poses of a run of drnet (Denton 2017)",
+    ),
     "action-rotation": Entry(
         "action_rotation",
         "turntables: content of one view, a pose that actions turn (Yang 2015)",

@@ -63,6 +63,8 @@ class Parts:
             these are not `keys`.
         frames: Frames drawn of each sequence at every step, for methods of sequences.
         companions: Further frames of each sequence that a batch carries.
+        past: How many of the frames of a clip are seen where the others are predicted. Frames are
+            then successive ones, in the order of time; None for methods that predict nothing.
         choose_by_bound: Whether validation data choose the weights that are kept, by their bound
             at unit weights; where training does not raise that, the last weights are kept.
         remark: What has to be said wherever log p(x) of the pair is reported, a sentence.
@@ -84,6 +86,7 @@ class Parts:
     inspection_keys: tuple[str, ...] | None = None
     frames: int | None = None
     companions: int = 0
+    past: int | None = None
     choose_by_bound: bool = True
     remark: str | None = None
     given: "Given | None" = None

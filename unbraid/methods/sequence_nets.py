@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields, replace
 from math import prod
-from typing import Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from unbraid.nets import JointNormal, Trunk, conv_trunk, mlp_trunk
 
@@ -38,10 +38,11 @@ class FramesOptions(NetOptions):
     code_hidden: tuple[int, ...] = (128, 128)
     warmup: int = 0
     activation: Literal["relu", "leaky-relu", "tanh", "silu", "softplus"] = "leaky-relu"
+    fewest_static: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        in_range("static_dim", self.static_dim, 1, 4096)
+        in_range("static_dim", self.static_dim, self.fewest_static, 4096)
         in_range("dynamic_dim", self.dynamic_dim, 1, 4096)
         in_range("frames", self.frames, 2, 4096)
         in_range("warmup", self.warmup, 0)

@@ -1,0 +1,138 @@
+"""Predict how clips go on, by a trained pair of poses."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from unbraid.analysis import (
+    PredictedClips,
+    horizon_figure,
+    predict_clips,
+    prediction_animation,
+    prediction_figure,
+    save_figures,
+)
+from unbraid.data import Batches
+from unbraid.inference import write_atomically
+from unbraid.methods import OptionError
+
+from .run import Run
+
+PICTURE, CURVES = "predicted", "horizon"
+SUFFIXES = (".png", ".gif", ".npz")
+SHOWN, SAMPLES = 8, 2  # clips and trajectories of a report
+
+
+def predict(
+    run: Run,
+    *,
+    past: int | None,
+    future: int | None,
+    samples: int,
+    count: int,
+    split: str,
+    seed: int,
+) -> PredictedClips:
+    """Do what `Run.predict` says."""
+    if run.parts.past is None:
+        raise OptionError(
+            f"{run.config['method']} predicts nothing; expected a run of pose-prediction. Train "
+            "one with codes=DIR, the folder of a run of drnet or static-dynamic"
+        )
+    dataset = run.split(split)
+    for name, value, least in (("count", count, 1), ("samples", samples, 0)):
+        if type(value) is not int or value < least:
+            raise OptionError(f"{name} is {value}; expected an integer of at least {least}")
+    past = run.parts.past if past is None else past
+    total = dataset.images.shape[1]
+    if future is None:
+        if past >= total:
+            raise OptionError(
+                f"past is {past} and future is not given; expected a future, as clips have "
+                f"{total} frames and none is left to predict. Give future, or see fewer frames"
+            )
+        future = total - past
+    batch = Batches(dataset, min(count, len(dataset)), shuffle=False, device=run.device).batch(0)
+    try:
+        return predict_clips(
+            run.model,
+            run.guide,
+            batch["x"],
+            batch.get("length"),
+            past=past,
+            future=future,
+            samples=samples,
+            seed=seed,
+        )
+    except ValueError as error:
+        raise OptionError(str(error)) from error
+
+
+def prediction_figures(run: Run, seed: int = 0) -> dict[str, Figure]:
+    """Draw what a run predicts of test clips, and write `figures/predicted.gif`; none of others.
+
+    Args:
+        run: A run.
+        seed: Seed of the noise.
+    """
+    if run.parts.past is None:
+        return {}
+    predicted = predict(
+        run, past=None, future=None, samples=SAMPLES, count=SHOWN, split="test", seed=seed
+    )
+    save_animation(run, predicted)
+    return {PICTURE: prediction_figure(predicted), CURVES: horizon_figure(predicted)}
+
+
+def save_pictures(run: Run, predicted: PredictedClips) -> list[Path]:
+    """Write `figures/predicted.png`, `predicted.gif` and, where truth is known, `horizon.png`."""
+    figures = {PICTURE: prediction_figure(predicted)}
+    if not bool(predicted.psnr.isnan().all()):
+        figures[CURVES] = horizon_figure(predicted)
+    paths = list(save_figures(run.folder, figures).values())
+    return [*paths, save_animation(run, predicted)]
+
+
+def save_animation(run: Run, predicted: PredictedClips) -> Path:
+    """Write `figures/predicted.gif` of a run; returns its path."""
+    path = run.folder / "figures" / f"{PICTURE}.gif"
+    path.parent.mkdir(exist_ok=True)
+    return prediction_animation(predicted, path)
+
+
+def save(predicted: PredictedClips, path: str | Path) -> Path:
+    """Write a `.png`, the strip, a `.gif`, or an `.npz`, the arrays; returns its path.
+
+    Raises:
+        OptionError: If the file's name ends in none of these.
+    """
+    path = check_name(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".gif":
+        return prediction_animation(predicted, path)
+    buffer = BytesIO()
+    if path.suffix == ".npz":
+        arrays: dict[str, Any] = predicted.arrays()
+        np.savez_compressed(buffer, **arrays)
+    else:
+        # Without the version of Matplotlib.
+        prediction_figure(predicted).savefig(buffer, format="png", metadata={"Software": None})
+    write_atomically(path, buffer.getvalue())
+    return path
+
+
+def check_name(path: str | Path) -> Path:
+    """Return the path of a file to write, which ends in `.png`, `.gif` or `.npz`.
+
+    Raises:
+        OptionError: If it does not.
+    """
+    if Path(path).suffix not in SUFFIXES:
+        raise OptionError(
+            f"out is {str(path)!r}; expected a file .png for the strip, .gif for the film or .npz "
+            "for the arrays"
+        )
+    return Path(path)
