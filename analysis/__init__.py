@@ -4,13 +4,16 @@ Everything takes plain arguments: a pair, tensors, numbers. No method is known h
 """
 
 from .advice import advice, proposal_words
+from .aggregate_posterior import aggregate_posterior_figure
 from .alignment import Alignment, align, alignment_figure
 from .animation import traversal_animation
 from .beta_vae_score import BetaVAEScore, beta_vae_score, beta_vae_score_of_encoder
 from .calibration_figure import calibration_figure
 from .charts import bounds_curve, kl_chart, training_curves
 from .clips import clip_reconstructions
+from .code_factor_figure import CodeFactors, code_factor_figure, code_factors
 from .code_features import CodeFeatures, train_code_features
+from .code_gallery import code_gallery
 from .code_swaps import swap_codes, swap_grid
 from .comparison import Compared, Comparison, Difference, JudgedRun, compare
 from .comparison_formats import (
@@ -45,14 +48,17 @@ from .frames_between import frames_between
 from .gallery import gallery, warp_gallery
 from .gaussian_dependence import GaussianDependence, dependence_of_covariance, gaussian_dependence
 from .generation_scores import GenerationScores, generation_scores
+from .graph_figure import graph_figure
 from .hook_curves import hook_curves
 from .image_quality import psnr, ssim
 from .images import data_uri, image_grid, png_bytes, stack_pairs, to_pixels
+from .interpolation import interpolation
 from .irs import IRS, irs
 from .judge import Judge, load_judge
 from .judge_training import train_judge
 from .judges import Judged, SwapConsistency, kept_accuracy, swap_consistency
 from .known_sequences import KnownSequences
+from .latent_scatter import latent_scatter
 from .latents import active_units, kl_per_dimension, posterior_means, posterior_moments
 from .leakage import leakage
 from .leakage_figure import leakage_figure
@@ -61,11 +67,13 @@ from .linear import R2, forest_r2, linear_r2
 from .mcc import MCC, mcc
 from .metric_set import ScoreSet, disentanglement_scores
 from .mig import MIG, mig_of_means, mig_of_posteriors
+from .model_graph import Node, model_graph
 from .modularity import Modularity, modularity, score_modularity
 from .neighbours import Accuracy, knn_accuracy
 from .new_sequences import new_frames, new_identities
 from .pictures import manifold, prior_samples, reconstructions, traversals
 from .posterior_draws import posterior
+from .posterior_ellipses import posterior_ellipses
 from .predicted import predicted_classes
 from .predicted_clips import PredictedClips, predict_clips
 from .prediction_figures import horizon_figure, prediction_animation, prediction_figure
@@ -88,6 +96,7 @@ from .sequence_gallery import sequence_gallery, sequence_sites
 from .sequence_neighbours import nearest_frames, nearest_neighbours, nearest_sequences
 from .sharpness import mean_variance, sharpness
 from .shortcut import ReferenceConsistency, SwapChange, reference_consistency, swap_change
+from .site_codes import SiteCodes, site_codes
 from .swap_recovery import Distance, SwapRecovery, swap_recovery
 from .swaps import swap_animation, swap_figure, swap_frames
 from .trajectory import trajectory_figure
@@ -115,6 +124,7 @@ __all__ = [
     "Alignment",
     "AttributeProbe",
     "BetaVAEScore",
+    "CodeFactors",
     "CodeFeatures",
     "Compared",
     "Comparison",
@@ -134,6 +144,7 @@ __all__ = [
     "Leakage",
     "Modularity",
     "Moments",
+    "Node",
     "PoseRollOut",
     "PredictedClips",
     "Probe",
@@ -144,6 +155,7 @@ __all__ = [
     "ScoreSet",
     "SequenceCodes",
     "SequenceSites",
+    "SiteCodes",
     "SwapChange",
     "SwapConsistency",
     "SwapRecovery",
@@ -151,6 +163,7 @@ __all__ = [
     "WarpModel",
     "active_units",
     "advice",
+    "aggregate_posterior_figure",
     "align",
     "alignment_figure",
     "attribute_probe",
@@ -160,6 +173,9 @@ __all__ = [
     "calibration_figure",
     "check_predictor",
     "clip_reconstructions",
+    "code_factor_figure",
+    "code_factors",
+    "code_gallery",
     "compare",
     "comparison_chart",
     "comparison_csv",
@@ -190,15 +206,18 @@ __all__ = [
     "gamma_figure",
     "gaussian_dependence",
     "generation_scores",
+    "graph_figure",
     "hook_curves",
     "horizon_figure",
     "image_grid",
+    "interpolation",
     "irs",
     "kept_accuracy",
     "kernel_distance",
     "kl_chart",
     "kl_per_dimension",
     "knn_accuracy",
+    "latent_scatter",
     "leakage",
     "leakage_figure",
     "linear_r2",
@@ -208,6 +227,7 @@ __all__ = [
     "mean_variance",
     "mig_of_means",
     "mig_of_posteriors",
+    "model_graph",
     "modularity",
     "nearest_frames",
     "nearest_neighbours",
@@ -216,6 +236,7 @@ __all__ = [
     "new_identities",
     "png_bytes",
     "posterior",
+    "posterior_ellipses",
     "posterior_means",
     "posterior_moments",
     "predict",
@@ -244,6 +265,7 @@ __all__ = [
     "sequence_sites",
     "shared_codes",
     "sharpness",
+    "site_codes",
     "ssim",
     "stack_pairs",
     "style_transfer",

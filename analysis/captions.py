@@ -21,6 +21,41 @@ CAPTIONS = {
         "How many nats about the image each latent dimension carries. Bars near zero are "
         "dimensions that the model does not use.",
     ),
+    "graph": Caption(
+        "Model and guide",
+        "Arrows go from what a distribution depends on. A frame stands for as many copies as "
+        "there are data, or frames of one sequence.",
+    ),
+    "codes": Caption(
+        "Codes",
+        "The posterior mean of each image, in the two dimensions that carry most, with some "
+        "images at their places. Groups of a colour are found by the code; what lies far from all "
+        "others is worth a look.",
+    ),
+    "posteriors": Caption(
+        "Posteriors of single images",
+        "What the guide leaves open about single images, over the codes of all of them (grey). "
+        "Ellipses much smaller than the prior carry much of the image; as large as it, nothing. "
+        "Where the prior reaches beyond the grey, samples decode codes that no image has.",
+    ),
+    "aggregate": Caption(
+        "Aggregate posterior",
+        "Draws from the posteriors of all images together, against the prior, with mean ± "
+        "standard deviation. Where bars and curve part, samples from the prior meet codes that "
+        "training did not.",
+    ),
+    "factors": Caption(
+        "Codes and factors",
+        "I / H is the share of a factor's entropy that one code holds; |rank corr.| is Spearman's "
+        "correlation. Disentangled codes have one dark cell in a row, and factors one in a "
+        "column; factors of many values look a little darker than they are.",
+    ),
+    "interpolations": Caption(
+        "Interpolations",
+        "Left and right of the lines two images; between them what is decoded on the way from one "
+        "code to the other. Each step should look like data: blends of both images, or sudden "
+        "jumps, show codes that nothing was trained on.",
+    ),
     "hooks": Caption(
         "Loss hooks",
         "The penalty of each hook, with its weight, and how often its critic tells its examples "

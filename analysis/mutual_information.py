@@ -130,8 +130,9 @@ def _bin(code: _Floats, bins: int) -> _Integers:
 
 def _information(first: _Integers, second: _Integers) -> float:
     """Plug-in mutual information of two columns of counted classes, nats."""
-    table = np.bincount(first * (second.max() + 1) + second).astype(float)
-    table.resize((int(first.max()) + 1, int(second.max()) + 1))
+    shape = (int(first.max()) + 1, int(second.max()) + 1)
+    table = np.bincount(first * shape[1] + second, minlength=shape[0] * shape[1])
+    table = table.reshape(shape).astype(float)
     rows, columns = _entropy(table.sum(1)), _entropy(table.sum(0))
     return max(0.0, rows + columns - _entropy(table.ravel()))
 

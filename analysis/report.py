@@ -20,7 +20,7 @@ from .images import data_uri
 from .pages import figure_png, template
 
 LONGEST_NAME = 80
-LATENT_FIGURES = ("kl",)
+LATENT_FIGURES = ("graph", "kl", "codes", "posteriors", "aggregate", "factors")
 
 
 def save_figures(folder: Path | str, figures: Mapping[str, Figure]) -> dict[str, Path]:
@@ -79,7 +79,8 @@ def write_report(
     numbers = evaluation or Evaluation()
     drawn = {**_drawn(numbers, history, datum, hooks), **figures}
     shown = _embed(folder, drawn)
-    latents = [shown.pop(name) for name in LATENT_FIGURES if name in shown]
+    kinds = {name: name.partition("-")[0] for name in shown}
+    latents = [shown.pop(name) for kind in LATENT_FIGURES for name in kinds if kinds[name] == kind]
     page = template("report.html").render(
         title=title,
         summary=wording.summary(evaluation, datum),

@@ -20,6 +20,7 @@ from unbraid.analysis import (
 from unbraid.data import Batches
 from unbraid.inference import read_metrics
 
+from .code_figures import code_figures
 from .conditions import condition_figures
 from .held_out import held_out_batches
 from .labels import label_figures
@@ -84,7 +85,8 @@ def _figures(run: Run, seed: int) -> dict[str, Figure]:
         labels = None if labels is None else labels[: len(images)]
         warps = warp_gallery(run.model, run.guide, images, labels=labels, seed=seed)
         figures = {**warps, **figures}
-    return {**condition_figures(run, seed), **label_figures(run, seed), **figures}
+    codes = code_figures(run, counted, kl, seed)
+    return {**condition_figures(run, seed), **label_figures(run, seed), **figures, **codes}
 
 
 def _counted(run: Run, keys: tuple[str, ...]) -> list[tuple[torch.Tensor, ...]]:
