@@ -1,21 +1,18 @@
 """Traversals as a looping animation."""
 
 import math
-from io import BytesIO
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from unbraid.inference import Program, write_atomically
 
-from .images import image_grid, to_pixels
+from .film import film_bytes, film_path
+from .images import image_grid
 from .latents import by_kl
 from .passes import decode, point_codes, prior_moments, run, undisturbed
 from .traversed import chosen_site, measured_kl
-
-SMALLEST_WIDTH = 360
 
 
 def traversal_animation(
@@ -33,7 +30,7 @@ def traversal_animation(
     site: str = "x",
     seed: int = 0,
 ) -> Path:
-    """Write a looping GIF in which each coordinate of a latent site swings to and fro alone.
+    """Write a looping film in which each coordinate of a latent site swings to and fro alone.
 
     One row per image: the image itself, then a column per coordinate, the one of the highest
     divergence first. All start at the image's posterior mean, and the loop has no seam.
@@ -43,7 +40,7 @@ def traversal_animation(
         guide: The inference program.
         images: Images `(B, C, H, W)`, one row each.
         latent: The latent site; may be left out where only one has dimensions to move along.
-        path: The file, `.gif`; replaced where it exists, whole or not at all.
+        path: The file, `.gif` or `.webp`; replaced where it exists, whole or not at all.
         kl: Nats by dimension `(K,)`, which order the columns; measured on the images unless given.
         frames: Number of frames, at least 2.
         seconds: Duration of one swing, positive.
@@ -59,8 +56,8 @@ def traversal_animation(
         ValueError: If an argument is out of range or there is no such site.
         OSError: If the file cannot be written.
     """
-    path = Path(path)
-    _check(path, frames, seconds, span, columns)
+    path = film_path(path)
+    _check(frames, seconds, span, columns)
     if kl is None:
         kl = measured_kl(model, guide, (images,), latent, seed)
     with undisturbed(model, guide, seed=seed):
@@ -78,37 +75,11 @@ def traversal_animation(
                 code[..., dim] += swing * scale[..., dim]
                 moved.append(decode(model, guide, (images,), {**codes, latent: code}, site))
             pixels.append(image_grid(torch.stack(moved, 1).flatten(0, 1), len(shown) + 1))
-    write_atomically(path, gif_bytes(torch.stack(pixels), seconds))
+    write_atomically(path, film_bytes(torch.stack(pixels), seconds, path))
     return path
 
 
-def gif_bytes(frames: Tensor, seconds: float) -> bytes:
-    """Return frames as the bytes of a GIF that loops for ever.
-
-    Small frames are enlarged by a whole number, so that they can be seen.
-
-    Args:
-        frames: Images `(F, C, H, W)` in [0, 1].
-        seconds: Duration of all frames together; a GIF counts hundredths of a second.
-    """
-    height, width = frames.shape[-2:]
-    times = -(-SMALLEST_WIDTH // width)
-    size = (width * times, height * times)
-    first, *others = (
-        Image.fromarray(to_pixels(frame)).resize(size, Image.Resampling.NEAREST)
-        for frame in frames
-    )
-    buffer = BytesIO()
-    duration = max(20, round(100 * seconds / len(frames)) * 10)
-    first.save(
-        buffer, format="GIF", save_all=True, append_images=others, duration=duration, loop=0
-    )
-    return buffer.getvalue()
-
-
-def _check(path: Path, frames: int, seconds: float, span: float, columns: int) -> None:
-    if path.suffix.lower() != ".gif":
-        raise ValueError(f"path is {path}; expected a name that ends in .gif. Rename it.")
+def _check(frames: int, seconds: float, span: float, columns: int) -> None:
     for name, value, least in (("frames", frames, 2), ("columns", columns, 1)):
         if value < least:
             raise ValueError(f"{name} is {value}; expected at least {least}. Try {8 * least}.")

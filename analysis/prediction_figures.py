@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unbraid.inference import write_atomically
 
-from .animation import gif_bytes
+from .film import film_bytes, film_path
 from .image_figure import image_figure
 from .images import image_grid
 from .predicted_clips import PredictedClips
@@ -112,17 +112,15 @@ def prediction_animation(
 
     Args:
         predicted: What `predict_clips` found.
-        path: The file, `.gif`; replaced where it exists, whole or not at all.
+        path: The file, `.gif` or `.webp`; replaced where it exists, whole or not at all.
         clips: Largest number of clips, at least 1.
         frames_per_second: Positive.
 
     Raises:
-        ValueError: If the name does not end in `.gif` or a number is out of range.
+        ValueError: If the name does not end in `.gif` or `.webp` or a number is out of range.
         OSError: If the file cannot be written.
     """
-    path = Path(path)
-    if path.suffix.lower() != ".gif":
-        raise ValueError(f"path is {path}; expected a name that ends in .gif. Rename it.")
+    path = film_path(path)
     if not 0 < frames_per_second < float("inf"):
         raise ValueError(f"frames_per_second is {frames_per_second}; expected a positive number.")
     shown = min(checked_count("clips", clips), len(predicted.truth))
@@ -136,7 +134,7 @@ def prediction_animation(
             drawn = predicted.images[:, :shown, ahead]
         cells = torch.cat([true, drawn.flatten(0, 1)]).float() / 255
         grids.append(image_grid(_edged(cells, ahead < 0), shown))
-    write_atomically(path, gif_bytes(torch.stack(grids), len(grids) / frames_per_second))
+    write_atomically(path, film_bytes(torch.stack(grids), len(grids) / frames_per_second, path))
     return path
 
 

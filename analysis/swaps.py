@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unbraid.inference import Program, write_atomically
 
-from .animation import gif_bytes
+from .film import film_bytes, film_path
 from .image_figure import image_figure
 from .images import image_grid
 from .latents import Batch, arguments
@@ -127,7 +127,7 @@ def swap_animation(
     sites: SequenceSites = SITES,
     seed: int = 0,
 ) -> Path:
-    """Write a looping GIF of sequences that move like others.
+    """Write a looping film of sequences that move like others.
 
     The sequences that drive run on top, those that give what is static stand at the left, and
     between them each of these moves like each of those. A sequence that is shorter than the
@@ -138,7 +138,7 @@ def swap_animation(
         guide: The inference program.
         statics_of: Sequences `(R, T, C, H, W)`, one row each, or all arguments of the pair.
         dynamics_of: Sequences `(Q, U, C, H, W)`, one column each, or all arguments of the pair.
-        path: The file, `.gif`; replaced where it exists, whole or not at all.
+        path: The file, `.gif` or `.webp`; replaced where it exists, whole or not at all.
         frames_per_second: Positive; a GIF counts hundredths of a second and shows 50 at most.
         sites: The names of the pair's sites.
         seed: Seed of what has to be sampled.
@@ -150,9 +150,7 @@ def swap_animation(
         ValueError: If an argument is out of range, there are no sequences, or no such site.
         OSError: If the file cannot be written.
     """
-    path = Path(path)
-    if path.suffix.lower() != ".gif":
-        raise ValueError(f"path is {path}; expected a name that ends in .gif. Rename it.")
+    path = film_path(path)
     if not 0 < frames_per_second < float("inf"):
         raise ValueError(
             f"frames_per_second is {frames_per_second}; expected a positive number. Try 8."
@@ -178,7 +176,7 @@ def swap_animation(
         top = torch.cat([torch.ones_like(still[:1]), moving[places]])
         rows = torch.cat([still.unsqueeze(1), body], 1).flatten(0, 1)
         pixels.append(image_grid(torch.cat([top, rows]), columns + 1))
-    write_atomically(path, gif_bytes(torch.stack(pixels), len(pixels) / frames_per_second))
+    write_atomically(path, film_bytes(torch.stack(pixels), len(pixels) / frames_per_second, path))
     return path
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unbraid.inference import Program, write_atomically
 
-from .animation import gif_bytes
+from .film import film_bytes, film_path
 from .image_figure import image_figure
 from .images import image_grid
 from .passes import sites_at_points, undisturbed
@@ -172,27 +172,25 @@ def turn_animation(
     seconds: float = 4.0,
     seed: int = 0,
 ) -> Path:
-    """Write a looping GIF of objects that turn, side by side, with the true views beneath.
+    """Write a looping film of objects that turn, side by side, with the true views beneath.
 
     Args:
         model: The generative program.
         guide: The inference program.
         images: Views `(R, C, H, W)`, a column each.
         actions: `(R, N)`, a picture each.
-        path: The file, `.gif`; replaced where it exists, whole or not at all.
+        path: The file, `.gif` or `.webp`; replaced where it exists, whole or not at all.
         truth: True views `(R, N, C, H, W)` after each action.
         seconds: Duration of all actions together.
         seed: Seed of what has to be sampled.
 
     Raises:
-        ValueError: If the name does not end in `.gif`.
+        ValueError: If the name does not end in `.gif` or `.webp`.
         OSError: If the file cannot be written.
     """
-    path = Path(path)
-    if path.suffix.lower() != ".gif":
-        raise ValueError(f"path is {path}; expected a name that ends in .gif. Rename it.")
+    path = film_path(path)
     drawn = turned(model, guide, images, actions, seed=seed)
     shown = drawn if truth is None else torch.cat([drawn, truth.cpu().clamp(0, 1)])
     grids = [image_grid(frame, len(images)) for frame in shown.unbind(1)]
-    write_atomically(path, gif_bytes(torch.stack(grids), seconds))
+    write_atomically(path, film_bytes(torch.stack(grids), seconds, path))
     return path

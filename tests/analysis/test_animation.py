@@ -84,7 +84,7 @@ def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"path": "a.png"}, "path is a.png; expected a name that ends in .gif"),
+        ({"path": "a.png"}, "path is a.png; expected a name that ends in .gif or .webp"),
         ({"frames": 1}, "frames is 1; expected at least 2"),
         ({"columns": 0}, "columns is 0; expected at least 1"),
         ({"seconds": 0.0}, "seconds is 0.0; expected a positive number"),
@@ -97,3 +97,24 @@ def test_bad_arguments_are_refused(tmp_path, options, message):
     options = {"path": tmp_path / "a.gif", **options}
     with pytest.raises(ValueError, match=message):
         traversal_animation(pair.model, pair.guide, pair.x[:1], **options)
+
+
+def test_a_webp_holds_the_same_frames_in_all_colours(tmp_path):
+    pair = make_pair((3, 9, 6), ("appearance",))
+    options = {"frames": 5, "seconds": 1.0, "kl": torch.arange(4.0)}
+    path = traversal_animation(
+        pair.model, pair.guide, pair.x[:2], path=tmp_path / "a.webp", **options
+    )
+    pair.guide.eval()
+    base = pair.guide.locs(pair.x[:2])["appearance"]
+    with Image.open(path) as file:
+        assert (file.format, file.n_frames, file.info["loop"]) == ("WEBP", 5, 0)
+        for i, frame in enumerate(ImageSequence.Iterator(file)):
+            swing = 2.0 * math.sin(2 * math.pi * i / 5)
+            codes = [base + swing * torch.eye(4)[dim] for dim in (3, 2, 1, 0)]
+            cells = [pair.x[:2], *(pair.model.mean({"appearance": c}).clamp(0, 1) for c in codes)]
+            expected = to_pixels(image_grid(torch.stack(cells, 1).flatten(0, 1).detach(), 5))
+            pixels = np.asarray(frame.convert("RGB")).astype(int)
+            times = pixels.shape[1] // expected.shape[1]
+            assert abs(pixels[::times, ::times] - expected.astype(int)).max() <= 1
+            assert frame.info["duration"] == 200
