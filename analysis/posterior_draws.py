@@ -1,7 +1,7 @@
-"""The guide's posterior of single data as draws with importance weights, which ArviZ reads."""
+"""The posterior of single data as draws, with importance weights or by chains, for ArviZ."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,12 @@ from torch import Tensor
 
 from unbraid.inference import Program, Runner, Term, Terms, check_pair, pareto_k, tail_length
 
+from .chain_draws import DRAWN, chain_tree, variable
 from .latents import arguments
 from .passes import undisturbed
 
 CHUNK = 50  # draws that are made together
+WAYS = ("importance", "resampled", "nuts")
 
 
 def posterior(
@@ -22,40 +24,66 @@ def posterior(
     guide: Program,
     batch: Tensor | tuple[Any, ...],
     *,
+    by: str = "importance",
     draws: int = 1000,
-    resampled: bool = False,
+    warmup: int = 500,
+    chains: int = 4,
     seed: int = 0,
+    progress: Callable[[int], None] | None = None,
 ) -> xarray.DataTree:
-    r"""Draw codes of every datum from the guide, and weigh them by the model.
+    r"""Draw codes of every datum from the posterior `p(z | x)`.
 
-    The weight of a draw is `p(x, z) / q(z | x)`: with it, draws of the guide stand for the
-    posterior `p(z | x)`, as far as the effective sample size reaches. Resampled draws are taken
-    with replacement by their weights, so that they stand for it as they are.
+    - `"importance"`: draws of the guide, each with its weight `p(x, z) / q(z | x)`, which stand
+      for the posterior as far as the effective sample size reaches;
+    - `"resampled"`: these, taken with replacement by their weights, so that they stand for it as
+      they are;
+    - `"nuts"`: the No-U-Turn sampler, one datum after the other, in chains that start at draws of
+      the guide. It takes seconds or minutes for a datum, and continuous codes of single data.
 
     Args:
         model: The generative program.
         guide: The inference program.
         batch: `B` data: images, or all arguments of the pair.
-        draws: Number `S` of draws of each datum, at least 1.
-        resampled: Whether draws are drawn anew by their weights.
+        by: How.
+        draws: Number `S` of draws of each datum, at least 1; of nuts of each chain, at least 10.
+        warmup: Of nuts: moves of each chain that are thrown away, at least 10.
+        chains: Of nuts: chains of each datum.
         seed: Of all draws.
+        progress: Of nuts: called with the number of data done.
 
     Returns:
         Groups `posterior` (a variable per latent site, dims `chain` 1, `draw` S, `datum` B, and
         those of the site), `sample_stats` (`log_weight`, nats, normalised so that weights of a
         datum add up to 1; all equal where resampled), `log_likelihood` (`log p(x | z)` by observed
         site, nats), `observed_data`, and `diagnostics` by datum: `log_evidence` (the estimate of
-        `log p(x)`, nats), `effective_sample_size` and `pareto_k` of the weights.
+        `log p(x)`, nats), `effective_sample_size` and `pareto_k` of the weights. Of nuts, `chain`
+        counts the chains, `sample_stats` has `diverging`, and by chain `acceptance_rate` and
+        `step_size`; `diagnostics` has `r_hat_SITE` and `ess_SITE` of each coordinate, and by datum
+        `r_hat` and `effective_sample_size` of the worst one, and the share of `divergences`.
 
     Raises:
-        ValueError: If draws is not at least 1, or a site of the guide is a point, whose draws are
-            all the same and have no weights.
+        ValueError: If a number is out of range, there is no such way, or a site of the guide is a
+            point, whose draws are all the same and have no weights. Of nuts, if a code is discrete
+            or of frames.
 
     Source: importance resampling: Rubin (1988), Bayesian Statistics 3, 395-402.
 
     Example:
-        >>> arviz_base.extract(posterior(run.model, run.guide, images, resampled=True))
+        >>> arviz_base.extract(posterior(run.model, run.guide, images, by="resampled"))
     """
+    if by not in WAYS:
+        raise ValueError(f"by is {by!r}; expected one of {', '.join(WAYS)}")
+    if by == "nuts":
+        return chain_tree(
+            model,
+            guide,
+            arguments(batch),
+            draws=draws,
+            warmup=warmup,
+            chains=chains,
+            seed=seed,
+            progress=progress,
+        )
     if type(draws) is not int or draws < 1:
         raise ValueError(f"draws is {draws}; expected an integer of at least 1")
     args = arguments(batch)
@@ -65,25 +93,25 @@ def posterior(
     size = (2 * shares.logsumexp(0) - (2 * shares).logsumexp(0)).exp()
     largest = weights.sort(0, descending=True).values
     tails = pareto_k(largest[: tail_length(draws) + 1], draws)
-    if resampled:
+    if by == "resampled":
         generator = torch.Generator().manual_seed(seed)
         chosen = torch.multinomial(shares.exp().T, draws, True, generator=generator).T
         codes = {name: _taken(value, chosen) for name, value in codes.items()}
         likelihoods = {name: value.gather(0, chosen) for name, value in likelihoods.items()}
         shares = torch.full_like(shares, -math.log(draws))
-    observed = {name: _variable(value, ("datum",), name) for name, value in names.items()}
+    observed = {name: variable(value, ("datum",), name) for name, value in names.items()}
     coordinates = {"chain": [0], "draw": np.arange(draws), "datum": np.arange(weights.shape[1])}
     return xarray.DataTree.from_dict(
         {
             "posterior": xarray.Dataset(
-                {name: _variable(value[None], _DRAWN, name) for name, value in codes.items()},
+                {name: variable(value[None], DRAWN, name) for name, value in codes.items()},
                 coordinates,
             ),
             "sample_stats": xarray.Dataset(
-                {"log_weight": (_DRAWN, shares[None].numpy())}, coordinates
+                {"log_weight": (DRAWN, shares[None].numpy())}, coordinates
             ),
             "log_likelihood": xarray.Dataset(
-                {name: (_DRAWN, value[None].numpy()) for name, value in likelihoods.items()},
+                {name: (DRAWN, value[None].numpy()) for name, value in likelihoods.items()},
                 coordinates,
             ),
             "observed_data": xarray.Dataset(observed),
@@ -96,9 +124,6 @@ def posterior(
             ),
         }
     )
-
-
-_DRAWN = ("chain", "draw", "datum")
 
 
 def _draws(
@@ -168,8 +193,3 @@ def _without_draws(term: Term, nesting: int) -> Tensor:
 def _taken(value: Tensor, chosen: Tensor) -> Tensor:
     index = chosen.reshape(*chosen.shape, *(1,) * (value.dim() - 2))
     return value.gather(0, index.expand(*chosen.shape, *value.shape[2:]))
-
-
-def _variable(value: Tensor, dims: Sequence[str], name: str) -> tuple[tuple[str, ...], np.ndarray]:
-    more = tuple(f"{name}_dim_{i}" for i in range(value.dim() - len(dims)))
-    return (*dims, *more), value.numpy()

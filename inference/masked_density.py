@@ -11,7 +11,7 @@ from unbraid.nets import Likelihood
 from .check import PairError
 from .continuous import ContinuousModel, require_continuous
 from .eligibility import NoLikelihoodError, is_silent
-from .log_density import log_density
+from .joint_density import JointDensity
 from .masked_pixels import log_density_of_seen, require_pixels
 from .sites import Program, Runner, Site
 
@@ -63,7 +63,7 @@ def require_maskable(
     return require_continuous(model, args, len(observed), likelihoods)
 
 
-class MaskedDensity:
+class MaskedDensity(JointDensity):
     """The joint density of codes and seen pixels for a fixed group of `B` images.
 
     Args:
@@ -82,54 +82,19 @@ class MaskedDensity:
         site: str,
         rows: int,
     ) -> None:
-        self.model, self.args, self.observed, self.site = model, args, observed, site
-        self._rows = rows
-        self._at_a_time = max(1, rows // len(observed))
+        super().__init__(model, args, rows)
+        self.observed, self.site = observed, site
 
-    def of(self, image: int) -> "MaskedDensity":
+    def of(self, datum: int) -> "MaskedDensity":
         """The density of one of the images alone."""
-        args = tuple(arg[image : image + 1] for arg in self.args)
-        seen = self.observed[image : image + 1]
+        args = tuple(arg[datum : datum + 1] for arg in self.args)
+        seen = self.observed[datum : datum + 1]
         return MaskedDensity(self.model, args, seen, self.site, self._rows)
 
-    def parts(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Log prior and log likelihood of the seen pixels at codes `(S, B, K)`.
-
-        The prior is a density of the real coordinates that the codes are laid out in.
-
-        Returns:
-            Both float64 `(S, B)`, nats; gradients flow where they are wanted.
-        """
-        found = [self._parts(part) for part in vectors.split(self._at_a_time)]
-        prior, likelihood = (torch.cat(parts) for parts in zip(*found, strict=True))
-        return prior, likelihood
-
-    def joint(self, vectors: Tensor) -> Tensor:
-        """Log density `(S, B)` of codes and seen pixels, float64, nats."""
-        prior, likelihood = self.parts(vectors)
-        return prior + likelihood
-
-    def _parts(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        values, jacobian = self.model.latents.values(vectors)
-        sites = self.model.run(self.args, values)
-        shape = vectors.shape[:2]
-        zero = torch.zeros_like(jacobian, dtype=torch.float64)
-        prior = sum((self._of_site(sites[name], shape) for name in values), jacobian.double())
-        seen = sum((self._of_site(sites[name], shape) for name in self.model.observed), zero)
-        return prior.expand(shape), seen.expand(shape)
-
-    def _of_site(self, site: Site, shape: torch.Size) -> Tensor:
+    def _log_density(self, site: Site) -> Tensor:
         if site.name == self.site:
-            density = log_density_of_seen(site, self.observed)
-        else:
-            density = log_density(site)
-        if torch.broadcast_shapes(density.shape, shape) != shape:
-            raise PairError(
-                f"site {site.name!r} has a log density of shape {tuple(density.shape)} for "
-                f"{shape[0]} draws of {shape[1]} images; expected {tuple(shape)}. Programs and "
-                "nets must broadcast over one more dim, left of the data's"
-            )
-        return density.double()
+            return log_density_of_seen(site, self.observed)
+        return super()._log_density(site)
 
     def completed(self, vectors: Tensor) -> Tensor:
         """Mean images of codes `(S, B, K)` with the seen pixels kept, `(S, B, C, H, W)`."""

@@ -13,10 +13,10 @@ from .continuous import ContinuousModel
 from .device import mix
 from .masked_density import MaskedDensity
 from .masked_fills import Fills, fill
-from .masked_nuts import run_chains
 from .masked_proposal import Weighted, correlated, diagonal, importance, weigh
 from .masked_settings import Settings
 from .masked_svi import fit_normals
+from .nuts import run_chains
 from .sites import Program
 
 LEAST_VARIANCE = 1e-10
@@ -121,7 +121,7 @@ def _infer(
         return drawn, drawn, {"elbo": elbo}
     run = run_chains(
         density,
-        found,
+        found.loc,
         normal,
         samples=settings.samples,
         chains=settings.chains,

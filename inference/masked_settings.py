@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from .evaluating import check_integer
-from .masked_nuts import FEWEST
+from .nuts import FEWEST
 
 WAYS = ("importance", "svi", "nuts")
 

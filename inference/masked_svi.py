@@ -1,4 +1,4 @@
-"""Normals for each image's codes, fitted to the posterior given its seen pixels."""
+"""Normals for each datum's codes, fitted to its posterior, of which some pixels may be hidden."""
 
 import math
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from .annealed_start import Blocks, NoiseOfBlocks
-from .masked_density import MaskedDensity
+from .joint_density import JointDensity
 from .masked_fills import Fills
 from .masked_proposal import correlated
 
@@ -40,7 +40,7 @@ class Fitted(NamedTuple):
 
 
 def fit_normals(
-    density: MaskedDensity,
+    density: JointDensity,
     fills: Fills,
     block: Blocks,
     *,
@@ -104,7 +104,7 @@ def fit_normals(
         return Fitted(normals(), total / counted)
 
 
-def _starts(density: MaskedDensity, fills: Fills, count: int) -> tuple[Tensor, Tensor]:
+def _starts(density: JointDensity, fills: Fills, count: int) -> tuple[Tensor, Tensor]:
     """Means and scales `(R, B, K)` of fills that are evenly spaced from the likeliest on."""
     chains = len(fills.loc)
     count = min(count, chains)

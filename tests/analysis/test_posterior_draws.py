@@ -72,7 +72,7 @@ def test_weighted_draws_have_the_moments_of_the_posterior():
 
 
 def test_resampled_draws_stand_as_they_are():
-    tree = posterior(model, wide, X, draws=DRAWS, resampled=True, seed=1)
+    tree = posterior(model, wide, X, draws=DRAWS, by="resampled", seed=1)
     weighted = posterior(model, wide, X, draws=DRAWS, seed=1)
     z = tree["posterior"]["z"].values[0]
     size = tree["diagnostics"]["effective_sample_size"].values[:, None]
@@ -104,7 +104,7 @@ def test_the_evidence_is_near_that_of_the_likelihood():
 
 
 def test_arviz_reads_it_and_it_keeps_to_a_file(tmp_path):
-    tree = posterior(model, exact, X, draws=200, resampled=True)
+    tree = posterior(model, exact, X, draws=200, by="resampled")
     z = tree["posterior"]["z"]
     stacked = arviz_base.extract(tree)
     assert dict(stacked.sizes) == {"datum": 2, "z_dim_0": 2, "sample": 200}
