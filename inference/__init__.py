@@ -50,6 +50,7 @@ from .mixing_examples import MixedImages, chunk_size
 from .mmd import MMD, squared_mmd
 from .nonfinite import NonFiniteError
 from .objective import Loss, Objective, gradients
+from .posterior_chains import PosteriorChains, posterior_chains
 from .predictability import Predictability
 from .proposal import Proposal
 from .scene import SceneDiscriminator
@@ -131,6 +132,7 @@ __all__ = [
     "PairError",
     "PairFacts",
     "Plate",
+    "PosteriorChains",
     "Predictability",
     "Program",
     "ProjectedAdversary",
@@ -172,6 +174,7 @@ __all__ = [
     "masked_posterior",
     "pair_parameters",
     "pareto_k",
+    "posterior_chains",
     "read_metrics",
     "resolve_device",
     "simulation_based_calibration",

@@ -429,19 +429,22 @@ class Run:
         self,
         draws: int = 1000,
         *,
+        by: str = "importance",
         split: str = "test",
         limit: int = 16,
-        resampled: bool = False,
         seed: int | None = None,
+        **settings: Any,
     ) -> "DataTree":
-        """Draw codes of held-out data with their importance weights, in a form that ArviZ reads.
+        """Draw codes of held-out data from their posterior, in a form that ArviZ reads.
 
         Args:
-            draws: Draws of each datum, at least 1.
+            draws: Draws of each datum, at least 1; of nuts of each chain, at least 10.
+            by: `"importance"`, draws of the guide with weights; `"resampled"`, these drawn anew by
+                their weights; or `"nuts"`, Markov chains from them.
             split: `"test"`, `"validation"` or `"train"`.
             limit: Use the first so many data.
-            resampled: Whether draws are drawn anew by their weights, to stand as they are.
             seed: Seed of the draws; the run's unless given.
+            **settings: Handed to `unbraid.analysis.posterior`: of nuts, `warmup` and `chains`.
 
         Returns:
             As `unbraid.analysis.posterior`.
@@ -453,7 +456,7 @@ class Run:
         parts = [[batch[key].clone() for key in self.parts.inspected] for batch in batches]
         args = tuple(torch.cat(of) for of in zip(*parts, strict=True))
         return posterior(
-            self.model, self.guide, args, draws=draws, resampled=resampled, seed=self._seed(seed)
+            self.model, self.guide, args, by=by, draws=draws, seed=self._seed(seed), **settings
         )
 
     def report(self) -> Path:
