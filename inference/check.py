@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyro
@@ -44,7 +44,7 @@ class PairFacts:
     size: int
     latents: tuple[str, ...]
     observed: tuple[str, ...]
-    parameters: tuple[nn.Parameter, ...]
+    parameters: tuple[nn.Parameter, ...] = field(repr=False)
 
     def require_parameters(self) -> tuple[nn.Parameter, ...]:
         """The trainable parameters.

@@ -25,6 +25,12 @@ DATA_OPTIONS = {"digits": 1, "size": 32, "digit_size": 16, "sequences": 300, "le
 OUT, STEPS = "runs", 20
 SAMPLES, LIMIT = 5, 10
 """,
+    "your_own_pair.py": "STEPS, SAMPLES, LIMIT = 5, 3, 10",
+    "likelihood_report.py": """
+OUT, STEPS = "runs", 5
+SAMPLES, LIMIT = 20, 8
+CHAINS, TEMPERATURES, ANNEALED = 2, 3, 4
+""",
 }
 
 
@@ -116,3 +122,25 @@ def test_the_notebook_on_labels_runs_and_shows_its_pictures(tmp_path):
     assert abs(sum(shares) - 1) < 0.006  # ten shares, each rounded to 0.0005
     assert "log p(x|c), given a condition: runs/cvae; of the others log p(x)." in text
     assert re.search(r"m2 \{'logistic': ", text)
+
+
+def test_the_notebook_on_a_pair_of_ones_own_runs(tmp_path):
+    outputs = executed("your_own_pair.py", tmp_path)
+    text = printed(outputs)
+    assert "latent site 'ink' is in the model but not in the guide" in text
+    assert len(re.findall(r"log p\(x\) -\d+\.\d\d \+- \d", text)) == 3
+    assert len(re.findall(r"ink from `(?:ink|shape)`: R2 -?\d", text)) == 6
+    assert text.count("'SaysInk': ") == 2
+    assert text.count("'HSIC': ") == 1
+    assert pictures(outputs) == 1
+
+
+def test_the_notebook_on_likelihoods_runs(tmp_path):
+    outputs = executed("likelihood_report.py", tmp_path)
+    text = printed(outputs)
+    assert (tmp_path / "runs" / "vae" / "report.html").is_file()
+    assert re.search(r"log p\(x\) -\d+\.\d\d \+- \d+\.\d\d nats, K = 20, n = 8", text)
+    assert re.search(r"annealed   -\d+\.\d\d nats, the first 4 images", text)
+    assert re.search(r"between -\d+\.\d\d and -\d+\.\d\d nats", text)
+    assert "\\begin{tabular}" in text
+    assert pictures(outputs) == 2
