@@ -28,8 +28,8 @@ from .sequence_pair import SHAPE, codes, make_frames, padded
 caption = import_module("unbraid.analysis.captions").caption
 LENGTHS = torch.tensor([5, 3, 4, 1, 5])
 NAMES = [
-    "kl", "swaps", "dynamics", "prior", "trajectory", "clips", "new_frames", "identities",
-    "neighbours", "traversals-static", "traversals-dynamic",
+    "kl", "swaps", "dynamics", "prior", "trajectory", "clips", "between", "new_frames",
+    "identities", "neighbours", "traversals-static", "traversals-dynamic",
 ]  # fmt: skip
 
 
@@ -134,6 +134,19 @@ def test_sites_are_found_by_their_names(names, expected):
     assert sequence_sites(named_model(names)) == expected
 
 
+def test_nothing_is_shown_of_static_codes_without_coordinates():
+    """As of an autoencoder of frames, whose only code is that of the frame."""
+    model, guide, x = truth()
+    model, guide = make_frames(static=0)
+    args = (x, torch.full((5,), 5))
+    kl, active = (f(model, guide, [args]) for f in (kl_per_dimension, active_units))
+    assert list(kl) == ["static", "dynamic"] and len(kl["static"]) == 0
+    assert list(active) == ["dynamic"]
+    figures = sequence_gallery(model, guide, *args, kl=kl, active=active)
+    left_out = {"swaps", "neighbours", "traversals-static"}
+    assert list(figures) == [name for name in NAMES if name not in left_out]
+
+
 def hierarchy_model(x=None, *, size: int = 1, frames: int = 1):
     """The frame is decoded from `content`, whose mean is the static code, and from `dynamic`."""
     size, frames = (size, frames) if x is None else x.shape[:2]
@@ -197,7 +210,7 @@ def test_layers_of_frames_go_with_the_dynamics():
     x[:, :, 0].flatten(2)[..., :3] = torch.rand(4, 1, 3, generator=generator)
     figures = sequence_gallery(layered_model, layered_guide, x, sites=sites)
     assert [*figures] == [
-        *NAMES[1:9], "traversals-context", "traversals-upper",
+        *NAMES[1:10], "traversals-context", "traversals-upper",
     ]  # fmt: skip
     swapped = torch.zeros(5, *SHAPE).flatten(1)
     swapped[:, :3] = x[1].flatten(1)[:, :3].mean(0)

@@ -58,6 +58,38 @@ def test_nearest_frames_are_found_by_search_one_of_each_other_sequence(ragged):
     assert nearest_frames(found, queries, 4).tolist() == expected
 
 
+@pytest.mark.parametrize("ragged", [True, False])
+def test_frames_nearest_in_both_codes_are_found_by_search(ragged):
+    """Each kind of codes in units of the root mean squared distance from its mean."""
+    found = make_codes(ragged)
+    true = [(s, t) for s in range(7) for t in range(int(found.lengths[s]))]
+    vectors = {}
+    for kind in ("static", "dynamic"):
+        code = {
+            (s, t): getattr(found, kind)[(s, t) if kind == "dynamic" else s].double()
+            for s, t in true
+        }
+        mean = sum(code.values()) / len(true)
+        spread = (sum(float((v - mean).square().sum()) for v in code.values()) / len(true)) ** 0.5
+        for at in true:
+            vectors.setdefault(at, []).append(code[at] / spread)
+    queries = [(5, 1), (0, 0), (2, 2)]
+    expected = []
+    for query in queries:
+        distance = {
+            at: float(torch.cat(v).sub(torch.cat(vectors[query])).norm())
+            for at, v in vectors.items()
+        }
+        best = [
+            min((distance[s, t], s, t) for s, t in true if s == other)
+            for other in range(7)
+            if other != query[0]
+        ]
+        expected.append([[s, t] for _, s, t in sorted(best)[:4]])
+    assert nearest_frames(found, queries, 4, joint=True).tolist() == expected
+    assert nearest_frames(found, queries, 4).tolist() != expected
+
+
 def test_padding_is_no_neighbour_even_where_it_would_be_nearest():
     """Padding is 0, and so is the query."""
     found = make_codes()
@@ -91,19 +123,22 @@ def test_the_figure_shows_query_sequences_and_frames():
     figure = nearest_neighbours(model, guide, x, LENGTHS, queries=queries, neighbours=3)
     cells = []
     alike = nearest_frames(found, queries, 3).tolist()
+    both = nearest_frames(found, queries, 3, joint=True).tolist()
     for row, (sequence, place) in enumerate(queries):
         cells.append(x[sequence, place])
         for other in nearest_sequences(found, [sequence], 3)[0].tolist():
             cells.append(x[other, (int(LENGTHS[other]) - 1) // 2])
-        cells += [x[i, t] for i, t in alike[row]]
+        cells += [x[i, t] for i, t in (*alike[row], *both[row])]
     (image,) = figure.axes[0].images
-    expected = to_pixels(image_grid(torch.stack(cells).clamp(0, 1), 7))
+    expected = to_pixels(image_grid(torch.stack(cells).clamp(0, 1), 10))
     assert np.array_equal(np.asarray(image.get_array()), expected)
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["2:4", "6:0"]
     names = [t.get_text() for t in figure.axes[0].get_xticklabels()]
-    assert names == ["", "", "nearest in static", "", "", "nearest in dynamic", ""]
+    kinds = ["nearest in static", "nearest in dynamic", "in both"]
+    assert names == ["", "", kinds[0], "", "", kinds[1], "", "", kinds[2], ""]
     lines = [float(np.asarray(line.get_xdata())[0]) for line in figure.axes[0].lines]
-    assert lines == [6.5, 4 * 8 - 1.5]  # right of the query, and of the nearest sequences
+    # Right of the query, and of each kind of neighbours but the last.
+    assert lines == [6.5, 4 * 8 - 1.5, 7 * 8 - 1.5]
 
 
 def test_queries_are_spread_over_all_sequences_unless_given():
