@@ -1,7 +1,7 @@
 """Predicted clips beside the true ones: the images, and how near they are frame by frame."""
 
 from dataclasses import dataclass
-from math import inf, nan
+from math import isnan, log10, nan
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from .roll_out import FRAMES, PoseRollOut
 
 FIRST = 10
 """Predicted frames whose mean is told, as of moving digits in the literature."""
+CEILING = 10 * log10(12 * 255**2)
+"""Decibels of an image against the same one rounded to 8 bits: no truth is known any better."""
 TOGETHER = 64  # clips that are rolled out in one pass; of the first pass images are kept
 
 
@@ -28,7 +30,8 @@ class PredictedClips:
         lengths: True frames of each of all clips, int64 `(B,)`.
         seen: The frames that are seen, decoded from their own codes, uint8 `(K, P, C, H, W)`.
         images: Predicted frames, uint8 `(1 + S, K, H, C, H, W)`.
-        psnr: Peak signal-to-noise ratios `(1 + S, B, H)` in decibels; NaN where there is no truth.
+        psnr: Peak signal-to-noise ratios `(1 + S, B, H)` in decibels, at most 58.9, which is what
+            rounding to 8 bits leaves; NaN where there is no truth.
         ssim: Structural similarities, likewise; None of images that are smaller than its window.
         copied_psnr: Those of the last frame that is seen in place of a prediction, `(B, H)`.
         copied_ssim: Likewise.
@@ -60,8 +63,8 @@ class PredictedClips:
         Returns:
             `past`, `future`, `samples`, `first`, the number of frames of the means, `clips`, the
             number of clips that have a true frame there, and by quality `psnr`, `ssim`,
-            `sampled_psnr` and so on: `mean` and `standard_error` over clips, None where there is
-            none or it is not finite.
+            `sampled_psnr` and so on: `mean` and `standard_error` over clips; None where there are
+            too few.
         """
         known = (~self.psnr[0].isnan()).any(0)
         first = min(FIRST, int(known.sum()))
@@ -77,7 +80,7 @@ class PredictedClips:
             by_clip = by_clip[~by_clip.isnan()]
             mean = float(by_clip.mean()) if len(by_clip) else nan
             error = float(by_clip.std() / len(by_clip) ** 0.5) if len(by_clip) > 1 else nan
-            found[name] = {"mean": _finite(mean), "standard_error": _finite(error)}
+            found[name] = {"mean": _known(mean), "standard_error": _known(error)}
         return found
 
     def qualities(self) -> dict[str, Tensor]:
@@ -219,9 +222,8 @@ class _Judge:
             if len(rows):
                 shown = torch.cat([last.unsqueeze(0), drawn])[:, rows].clamp(0, 1)
                 true = truth[rows].expand_as(shown)
-                values[:, rows] = quality(shown.flatten(0, 1), true.flatten(0, 1)).unflatten(
-                    0, shown.shape[:2]
-                )
+                judged = quality(shown.flatten(0, 1), true.flatten(0, 1)).clamp(max=CEILING)
+                values[:, rows] = judged.unflatten(0, shown.shape[:2])
             found += [values[0], values[1:]]
         return found
 
@@ -230,5 +232,5 @@ def _bytes(images: Tensor) -> Tensor:
     return (images.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
-def _finite(value: float) -> float | None:
-    return value if -inf < value < inf else None
+def _known(value: float) -> float | None:
+    return None if isnan(value) else value

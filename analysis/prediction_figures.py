@@ -163,6 +163,6 @@ def _curve(values: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     mean = values.nanmean(0)
     squares = torch.where(known, values - mean, 0.0).square().sum(0)
     error = 2 * (squares / (count - 1).clamp(min=1) / count.clamp(min=1)).sqrt()
-    drawn = mean.isfinite()
+    drawn = count > 0
     horizon = torch.arange(1, len(mean) + 1)[drawn]
     return horizon.numpy(), mean[drawn].numpy(), error[drawn].nan_to_num().numpy()

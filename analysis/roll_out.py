@@ -78,7 +78,7 @@ class PoseRollOut:
         found: list[Tensor] = []
         shape = (1 + self.samples, *self.content.shape[:1], self._loc.shape[-1])
         with undisturbed(self._model, seed=self._seed):
-            scale = self._model.transition.log_scale.exp()
+            scale = self._model.transition.scale
             for _ in range(steps):
                 noise = torch.randn(self.samples, *shape[1:], generator=self._noise)
                 moved = torch.cat([torch.zeros(1, *shape[1:]), noise]).to(scale)

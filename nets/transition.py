@@ -11,6 +11,7 @@ https://arxiv.org/abs/1705.10915: two layers of 256 units, told poses and the co
 frame that is seen, and the squared error of the next pose.
 """
 
+from math import log
 from typing import NamedTuple
 
 import pyro.distributions as dist
@@ -22,6 +23,9 @@ from torch.types import _size
 from .activations import at_least_float32
 
 OUTPUTS = ("linear", "tanh")
+# Log deviations are this times a parameter, since Adam moves every parameter by about its rate
+# and none of the others has to go as far: from 1 to a hundredth is thousands of steps otherwise.
+GAIN = 10.0
 _NO_SHAPE = Size()
 
 
@@ -54,7 +58,7 @@ class LSTMTransition(nn.Module):
         ValueError: If there is no such output.
     """
 
-    log_scale: Tensor
+    spread: Tensor
 
     def __init__(
         self,
@@ -73,12 +77,21 @@ class LSTMTransition(nn.Module):
         self.cells = nn.ModuleList(nn.LSTMCell(width, hidden) for width in widths)
         self.head = nn.Linear(hidden, dim)
         self.start_loc = nn.Parameter(torch.zeros(dim))
-        self.start_log_scale = nn.Parameter(torch.zeros(dim))
+        self.start_spread = nn.Parameter(torch.zeros(dim))
         if scale is None:
-            self.log_scale = nn.Parameter(torch.zeros(dim))
+            self.spread = nn.Parameter(torch.zeros(dim))
         else:
-            fixed = torch.full((dim,), scale, dtype=torch.float64).log().float()
-            self.register_buffer("log_scale", fixed, persistent=False)
+            self.register_buffer("spread", torch.full((dim,), log(scale) / GAIN), persistent=False)
+
+    @property
+    def scale(self) -> Tensor:
+        """Standard deviations of a step, `(Z,)`."""
+        return (GAIN * self.spread).exp()
+
+    @property
+    def start_scale(self) -> Tensor:
+        """Standard deviations of the first vector, `(Z,)`."""
+        return (GAIN * self.start_spread).exp()
 
     def begin(self, rows: int) -> Memory:
         """Return the memory of `R` sequences before their first vector: zeros."""
@@ -122,8 +135,7 @@ class LSTMTransition(nn.Module):
 
     def scales(self, count: int) -> Tensor:
         """Return the standard deviation of each of `N` vectors given those before, `(N, Z)`."""
-        steps = self.log_scale.exp().expand(count - 1, -1)
-        return torch.cat([self.start_log_scale.exp().unsqueeze(0), steps])
+        return torch.cat([self.start_scale.unsqueeze(0), self.scale.expand(count - 1, -1)])
 
     def forward(self, content: Tensor, count: int) -> "TransitionSequence":
         """Return the distribution of `N` vectors, event `(N, Z)`, for contents `(..., F)`."""

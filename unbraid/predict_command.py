@@ -104,7 +104,7 @@ def _rows(predicted: "PredictedClips") -> list[tuple[str, str, str]]:
             continue
         mean, error = found[name]["mean"], found[name]["standard_error"]
         form, unit = (".2f", " dB") if name.endswith("psnr") else (".4f", "")
-        shown = "not finite" if mean is None else format(mean, form)
+        shown = format(mean, form)
         shown += "" if error is None else f" +- {format(error, form)}"
         rows.append((words, shown + unit, of))
         of = ""

@@ -65,7 +65,7 @@ def make_pair(transition: LSTMTransition | None = None) -> tuple[Any, Any]:
     """A model with its guide; the true transition, of small steps of noise, unless given."""
     if transition is None:
         transition = Turn(POSE, CONTENT, hidden=1, layers=1)
-        nn.init.constant_(transition.log_scale, -3.0)
+        nn.init.constant_(transition.spread, -0.3)
     decoder = Decoder()
     model = models.PosePrediction(decoder, transition, CONTENT)
     return model, guides.PosePrediction(Codes(decoder), 4)
@@ -75,7 +75,7 @@ def learned(seed: int = 0) -> LSTMTransition:
     """A transition of LSTM cells, untrained."""
     torch.manual_seed(seed)
     transition = LSTMTransition(POSE, CONTENT, hidden=5, layers=2)
-    nn.init.normal_(transition.log_scale)
+    nn.init.normal_(transition.spread, std=0.1)
     return transition
 
 

@@ -43,7 +43,7 @@ def test_poses_follow_the_transition_step_by_step():
     poses = rolling.advance(5)
     generator = torch.Generator().manual_seed(9)
     noise = torch.stack([torch.randn(2, 3, POSE, generator=generator) for _ in range(5)], 2)
-    scale = transition.log_scale.exp()
+    scale = transition.scale
     for row in range(3):
         z = torch.cat([rolling.seen, poses[row]], 1)
         means = transition.means(z, rolling.content)[:, PAST:]
@@ -55,11 +55,11 @@ def test_samples_have_the_spread_of_the_transition():
     """20 000 steps: each of 2 deviations within 6 standard errors, alarm below 1e-8."""
     model, guide = make_pair()
     with torch.no_grad():
-        model.transition.log_scale.copy_(torch.tensor([-1.0, 0.5]))
+        model.transition.spread.copy_(torch.tensor([-0.1, 0.05]))
     rolling = PoseRollOut(model, guide, clips(20, PAST), samples=1000)
     poses = rolling.advance(1)
     deviation = (poses[1:] - poses[:1]).flatten(0, 2).double().std(0, correction=0)
-    truth = model.transition.log_scale.exp().double()
+    truth = model.transition.scale.double()
     assert ((deviation / truth - 1).abs() < 6 / (2 * 20_000) ** 0.5).all()
 
 

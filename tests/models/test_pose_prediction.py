@@ -59,8 +59,8 @@ class WideCodes(nn.Module):
 def pair() -> Any:
     transition = Autoregression(Z, F, hidden=1, layers=1)
     with torch.no_grad():
-        transition.log_scale.fill_(-0.4)
-        transition.start_log_scale.fill_(0.1)
+        transition.spread.fill_(-0.04)
+        transition.start_spread.fill_(0.01)
         transition.start_loc.fill_(0.2)
     model = models.PosePrediction(LinearDecoder(), transition, F, N).double()
     return model, guides.PosePrediction(WideCodes(), PAST)
@@ -68,7 +68,7 @@ def pair() -> Any:
 
 def joint(transition: LSTMTransition) -> dist.MultivariateNormal:
     """The joint Normal of the frames of a clip: all are linear in content and noise."""
-    step, start = (t.detach().exp() for t in (transition.log_scale, transition.start_log_scale))
+    step, start = (t.detach() for t in (transition.scale, transition.start_scale))
     sources = F + N  # content, then the noise of each pose
     mean, row = transition.start_loc.detach(), torch.zeros(Z, sources, dtype=torch.float64)
     row[0, F] = float(start)

@@ -23,6 +23,9 @@ def transition(**options) -> LSTMTransition:
     with torch.no_grad():
         for seed, parameter in enumerate(made.parameters()):
             parameter.copy_(0.5 * draw(*parameter.shape, seed=seed))
+        for name, parameter in made.named_parameters():
+            if name.endswith("spread"):
+                parameter.mul_(0.1)
     return made
 
 
@@ -42,7 +45,7 @@ def test_the_density_is_the_sum_of_normals_step_by_step(output, scale):
     expected = torch.zeros(B, dtype=torch.float64)
     for b in range(B):
         h, c = torch.zeros(2, 7).double(), torch.zeros(2, 7).double()
-        loc, deviation = made.start_loc, made.start_log_scale.exp()
+        loc, deviation = made.start_loc, made.start_scale
         for t in range(N):
             for k in range(Z):
                 expected[b] += (
@@ -58,13 +61,12 @@ def test_the_density_is_the_sum_of_normals_step_by_step(output, scale):
             h, c = (torch.stack(part) for part in zip(*layers, strict=True))
             loc = shown @ made.head.weight.T + made.head.bias
             loc = loc.tanh() if output == "tanh" else loc
-            deviation = made.log_scale.exp()
+            deviation = made.scale
     found = made(content, N).log_prob(z)
     torch.testing.assert_close(found, expected.detach(), rtol=1e-12, atol=1e-12)
     if scale is not None:
-        fixed = made.log_scale.exp()
-        torch.testing.assert_close(fixed, torch.full((Z,), 0.3).double(), rtol=1e-7, atol=0)
-    assert (scale is None) == ("log_scale" in dict(made.named_parameters()))
+        torch.testing.assert_close(made.scale, torch.full((Z,), 0.3).double(), rtol=1e-7, atol=0)
+    assert (scale is None) == ("spread" in dict(made.named_parameters()))
 
 
 class Rotation(LSTMTransition):
@@ -81,8 +83,8 @@ def rotation() -> Rotation:
     made = Rotation(2, 3, hidden=1, layers=1).double()
     with torch.no_grad():
         made.start_loc.copy_(torch.tensor([0.5, -1.0]))
-        made.start_log_scale.copy_(torch.tensor([0.2, -0.3]))
-        made.log_scale.copy_(torch.tensor([-1.0, -0.5]))
+        made.start_spread.copy_(torch.tensor([0.02, -0.03]))
+        made.spread.copy_(torch.tensor([-0.1, -0.05]))
     return made
 
 
