@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from unbraid import analysis
 from unbraid.inference import NoLikelihoodError, posterior_chains
 
-WEIGHT = torch.tensor([[1.0, 0.5], [-0.3, 0.8], [0.2, -1.0]], dtype=torch.float64)
-NOISE = 0.7
+WEIGHT = torch.tensor([[1.5, 1.5], [0.3, 0.1], [0.1, -0.2]], dtype=torch.float64)
+NOISE = 0.5
 X = torch.tensor([[0.4, -1.0, 0.3], [1.5, 0.2, -0.8]], dtype=torch.float64)
 ZERO = torch.zeros(2, dtype=torch.float64)
 COVARIANCE = torch.linalg.inv(torch.eye(2, dtype=torch.float64) + WEIGHT.T @ WEIGHT / NOISE**2)
@@ -65,7 +65,7 @@ def test_chains_have_the_moments_of_the_posterior(drawn):
     products = apart[..., :, None] * apart[..., None, :]
     off = abs(products.mean((0, 1)) - COVARIANCE.numpy())
     assert (off < 5 * error(products)).all()
-    assert (5 * error(products)).max() < 0.6 * COVARIANCE.max()  # so the bounds do say something
+    assert (5 * error(products)).max() < 0.7 * COVARIANCE.max()  # so the bounds do say something
 
 
 def test_diagnostics_are_those_of_arviz(drawn):
@@ -136,24 +136,23 @@ def test_many_data_are_cut_into_blocks():
 
 
 def test_codes_of_bounded_support():
-    ones = torch.tensor([[1.0, 1.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0, 0.0]])
-    two, three = torch.tensor(2.0), torch.tensor(3.0)
+    ones = torch.tensor([[1.0], [0.0]])  # few, so that the map's Jacobian counts
+    prior = torch.tensor(1.2)
 
     def coins(x: Tensor) -> None:
         with pyro.plate("data", len(x)):
-            p = pyro.sample("p", dist.Beta(two, three))
+            p = pyro.sample("p", dist.Beta(prior, prior))
             probs = p.unsqueeze(-1).expand(*p.shape, x.shape[-1])
             pyro.sample("x", dist.Bernoulli(probs).to_event(1), obs=x)
 
     def guess(x: Tensor) -> None:
         with pyro.plate("data", len(x)):
-            pyro.sample("p", dist.Beta(two, two))
+            pyro.sample("p", dist.Beta(prior, 2 * prior))
 
     tree = posterior(coins, guess, ones)
     p = tree["posterior"]["p"].values
     assert p.shape == (3, 150, 2) and ((p > 0) & (p < 1)).all()
-    count = ones.sum(1).numpy()
-    expected = (2 + count) / (5 + 5)
+    expected = (1.2 + ones.sum(1).numpy()) / 3.4
     assert (abs(p.mean((0, 1)) - expected) < 5 * error(p)).all()
     assert tree["diagnostics"]["r_hat_p"].dims == ("datum",)
 
