@@ -32,8 +32,9 @@ IN_RANGE = {  # other values of options that may not be twice their default and 
     ("swap-gan", "smoothing"): 0.25,
     ("aae-semi", "classes"): 4,
     ("m2", "features"): "/runs/vae",
+    ("pose-prediction", "codes"): "/runs/drnet",
 }
-# Their options of critics, labels, partners and turns are tried in files of their own.
+# Their options of critics, labels, partners, turns and runs are tried in files of their own.
 ADVERSARIAL = {
     "aae",
     "aae-semi",
@@ -47,6 +48,7 @@ ADVERSARIAL = {
     "fair",
     "m2",
     "mixing",
+    "pose-prediction",
     "predictability-min",
     "swap-gan",
     "swap-vae",
@@ -179,8 +181,11 @@ def outcome(name: str, options: Any) -> tuple[list[torch.Size], list[float]]:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_an_unknown_option_suggests_the_nearest(name):
-    with pytest.raises(OptionError, match=r"option is 'activations'; .* Did you mean activation"):
-        read_options(load_method(name).options, {"activations": "tanh"})
+    options = load_method(name).options
+    names = [field.name for field in dataclasses.fields(options)]
+    meant = "activation" if "activation" in names else names[0]
+    with pytest.raises(OptionError, match=rf"option is '{meant}s'; .* Did you mean {meant}\?"):
+        read_options(options, {f"{meant}s": "tanh"})
 
 
 @pytest.mark.parametrize("name, option", NUMBERS)

@@ -86,7 +86,9 @@ def batch(data: DataSpec) -> torch.Tensor:
 
 def test_every_method_is_tried():
     """Those of sequences and of labels are tried in files of their own."""
-    elsewhere = ("require_sequences", "require_labels", "require_factors", "require_turntable")
+    elsewhere = tuple(
+        f"require_{what}" for what in ("sequences", "labels", "factors", "turntable", "windows")
+    )
     of_images = {
         name
         for name in METHODS
