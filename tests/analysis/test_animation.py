@@ -108,7 +108,8 @@ def test_a_webp_holds_the_same_frames_in_all_colours(tmp_path):
     pair.guide.eval()
     base = pair.guide.locs(pair.x[:2])["appearance"]
     with Image.open(path) as file:
-        assert (file.format, file.n_frames, file.info["loop"]) == ("WEBP", 5, 0)
+        assert (file.format, file.info["loop"]) == ("WEBP", 0)
+        assert len(list(ImageSequence.Iterator(file))) == 5
         for i, frame in enumerate(ImageSequence.Iterator(file)):
             swing = 2.0 * math.sin(2 * math.pi * i / 5)
             codes = [base + swing * torch.eye(4)[dim] for dim in (3, 2, 1, 0)]
