@@ -8,6 +8,7 @@ from torch import nn
 
 from unbraid.nets import (
     ClipEncoder,
+    EmptyEncoder,
     FrameEncoder,
     SkipDecoder,
     SkipEncoder,
@@ -49,6 +50,13 @@ def test_the_code_of_a_clip_is_that_of_the_mean_of_raw_outputs():
         raw = torch.stack([net.raw(x[row, t]) for t in range(length)])
         torch.testing.assert_close(found[row, 0], raw.mean(0))
     torch.testing.assert_close(net(x).mean[:, 0], net.raw(x).mean(1))
+
+
+@pytest.mark.parametrize("points", [True, False])
+def test_a_code_without_coordinates_has_density_one(points):
+    found = EmptyEncoder(points)(clips(4, 5))
+    assert (found.batch_shape, found.event_shape) == ((4, 1), (0,))
+    assert torch.equal(found.log_prob(found.sample()), torch.zeros(4, 1, dtype=torch.float64))
 
 
 def test_a_clip_of_one_frame_has_its_frames_code():

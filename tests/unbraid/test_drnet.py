@@ -41,6 +41,8 @@ CASES = [
     {"skips": True, "nets": "conv", "channels": (4, 5)},
     {"form": "variational", "warmup": 2},
     {"form": "variational", "adversary": 0.0, "likelihood": "normal-learned"},
+    {"static_dim": 0, "similarity": 0.0, "adversary": 0.0},
+    {"static_dim": 0, "similarity": 0.0, "adversary": 0.0, "form": "variational"},
 ]
 cases = pytest.mark.parametrize("options", CASES, ids=str)
 
@@ -286,6 +288,24 @@ def test_the_similarity_makes_contents_of_a_clip_alike():
     assert shares[1] < 0.5 * shares[0]
 
 
+@pytest.mark.parametrize("form", ["published", "variational"])
+def test_without_content_it_is_an_autoencoder_of_frames(form):
+    """The frame is decoded from its own code alone, whatever the other frame of the clip."""
+    parts = built(form=form, static_dim=0, similarity=0.0, adversary=0.0)
+    batch = batch_of(parts)
+    loss = loss_of(parts, batch)
+    other = loss_of(parts, {**batch, "companions": 1 - batch["companions"]})
+    assert torch.equal(loss.total, other.total)
+    assert loss.terms["static"].value.shape == (5, 1, 0)
+    assert float(loss.parts["static"]) == 0.0
+    assert not [*parts.guide.content_encoder.parameters()]
+    z = loss.terms["dynamic"].value
+    expected = -parts.model.decoder(z).log_prob(batch["x"]).sum() / 5
+    if form == "variational":
+        expected = expected + loss.parts["dynamic"]
+    torch.testing.assert_close(loss.total, expected)
+
+
 def test_skips_are_part_of_the_content():
     parts = built(skips=True, nets="conv", channels=(4, 5))
     maps = 4 * 4 * 4 + 5 * 2 * 2
@@ -321,6 +341,13 @@ def test_points_have_no_likelihood_and_normals_have_one():
         ({"frames": 1}, "frames is 1; expected an integer of at least 2"),
         ({"frames": 7}, "frames is 7; expected 2 to 6, the frames of the longest sequence"),
         ({"similarity": -1.0}, "similarity is -1.0"),
+        ({"static_dim": -1}, "static_dim is -1; expected an integer of at least 0"),
+        ({"static_dim": 0}, r"similarity is 1.0 with static_dim=0; expected 0, .* Set similarity"),
+        ({"static_dim": 0, "similarity": 0.0}, "adversary is 0.1 with static_dim=0; expected 0"),
+        (
+            {"static_dim": 0, "similarity": 0.0, "adversary": 0.0, "skips": True},
+            "skips is True with static_dim=0; expected false",
+        ),
         ({"adversary": -1.0}, "adversary is -1.0"),
         ({"scale": 0.0}, "scale is 0.0; expected a finite number above 0"),
         ({"critic_hidden": (0,)}, "critic_hidden is 0"),
