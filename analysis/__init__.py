@@ -9,6 +9,7 @@ from .alignment import Alignment, align, alignment_figure
 from .animation import traversal_animation
 from .beta_vae_score import BetaVAEScore, beta_vae_score, beta_vae_score_of_encoder
 from .calibration_figure import calibration_figure
+from .calibration_words import Verdict, calibration_verdicts, site_words
 from .charts import bounds_curve, kl_chart, training_curves
 from .clips import clip_reconstructions
 from .code_factor_figure import CodeFactors, code_factor_figure, code_factors
@@ -160,6 +161,7 @@ __all__ = [
     "SwapConsistency",
     "SwapRecovery",
     "ToldCondition",
+    "Verdict",
     "WarpModel",
     "active_units",
     "advice",
@@ -171,6 +173,7 @@ __all__ = [
     "beta_vae_score_of_encoder",
     "bounds_curve",
     "calibration_figure",
+    "calibration_verdicts",
     "check_predictor",
     "clip_reconstructions",
     "code_factor_figure",
@@ -266,6 +269,7 @@ __all__ = [
     "shared_codes",
     "sharpness",
     "site_codes",
+    "site_words",
     "ssim",
     "stack_pairs",
     "style_transfer",

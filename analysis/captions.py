@@ -56,6 +56,12 @@ CAPTIONS = {
         "code to the other. Each step should look like data: blends of both images, or sudden "
         "jumps, show codes that nothing was trained on.",
     ),
+    "calibration": Caption(
+        "Calibration of the guide",
+        "Ranks of true codes among the guide's draws, by data that the model drew, less uniform "
+        "ones. Lines within the grey band are not refuted. One that rises and then falls is of a "
+        "guide that is too narrow there, the other way round of one too wide; to a side, it leans.",
+    ),
     "hooks": Caption(
         "Loss hooks",
         "The penalty of each hook, with its weight, and how often its critic tells its examples "

@@ -20,7 +20,7 @@ from .images import data_uri
 from .pages import figure_png, template
 
 LONGEST_NAME = 80
-LATENT_FIGURES = ("graph", "kl", "codes", "posteriors", "aggregate", "factors")
+LATENT_FIGURES = ("graph", "kl", "codes", "posteriors", "aggregate", "factors", "calibration")
 
 
 def save_figures(folder: Path | str, figures: Mapping[str, Figure]) -> dict[str, Path]:

@@ -92,6 +92,7 @@ def simulation_based_calibration(
     bins: int = 20,
     arguments: Callable[[Mapping[str, Tensor]], tuple[Any, ...]] | None = None,
     seed: int = 0,
+    progress: Callable[[int], None] | None = None,
 ) -> Calibration:
     """Rank codes that the model draws among codes that the guide draws given the model's data.
 
@@ -104,6 +105,7 @@ def simulation_based_calibration(
         arguments: From the values of the model's sites by name to the guide's arguments; the value
             of `x` alone unless given.
         seed: Seed of all draws.
+        progress: Called with the number of simulations done.
 
     Raises:
         ValueError: If a number is out of range, the model gives no data, or no latent site of the
@@ -128,6 +130,8 @@ def simulation_based_calibration(
             size = min(CHUNK, simulations - start)
             for name, ranks in _ranks(model, guide, size, draws, arguments).items():
                 parts.setdefault(name, []).append(ranks.cpu())
+            if progress is not None:
+                progress(start + size)
     ranks = {name: torch.cat(of).numpy() for name, of in parts.items()}
     p_values = {name: _uniform_p_values(of, draws, bins) for name, of in ranks.items()}
     return Calibration(ranks, draws, p_values, bins, seed)

@@ -19,6 +19,7 @@ from tyro.constructors import (
 
 from unbraid.methods import OptionError, find_method
 
+from .calibrate_command import Calibrate
 from .commands import Evaluate, Report, Sample, Train, as_flag
 from .compare_command import Compare
 from .complete_command import Complete
@@ -27,7 +28,17 @@ from .listings import Data, Hooks, Methods
 from .predict_command import Predict
 
 Command = (
-    Train | Evaluate | Compare | Report | Sample | Complete | Predict | Methods | Hooks | Data
+    Train
+    | Evaluate
+    | Compare
+    | Report
+    | Sample
+    | Complete
+    | Calibrate
+    | Predict
+    | Methods
+    | Hooks
+    | Data
 )
 COMMANDS = {kind.__name__.lower(): kind for kind in get_args(Command)}
 

@@ -20,6 +20,7 @@ from unbraid.analysis import (
 from unbraid.data import Batches
 from unbraid.inference import read_metrics
 
+from .calibrating import calibration_figures
 from .code_figures import code_figures
 from .conditions import condition_figures
 from .held_out import held_out_batches
@@ -43,7 +44,8 @@ def write_run_report(run: Run) -> Path:
         The report's path.
     """
     seed = run.config["seed"]
-    figures = prediction_figures(run, seed) or _figures(run, seed)
+    drawn = prediction_figures(run, seed) or _figures(run, seed)
+    figures = {**drawn, **calibration_figures(run)}
     metrics = run.folder / "metrics.jsonl"
     history = read_metrics(metrics) if metrics.exists() else []
     return write_report(

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from unbraid.analysis import PredictedClips
 
+    from .calibrating import Calibrated
     from .completing import Completed
 
 
@@ -458,6 +459,26 @@ class Run:
         return posterior(
             self.model, self.guide, args, by=by, draws=draws, seed=self._seed(seed), **settings
         )
+
+    def calibrate(
+        self,
+        simulations: int = 2000,
+        draws: int = 199,
+        *,
+        seed: int | None = None,
+        progress: bool = True,
+    ) -> "Calibrated":
+        """Ask whether the guide is calibrated; write `calibration.json` and a picture.
+
+        Args:
+            simulations: Data that the model draws, at least 100.
+            draws: The guide's draws for each, one less than a multiple of 20.
+            seed: Seed of all draws; the run's unless given.
+            progress: Whether to show progress and the remaining time.
+        """
+        from .calibrating import calibrate
+
+        return calibrate(self, simulations, draws, seed=self._seed(seed), progress=progress)
 
     def report(self) -> Path:
         """Draw the figures and write `report.html`; returns its path."""

@@ -16,7 +16,10 @@ _FILES = (
     "metrics.jsonl",
     "evaluation.json",
     "evaluation.npz",
+    "calibration.json",
+    "calibration.npz",
     "report.html",
+    "model_card.md",
     "crash.json",
 )
 
