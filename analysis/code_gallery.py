@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -11,6 +12,7 @@ from unbraid.inference import Program
 
 from .aggregate_posterior import aggregate_posterior_figure
 from .code_factor_figure import code_factor_figure
+from .factor_kinds import which_discrete
 from .graph_figure import graph_figure
 from .interpolation import interpolation
 from .latent_scatter import latent_scatter
@@ -50,7 +52,8 @@ def code_gallery(
         labels: Classes or numbers `(N,)`, by which codes are coloured.
         label_names: Name of each class.
         label_title: What the labels are.
-        factors: Classes or numbers `(N, F)`, each of at least two values.
+        factors: Classes or numbers `(N, F)`; -1 is an unknown class, NaN an unknown number. Data
+            of which not all are known, and factors of one value, are left out.
         factor_names: Name of each factor.
         discrete: Which factors are classes.
         site: The site of the images.
@@ -87,22 +90,29 @@ def code_gallery(
                 figures[f"posteriors-{name}"] = posterior_ellipses(model, guide, *args, **own)
         if not (codes.is_point and takes_frames(model)):
             figures[f"aggregate-{name}"] = aggregate_posterior_figure(model, guide, *args, **own)
-        if factors is not None:
-            figures[f"factors-{name}"] = _factors(codes, factors, factor_names, discrete)
+        drawn = None if factors is None else _factors(codes, factors, factor_names, discrete)
+        if drawn is not None:
+            figures[f"factors-{name}"] = drawn
     return figures
 
 
 def _factors(
     codes: SiteCodes, factors: Values, names: Sequence[str], discrete: Sequence[bool] | None
-) -> Figure:
-    """Codes against factors, without the data of which a class is not known."""
+) -> Figure | None:
+    """Codes against factors, of the data of which all are known; None where none varies there."""
     values = host_array(factors)
-    known = values == values
-    classes = [True] * values.shape[1] if discrete is None else list(discrete)
-    known[:, classes] = values[:, classes] >= 0
+    is_class = which_discrete(values, discrete, values.shape[1])
+    known = ~np.isnan(values)
+    known[:, is_class] &= values[:, is_class] >= 0
     rows = known.all(1)
-    order = codes.order[:MOST_CODES]
+    varies = [len(np.unique(column)) > 1 for column in values[rows].T]
+    if not any(varies):
+        return None
     return code_factor_figure(
-        codes.mean.numpy()[rows], values[rows], factor_names=names, discrete=discrete,
-        site=codes.site, order=order,
-    )  # fmt: skip
+        codes.mean.numpy()[rows],
+        values[rows][:, varies],
+        factor_names=[name for name, is_kept in zip(names, varies, strict=False) if is_kept],
+        discrete=is_class[varies].tolist(),
+        site=codes.site,
+        order=codes.order[:MOST_CODES],
+    )

@@ -61,9 +61,8 @@ def known_of(dataset: Dataset, count: int) -> list[Known]:
             dataset.factor_names, dataset.factor_sizes, columns, strict=True
         ):
             known.append((name, size > 0, values))
-    return [each for each in known if _varies(*each)]
+    return [each for each in known if _varies(*each[1:])]
 
 
-def _varies(name: str, is_class: bool, values: Tensor) -> bool:
-    del name
+def _varies(is_class: bool, values: Tensor) -> bool:
     return len((values[values != UNKNOWN] if is_class else values).unique()) > 1
