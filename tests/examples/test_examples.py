@@ -25,6 +25,11 @@ DATA_OPTIONS = {"digits": 1, "size": 32, "digit_size": 16, "sequences": 300, "le
 OUT, STEPS = "runs", 20
 SAMPLES, LIMIT = 5, 10
 """,
+    "inspect_a_posterior.py": """
+OUT, STEPS = "run", 20
+DRAWS, CHAIN_DRAWS, WARMUP, DIGITS = 20, 10, 10, 2
+SIMULATIONS, RANKED = 100, 19
+""",
     "your_own_pair.py": "STEPS, SAMPLES, LIMIT = 5, 3, 10",
     "likelihood_report.py": """
 OUT, STEPS = "runs", 5
@@ -144,3 +149,13 @@ def test_the_notebook_on_likelihoods_runs(tmp_path):
     assert re.search(r"between -\d+\.\d\d and -\d+\.\d\d nats", text)
     assert "\\begin{tabular}" in text
     assert pictures(outputs) == 2
+
+
+def test_the_notebook_on_posteriors_runs(tmp_path):
+    outputs = executed("inspect_a_posterior.py", tmp_path)
+    text = printed(outputs)
+    assert re.search(r"effective sample +\[ ?\d+\. +\d+\.\] of 20", text)
+    assert re.search(r"the chains' means +\[.+\]", text)
+    assert "draws of all digits  (2, 4, 20)" in text
+    assert re.search(r"p-value \d", text)
+    assert pictures(outputs) == 4
