@@ -55,9 +55,8 @@ def test_graphs_of_methods_are_those_of_their_papers(name, p, q):
         for node in nodes:
             in_frames = name == "static-dynamic" and node.name in ("dynamic", "x")
             is_x_of_q = node.kind == "given" and node.name == "x"
-            assert node.plates == (
-                ("data", "frames") if in_frames and not is_x_of_q else ("data",)
-            )
+            plates = ("data", "frames") if in_frames and not is_x_of_q else ("data",)
+            assert node.plates == plates
 
 
 def report_of(path, tmp_path):
@@ -99,11 +98,9 @@ def test_what_is_known_is_told_apart_by_kind():
     factors = [[2, 0.5, 1], [2, 0.6, 0], [2, 0.7, 1], [2, 0.1, 1], [2, 0, 1], [1, 0, 1]]
     data = Dataset(
         torch.zeros(6, 1, 4, 4, dtype=torch.uint8),
-        labels=torch.tensor([0, 1, -1, 0, 1, 1]),
+        labels=torch.tensor([0, -1, 0, 1, 1, 1]),
         label_names=("cat", "dog"),
-        factors=torch.tensor(
-            [[2.0, 0.5, 1], [2, 0.6, 0], [2, 0.7, 1], [2, 0.1, 1], [2, 0, 1]] * 2
-        )[:6],
+        factors=torch.tensor(factors),
         factor_names=("fixed", "size", "kind"),
         factor_sizes=(3, 0, 2),
     )
@@ -113,6 +110,6 @@ def test_what_is_known_is_told_apart_by_kind():
         ("size", False),
         ("kind", True),
     ]
-    assert found[0][2].tolist() == [0, 1, -1, 0, 1]
+    assert found[0][2].tolist() == [0, -1, 0, 1, 1]
     # What is left of the label does not vary.
-    assert [name for name, _, _ in known_of(data, 1)] == []
+    assert [name for name, _, _ in known_of(data, 2)] == ["size", "kind"]
