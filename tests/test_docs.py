@@ -51,6 +51,7 @@ def python_of(document: str) -> list[str]:
         "docs/swapped-codes.md",
         "docs/static-dynamic.md",
         "docs/drnet.md",
+        "docs/prediction.md",
         "docs/action-rotation.md",
         "docs/grouped-data.md",
         "docs/neural-statistician-and-fhvae.md",
