@@ -11,6 +11,7 @@ from unbraid.inference import Program
 
 from .image_figure import image_figure
 from .passes import decode, point_codes, prior_moments, run, undisturbed
+from .sequence_layout import spread
 from .site_codes import picked
 from .style import ORANGE
 from .traversed import traversed_sites
@@ -42,8 +43,8 @@ def interpolation(
         model: The generative program.
         guide: The inference program.
         *args: The arguments of both, images first; of sequences the first frames are shown.
-        pairs: Which images each row goes from and to; the first and second, the third and fourth
-            and so on, up to five rows, unless given.
+        pairs: Which images each row goes from and to; up to five rows, of images evenly spread
+            over all, unless given.
         latents: Continuous latent sites that move, all unless given.
         path: `"linear"`, or `"spherical"`, along a great circle around the prior's mean, in units
             of its standard deviations: codes on the way are as far from it as both ends, which
@@ -146,7 +147,8 @@ def _check(
     if steps < 2:
         raise ValueError(f"steps is {steps}; expected at least 2. Both ends are among them.")
     if pairs is None:
-        pairs = [(2 * i, 2 * i + 1) for i in range(min(PAIRS, size // 2))]
+        rows = spread(size, min(2 * PAIRS, size // 2 * 2))
+        pairs = list(zip(rows[::2], rows[1::2], strict=True))
     if not pairs or any(not 0 <= row < size for pair in pairs for row in pair):
         raise ValueError(
             f"pairs is {list(pairs)} for {size} images; expected at least one pair of numbers "

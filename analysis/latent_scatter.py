@@ -16,7 +16,7 @@ from unbraid.inference import Program
 from .class_colours import are_few_classes, scatter_points, shown_classes
 from .images import to_pixels
 from .score_inputs import Values, host_array
-from .site_codes import SiteCodes, plane, site_codes
+from .site_codes import SiteCodes, count_of, plane, site_codes
 from .style import DPI, GREY, WIDTH, label
 
 HEIGHT, THUMBNAIL = 4.2, 0.3  # inches
@@ -82,8 +82,12 @@ def latent_scatter(
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(labelsize=8)
     scatter_points(axis, points, labels, names=label_names, title=label_title)
-    count = f"{len(points)} image{'s' if len(points) > 1 else ''}"
-    label(axis, title=f"Codes of {count} at {codes.site}", x=names[0], y=names[1])
+    label(
+        axis,
+        title=f"Codes of {count_of(args, len(points))} at {codes.site}",
+        x=names[0],
+        y=names[1],
+    )
     axis.margins(0.06)
     for row in spread_rows(points, thumbnails):
         _show(axis, args[0][row], points[row], _colour_of(labels, row, label_names))

@@ -15,7 +15,7 @@ from torch import Tensor
 from unbraid.inference import Program
 
 from .sequence_layout import spread
-from .site_codes import SiteCodes, plane, site_codes
+from .site_codes import SiteCodes, count_of, plane, site_codes
 from .style import BLUE, DPI, ORANGE, WIDTH, label
 
 HEIGHT = 4.6  # inches
@@ -82,7 +82,7 @@ def posterior_ellipses(
         _draw(axis, codes.mean[row, [across, up]], codes.scale[row, [across, up]], BLUE)
     axis.plot(*codes.mean[shown][:, [across, up]].T.tolist(), ".", color=BLUE, markersize=3)
     _frame(axis, codes, [across, up], shown)
-    title = f"Posteriors of {len(shown)} of {len(codes.mean)} images at {codes.site}"
+    title = f"Posteriors of {len(shown)} of {count_of(args, len(codes.mean))} at {codes.site}"
     label(axis, title=title, x=codes.name(across), y=codes.name(up))
     _legend(figure, codes.has_one_prior)
     return figure

@@ -134,6 +134,12 @@ def picked(args: tuple[Any, ...], rows: Sequence[int]) -> tuple[Any, ...]:
     )
 
 
+def count_of(args: tuple[Any, ...], count: int) -> str:
+    """Return so many images or sequences, in words."""
+    datum = "image" if args[0].dim() == 4 else "sequence"
+    return f"{count} {datum}{'' if count == 1 else 's'}"
+
+
 def plane(codes: SiteCodes, dims: tuple[int, int] | None) -> tuple[int, int]:
     """Return the two dimensions of a picture: those that are asked for, or of the highest KL.
 

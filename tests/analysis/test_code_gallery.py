@@ -98,3 +98,5 @@ def test_of_sequences_the_codes_of_whole_ones_are_shown():
     assert list(figures) == ["graph", "interpolations", *sites]
     title = figures["interpolations"].axes[0].get_title(loc="left")
     assert title == "Interpolations of static"
+    title = figures["codes-static"].axes[0].get_title(loc="left")
+    assert title == "Codes of 6 sequences at static"

@@ -59,11 +59,14 @@ def test_sites_that_are_not_named_stay(pair):
     assert abs(shown(figure) - expected(cells, 4)).max() <= 1
 
 
-def test_pairs_are_neighbours_unless_given(plain_pair):
+@pytest.mark.parametrize(
+    ("count", "pairs"), [(2, [(0, 1)]), (3, [(0, 2)]), (7, [(0, 1), (2, 4), (5, 6)])]
+)
+def test_pairs_are_spread_unless_given(plain_pair, count, pairs):
     model, guide, x = plain_pair
-    figure = interpolation(model, guide, x[:5], steps=3)
-    assert shown(figure).shape[0] == 2 * 5 + 2
-    given = interpolation(model, guide, x[:5], steps=3, pairs=[(0, 1), (2, 3)])
+    figure = interpolation(model, guide, x[:count], steps=3)
+    given = interpolation(model, guide, x[:count], steps=3, pairs=pairs)
+    assert shown(figure).shape == shown(given).shape
     assert (shown(figure) == shown(given)).all()
 
 
