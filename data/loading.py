@@ -20,6 +20,7 @@ from .frey import frey_faces
 from .grid_faces import grid_faces
 from .idx import find_idx, idx_prefix, read_idx_pair
 from .image_groups import grouped
+from .kth import kth
 from .mnist import fashion_mnist, mnist, mnist_small
 from .moving_digits import moving_mnist
 from .moving_mnist_file import moving_mnist_test
@@ -51,6 +52,7 @@ _BY_NAME: dict[str, Callable[..., Splits]] = {
     "frey-faces": frey_faces,
     "grid-faces": grid_faces,
     "coil20": coil20,
+    "kth": kth,
 }
 _OF_SEQUENCES = (
     moving_mnist,
@@ -60,6 +62,7 @@ _OF_SEQUENCES = (
     frey_faces,
     grid_faces,
     coil20,
+    kth,
 )
 
 

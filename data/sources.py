@@ -81,4 +81,9 @@ SOURCES: dict[str, Source] = {
         (1, 64, 64),
         "non-commercial research (Columbia CAVE)",
     ),
+    "kth": Source(
+        "25 people who walk, run, box, wave, ...; of the original archives in UNBRAID_DATA",
+        (1, 64, 64),
+        "none stated; free for research (KTH)",
+    ),
 }
