@@ -8,6 +8,7 @@ from typing import Any
 
 from rewriting import from_root
 
+from unbraid import guides, models
 from unbraid.listings import describe_options
 from unbraid.methods import METHODS, DataSpec, Method, Parts, load_method, read_options
 
@@ -45,14 +46,14 @@ def _page(method: Method, what: str, paper: str, reproduced: str) -> str:
         pieces.append(f"**Reproduced:** {reproduced}.")
     train = f"unbraid train {method.name} --data NAME --out runs/{method.name}"
     pieces.append(f"```\n{train}\nunbraid methods {method.name}\n```")
+    for role, program in zip(("Model", "Guide"), _programs(method, parts), strict=True):
+        module = importlib.import_module(program.__module__)
+        pieces.append(f"## {role}: `unbraid.{role.lower()}s.{program.__name__}`")
+        pieces.append(_in_markdown(module.__doc__))
+        sites = SITES.search(inspect.cleandoc(program.__doc__ or ""))
+        if sites:
+            pieces.append(sites[0])
     if parts is not None:
-        for role, program in (("Model", parts.model), ("Guide", parts.guide)):
-            module = importlib.import_module(type(program).__module__)
-            name = f"unbraid.{role.lower()}s.{type(program).__name__}"
-            pieces += [f"## {role}: `{name}`", _in_markdown(module.__doc__)]
-            sites = SITES.search(inspect.cleandoc(type(program).__doc__ or ""))
-            if sites:
-                pieces.append(sites[0])
         pieces += ["## Objective", _objective(parts)]
     picture = _picture(what)
     pieces += ["## Picture", picture] if picture else []
@@ -77,6 +78,16 @@ def _built(method: Method) -> Parts | None:
         except ValueError:
             continue
     return None
+
+
+def _programs(method: Method, parts: Parts | None) -> tuple[type, type]:
+    """The classes of the pair; of methods that are not built, those in the files of its name."""
+    if parts is not None:
+        return type(parts.model), type(parts.guide)
+    file = METHODS[method.name].module
+    kinds = [*vars(models).values(), *vars(guides).values()]
+    of_file = [k for k in kinds if getattr(k, "__module__", "").endswith(f".{file}")]
+    return of_file[0], of_file[1]
 
 
 def _objective(parts: Parts) -> str:
