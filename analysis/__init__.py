@@ -68,6 +68,7 @@ from .linear import R2, forest_r2, linear_r2
 from .mcc import MCC, mcc
 from .metric_set import ScoreSet, disentanglement_scores
 from .mig import MIG, mig_of_means, mig_of_posteriors
+from .model_card import write_model_card
 from .model_graph import Node, model_graph
 from .modularity import Modularity, modularity, score_modularity
 from .neighbours import Accuracy, knn_accuracy
@@ -297,5 +298,6 @@ __all__ = [
     "udr",
     "warp_gallery",
     "warp_model",
+    "write_model_card",
     "write_report",
 ]

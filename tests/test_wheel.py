@@ -50,6 +50,7 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel):
         "unbraid/data/mnist_small.npz",
         "unbraid/data/body_mesh.npz",
         "unbraid/analysis/comparison.html",
+        "unbraid/analysis/model_card.md",
         "unbraid/analysis/page_head.html",
         "unbraid/analysis/report.html",
     }

@@ -251,7 +251,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Report:
-    """Draw the figures and write the report, one self-contained page.
+    """Draw the figures, and write the report, one self-contained page, and a model card.
 
     Example: unbraid report runs/vae
 
@@ -267,6 +267,7 @@ class Report:
 
         path = load(self.folder).report()
         print(path)
+        print(path.with_name("model_card.md"))
         print_next(f"open {shlex.quote(str(path))} in a browser")
         return DONE
 

@@ -25,6 +25,7 @@ from .code_figures import code_figures
 from .conditions import condition_figures
 from .held_out import held_out_batches
 from .labels import label_figures
+from .model_cards import write_run_card
 from .predicting import prediction_figures
 from .run import Run
 from .turning import turn_figures
@@ -35,7 +36,7 @@ FEWEST = 8  # sequences, however long they are
 
 
 def write_run_report(run: Run) -> Path:
-    """Draw a run's figures on test data and write `report.html` into its folder.
+    """Draw a run's figures on test data; write `report.html` and `model_card.md` into its folder.
 
     Args:
         run: A trained run; without an `evaluation.json` the report says how to get one.
@@ -48,11 +49,13 @@ def write_run_report(run: Run) -> Path:
     figures = {**drawn, **calibration_figures(run)}
     metrics = run.folder / "metrics.jsonl"
     history = read_metrics(metrics) if metrics.exists() else []
+    evaluation = _read_evaluation(run.folder)
+    write_run_card(run, evaluation)
     return write_report(
         run.folder,
         title=f"{run.config['method']} on {Path(run.config['data']).name}",
         config={**run.config, "step of the weights": run.step},
-        evaluation=_read_evaluation(run.folder),
+        evaluation=evaluation,
         history=history,
         figures=figures,
         command=run.config["command"],

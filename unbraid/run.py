@@ -481,7 +481,7 @@ class Run:
         return calibrate(self, simulations, draws, seed=self._seed(seed), progress=progress)
 
     def report(self) -> Path:
-        """Draw the figures and write `report.html`; returns its path."""
+        """Draw the figures, write `report.html` and `model_card.md`; returns the page's path."""
         from .reporting import write_run_report
 
         return write_run_report(self)
