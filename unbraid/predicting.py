@@ -28,15 +28,28 @@ SHOWN, SAMPLES = 8, 2  # clips and trajectories of a report
 
 def predict(
     run: Run,
+    past: int | None = None,
+    future: int | None = None,
     *,
-    past: int | None,
-    future: int | None,
-    samples: int,
-    count: int,
-    split: str,
-    seed: int,
+    samples: int = 0,
+    count: int = 8,
+    split: str = "test",
+    seed: int | None = None,
 ) -> PredictedClips:
-    """Do what `Run.predict` says."""
+    """Predict how clips go on after their first frames, and hold it against how they did.
+
+    Args:
+        run: A run of pose-prediction.
+        past: Frames that are seen; as many as in training unless given.
+        future: Frames to predict; up to the end of the clips unless given.
+        samples: Trajectories with noise, beside the one that goes from mean to mean.
+        count: Number of clips, the first ones of the split.
+        split: `"test"`, `"validation"` or `"train"`.
+        seed: Seed of the noise; the run's unless given.
+
+    Raises:
+        OptionError: If a number is out of range, clips are too short or the run predicts nothing.
+    """
     if run.parts.past is None:
         raise OptionError(
             f"{run.config['method']} predicts nothing; expected a run of pose-prediction. Train "
@@ -65,7 +78,7 @@ def predict(
             past=past,
             future=future,
             samples=samples,
-            seed=seed,
+            seed=int(run.config["seed"]) if seed is None else seed,
         )
     except ValueError as error:
         raise OptionError(str(error)) from error
@@ -80,9 +93,7 @@ def prediction_figures(run: Run, seed: int = 0) -> dict[str, Figure]:
     """
     if run.parts.past is None:
         return {}
-    predicted = predict(
-        run, past=None, future=None, samples=SAMPLES, count=SHOWN, split="test", seed=seed
-    )
+    predicted = predict(run, samples=SAMPLES, count=SHOWN, seed=seed)
     save_animation(run, predicted)
     return {PICTURE: prediction_figure(predicted), CURVES: horizon_figure(predicted)}
 

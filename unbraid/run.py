@@ -392,36 +392,18 @@ class Run:
         )
 
     def predict(
-        self,
-        past: int | None = None,
-        future: int | None = None,
-        *,
-        samples: int = 0,
-        count: int = 8,
-        split: str = "test",
-        seed: int | None = None,
+        self, past: int | None = None, future: int | None = None, **settings: Any
     ) -> "PredictedClips":
         """Predict how clips go on after their first frames.
 
         Args:
             past: Frames that are seen; as many as in training unless given.
             future: Frames to predict; up to the end of the clips unless given.
-            samples: Trajectories with noise, beside the one that goes from mean to mean.
-            count: Number of clips, the first ones of the split.
-            split: `"test"`, `"validation"` or `"train"`.
-            seed: Seed of the noise; the run's unless given.
+            **settings: Handed to `unbraid.predicting.predict`, such as `samples`.
         """
         from .predicting import predict
 
-        return predict(
-            self,
-            past=past,
-            future=future,
-            samples=samples,
-            count=count,
-            split=split,
-            seed=self._seed(seed),
-        )
+        return predict(self, past, future, **settings)
 
     def _seed(self, seed: int | None) -> int:
         return int(self.config["seed"]) if seed is None else seed
