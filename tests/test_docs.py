@@ -16,6 +16,7 @@ SIZES = {
     "samples=1000": "samples=2",
     "samples=500": "samples=2",
     "epochs=20": "steps=3",
+    "steps=1500": "steps=3",
     "temperatures=500": "temperatures=3",
     '"sequences": 1000': '"sequences": 200',
 }
@@ -39,6 +40,7 @@ def python_of(document: str) -> list[str]:
         "docs/domain-adaptation-and-fairness.md",
         "docs/masked-posterior.md",
         "docs/metrics.md",
+        "docs/pictures.md",
         "docs/posteriors.md",
         "docs/annealed-importance-sampling.md",
         "docs/adversarial-autoencoders.md",
