@@ -5,7 +5,7 @@ import torch
 
 from unbraid.data import Batches
 
-from .test_frames import SHAPE, S, T, Store, origins, sequences
+from .test_frames import SHAPE, S, Store, T, origins, sequences
 
 LENGTHS = torch.tensor([7, 4, 5, 7, 6, 4, 5, 7, 7, 4, 6])
 
