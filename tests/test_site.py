@@ -68,6 +68,7 @@ def test_every_method_has_a_page_with_its_pair_and_options(site, tmp_path):
         assert "## Options" in page, name
         assert "\\(" not in page.partition("## Options")[0], name
         assert "```bibtex\n@" in page, name
+        assert (tmp_path / f"{name}.png").exists() == ("## Graph" in page), name
     assert "hook `Adversary`" in pages["factor-vae"]
     assert "| `latent_dim` | 10 | integer |" in pages["vae"]
 

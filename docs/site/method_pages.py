@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import torch
 from rewriting import from_root
 
 from unbraid import guides, models
+from unbraid.analysis import graph_figure
 from unbraid.listings import describe_options
 from unbraid.methods import METHODS, DataSpec, Method, Parts, load_method, read_options
 
@@ -36,11 +38,12 @@ def method_pages(readme: str, folder: Path) -> dict[str, str]:
     missing = METHODS.keys() - rows.keys()
     if missing:
         raise ValueError(f"README's table of methods lacks {sorted(missing)}; add a row for each")
-    return {name: _page(load_method(name), *rows[name]) for name in METHODS}
+    folder.mkdir(parents=True, exist_ok=True)
+    return {name: _page(load_method(name), folder, *rows[name]) for name in METHODS}
 
 
-def _page(method: Method, what: str, paper: str, reproduced: str) -> str:
-    parts = _built(method)
+def _page(method: Method, folder: Path, what: str, paper: str, reproduced: str) -> str:
+    parts, data = _built(method)
     pieces = [f"# `{method.name}`", f"{what[0].upper()}{what[1:]}.", f"**Source:** {paper}."]
     if reproduced:
         pieces.append(f"**Reproduced:** {reproduced}.")
@@ -54,6 +57,8 @@ def _page(method: Method, what: str, paper: str, reproduced: str) -> str:
         if sites:
             pieces.append(sites[0])
     if parts is not None:
+        save_graph(parts, data, folder / f"{method.name}.png")
+        pieces += ["## Graph", f"![The graph of the pair]({method.name}.png)"]
         pieces += ["## Objective", _objective(parts)]
     picture = _picture(what)
     pieces += ["## Picture", picture] if picture else []
@@ -70,14 +75,30 @@ def _picture(what: str) -> str:
     return f"![{image[1]}](../../{image[2]})\n\n{image[1]}, from [](../../{page[1]}.md)."
 
 
-def _built(method: Method) -> Parts | None:
+def _built(method: Method) -> tuple[Parts | None, DataSpec]:
     """The method for small data of either kind; None where it needs another run."""
     for data in (IMAGES, CLIPS):
         try:
-            return method.build(read_options(method.options, {}), data)
+            return method.build(read_options(method.options, {}), data), data
         except ValueError:
             continue
-    return None
+    return None, IMAGES
+
+
+def save_graph(parts: Parts, data: DataSpec, path: Path) -> None:
+    """Draw the graph of a pair that is called with two data that mean nothing."""
+    frames = () if data.sequence_length is None else (3,)
+    x = torch.rand(2, *frames, *data.shape).round()
+    values = {
+        "x": x,
+        "label": torch.zeros(2, dtype=torch.long),
+        "factors": torch.zeros(2, len(data.factor_sizes), dtype=torch.long),
+        "index": torch.arange(2),
+        "length": torch.full((2,), 3),
+        "actions": torch.zeros(2, 3),
+    }
+    arguments = [values[key] for key in parts.inspected]
+    graph_figure(parts.model, parts.guide, *arguments).savefig(path)
 
 
 def _programs(method: Method, parts: Parts | None) -> tuple[type, type]:
