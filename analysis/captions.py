@@ -28,19 +28,19 @@ CAPTIONS = {
     ),
     "codes": Caption(
         "Codes",
-        "The posterior mean of each image, in the two dimensions that carry most, with some "
+        "The posterior mean of each datum, in the two dimensions that carry most, with some "
         "images at their places. Groups of a colour are found by the code; what lies far from all "
         "others is worth a look.",
     ),
     "posteriors": Caption(
-        "Posteriors of single images",
-        "What the guide leaves open about single images, over the codes of all of them (grey). "
-        "Ellipses much smaller than the prior carry much of the image; as large as it, nothing. "
-        "Where the prior reaches beyond the grey, samples decode codes that no image has.",
+        "Posteriors of single data",
+        "What the guide leaves open about single data, over the codes of all of them (grey). "
+        "Ellipses much smaller than the prior carry much of the datum; as large as it, nothing. "
+        "Where the prior reaches beyond the grey, samples decode codes that no datum has.",
     ),
     "aggregate": Caption(
         "Aggregate posterior",
-        "Draws from the posteriors of all images together, against the prior, with mean ± "
+        "Draws from the posteriors of all data together, against the prior, with mean ± "
         "standard deviation. Where bars and curve part, samples from the prior meet codes that "
         "training did not.",
     ),
@@ -60,7 +60,8 @@ CAPTIONS = {
         "Calibration of the guide",
         "Ranks of true codes among the guide's draws, by data that the model drew, less uniform "
         "ones. Lines within the grey band are not refuted. One that rises and then falls is of a "
-        "guide that is too narrow there, the other way round of one too wide; to a side, it leans.",
+        "guide that is too narrow there, the other way round of one too wide; to a side, it "
+        "leans.",
     ),
     "hooks": Caption(
         "Loss hooks",

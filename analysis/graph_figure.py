@@ -15,8 +15,9 @@ from .model_graph import Node, model_graph
 from .style import DPI, WIDTH
 
 # Inches.
-ROW, SPACE, HEIGHT, LETTER, SMALL = 0.86, 0.3, 0.44, 0.082, 0.06
+ROW, SPACE, HEIGHT, LETTER, SMALL = 0.86, 0.3, 0.44, 0.082, 0.051
 MARGIN, NAME, TITLE, FOOT, BETWEEN = 0.14, 0.17, 0.35, 0.25, 0.35
+WIDEST = 6.4
 SHADE = "#d5d5d5"
 PLATE = "#777777"
 NOTE = "shaded: observed.  box: given.  frame: once for each."
@@ -60,20 +61,36 @@ def graph_figure(model: Program, guide: Program | None, *args: Any, **kwargs: An
         ]
         panels.append(("guide q", tuple(placed)))
     laid = [laid_out(nodes) for _, nodes in panels]
-    width = max(sum(part.size[0] for part in laid) + BETWEEN * (len(laid) + 1), WIDTH)
-    height = TITLE + max(part.size[1] for part in laid) + FOOT
+    corners, (width, height) = _placed([part.size for part in laid])
     figure = Figure(figsize=(width, height), dpi=DPI)
     axis = figure.add_axes((0, 0, 1, 1))
     axis.axis("off")
     axis.set(xlim=(0, width), ylim=(height, 0))
-    left = BETWEEN / 2
-    for (title, nodes), part in zip(panels, laid, strict=True):
-        axis.text(left, 0.2, title, fontsize=10, va="center", parse_math=False)
-        _draw(axis, nodes, part, left, TITLE)
-        left += part.size[0] + BETWEEN
+    for (title, nodes), part, (left, top) in zip(panels, laid, corners, strict=True):
+        axis.text(left, top - TITLE + 0.2, title, fontsize=10, va="center", parse_math=False)
+        _draw(axis, nodes, part, left, top)
     note = {"fontsize": 7, "color": PLATE, "va": "center"}
     axis.text(BETWEEN / 2, height - 0.12, NOTE, **note)
     return figure
+
+
+def _placed(
+    sizes: list[tuple[float, float]],
+) -> tuple[list[tuple[float, float]], tuple[float, float]]:
+    """Upper left corners of panels, and the figure's size: side by side where they fit."""
+    widths, heights = zip(*sizes, strict=True)
+    across = sum(widths) + BETWEEN * len(sizes)
+    left, top = BETWEEN / 2, TITLE
+    corners = []
+    for width, height in sizes:
+        corners.append((left, top))
+        if across <= WIDEST:
+            left += width + BETWEEN
+        else:
+            top += height + TITLE
+    if across <= WIDEST:
+        return corners, (max(across, WIDTH), TITLE + max(heights) + FOOT)
+    return corners, (max(max(widths) + BETWEEN, WIDTH), top + FOOT - TITLE)
 
 
 def laid_out(nodes: tuple[Node, ...]) -> Laid:

@@ -171,6 +171,33 @@ def test_the_figure_draws_every_node_arrow_and_frame():
     assert sum(x0 < x < x1 and min(y0, y1) < y < max(y0, y1) for x0, y0, x1, y1 in frames) == 2
 
 
+@pytest.mark.parametrize(("length", "beside"), [(1, True), (20, False)])
+def test_wide_graphs_stand_below_each_other(length, beside):
+    def model(x):
+        with pyro.plate("data", len(x)):
+            z = pyro.sample(length * "z", dist.Normal(0.0, 1.0))
+            y = pyro.sample(length * "y", dist.Normal(0.0, 1.0))
+            pyro.sample("x", dist.Normal(z + y, 1.0), obs=x)
+
+    def guide(x):
+        with pyro.plate("data", len(x)):
+            for name in "zy":
+                pyro.sample(length * name, dist.Normal(x, 1.0))
+
+    figure = graph_figure(model, guide, torch.zeros(2))
+    axis = figure.axes[0]
+    places = {t.get_text(): t.get_position() for t in axis.texts}
+    (x, y), (other_x, other_y) = places["model p"], places["guide q"]
+    assert (y == other_y) == beside
+    assert (x == other_x) != beside
+    frames = [p.get_bbox().extents for p in axis.patches if isinstance(p, FancyBboxPatch)]
+    right, bottom = axis.get_xlim()[1], axis.get_ylim()[0]
+    assert all(0 <= x0 < x1 <= right and y1 <= bottom for x0, _, x1, y1 in frames)
+    (_, top, x1, _), (x0, other_top, _, _) = sorted(frames, key=lambda box: (box[1], box[0]))
+    assert (x1 < x0) == beside
+    assert top == other_top or frames[0][3] < other_y < other_top
+
+
 def test_no_arrow_crosses_a_node():
     """Of a chain with a shortcut, the shortcut bends around what stands between."""
 
