@@ -42,6 +42,7 @@ def python_of(document: str) -> list[str]:
         "docs/metrics.md",
         "docs/pictures.md",
         "docs/posteriors.md",
+        "docs/importance-sampling.md",
         "docs/annealed-importance-sampling.md",
         "docs/adversarial-autoencoders.md",
         "docs/conditional-vae.md",

@@ -7,6 +7,7 @@ LOG_DENSITY = "inference/log_density.py"
 LOG_WEIGHTS = "inference/log_weights.py"
 LIKELIHOOD = "inference/likelihood.py"
 PROPOSAL = "inference/guide_draws.py"
+MIXTURE = "inference/mixture_draws.py"
 CHUNKS = "inference/chunks.py"
 BLOCKS = "inference/blocks.py"
 RESULT = "inference/log_likelihood_result.py"
@@ -204,6 +205,27 @@ EVIDENCE = (
         "self._independent = same_distributions(self._first, sites)",
         "self._independent = True",
         "scverse/scvi-tools #369",
+    ),
+    Mutant(
+        "mixture-weighed-by-the-guide",
+        "density of a part for that of the mixture",
+        LOG_WEIGHTS,
+        "return likelihood + log_prior - mixture",
+        "return likelihood + log_prior - log_q",
+    ),
+    Mutant(
+        "mixture-shares-exchanged",
+        "weights of the wrong parts",
+        LOG_WEIGHTS,
+        "log_prior + math.log(prior_share), log_q + math.log1p(-prior_share)",
+        "log_q + math.log(prior_share), log_prior + math.log1p(-prior_share)",
+    ),
+    Mutant(
+        "prior-shares-noise",
+        "noise reused",
+        MIXTURE,
+        "seed_noise(mix(*self._seed, _STAGE), index,",
+        "seed_noise(mix(*self._seed, _STAGE), 0,",
     ),
     Mutant(
         "block-not-padded",
