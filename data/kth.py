@@ -180,7 +180,7 @@ def _read(
                 ranges = by_video.get(name, [])
                 if not any(_count(clip, length) for clip in ranges):
                     continue
-                frames = torch.stack([_frame(image, size) for image in open_video(path).frames()])
+                frames = _whole_frames(name, path, size)
                 for clip in ranges:
                     if clip.last > len(frames):
                         warnings.warn(
@@ -199,6 +199,20 @@ def _read(
             f"Take a smaller length, or see that the archives are there. {_WHERE}"
         )
     return torch.cat(images), kept
+
+
+def _whole_frames(name: str, path: Path, size: int) -> Tensor:
+    """Frames of a video `(N, 1, size, size)` up to where it is damaged, as one of KTH's own is."""
+    film, frames = open_video(path), []
+    try:
+        for image in film.frames():
+            frames.append(_frame(image, size))
+    except DataError:
+        warnings.warn(
+            f"{name} is cut off or damaged after {len(frames)} frames; what is there is used",
+            DataWarning,
+        )
+    return torch.stack(frames)
 
 
 def _videos(folder: Path, action: str) -> Iterator[tuple[str, Path]]:

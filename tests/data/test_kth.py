@@ -126,6 +126,41 @@ def test_a_range_that_its_video_has_not_is_cut_short(kth):
     assert (test.factors[:, 0] == 24).sum() == 3
 
 
+def test_of_a_video_that_is_cut_off_what_is_there_is_used(kth):
+    """As the original person01_boxing_d4 is, within an archive that holds no other."""
+    name = "person25_walking_d2_uncomp.avi"
+    if (kth / "walking.zip").exists():
+        with zipfile.ZipFile(kth / "walking.zip") as archive:
+            whole = {member: archive.read(member) for member in archive.namelist()}
+        whole[name] = _cut_off(whole[name])
+        with zipfile.ZipFile(kth / "walking.zip", "w") as archive:
+            for member, content in whole.items():
+                archive.writestr(member, content)
+    else:
+        folder = (kth / "walking").resolve()
+        (kth / "walking").unlink()
+        (kth / "walking").mkdir()
+        for path in folder.iterdir():
+            content = path.read_bytes()
+            (kth / "walking" / path.name).write_bytes(
+                _cut_off(content) if path.name == name else content
+            )
+    with pytest.warns(DataWarning) as warned:
+        test = read(actions="walking").test
+    told = [str(each.message) for each in warned]
+    assert told[0].startswith("person25_walking_d2 is cut off or damaged after 8 frames"), told
+    stretches = test.images[test.factors[:, 0] == 24]
+    assert len(stretches) == 2  # of 1 to 7; of 8 to 11 one frame is left
+
+
+def _cut_off(content: bytes) -> bytes:
+    """A film without what comes after half of its ninth frame."""
+    at = content.index(b"movi")
+    for _ in range(9):
+        at = content.index(b"00dc", at + 1)
+    return content[: at + 8 + HEIGHT * WIDTH // 2]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
