@@ -76,6 +76,12 @@ def _steps(evaluation: Mapping[str, Any]) -> str:
     steps.append(f"more samples (--samples {10 * samples})" if samples else "more samples")
     if not evaluation.get("frames"):
         steps.append("annealing (--estimator annealed), which needs no good guide")
-    elif evaluation.get("inner_samples", 1) == 1:
+    elif _may_average_frames(evaluation):
         steps.append("weights that are averaged by frame (--inner-samples 10)")
     return f"{', '.join(steps[:-1])} or {steps[-1]}" if len(steps) > 1 else steps[0]
+
+
+def _may_average_frames(evaluation: Mapping[str, Any]) -> bool:
+    """Whether frames have codes of their own, and nothing that was asked for speaks against it."""
+    is_possible = evaluation.get("averages_frames", True) and not evaluation.get("prior_share")
+    return is_possible and evaluation.get("inner_samples", 1) == 1

@@ -30,6 +30,7 @@ class Evaluation(TypedDict, total=False):
         is_likelihood: False where the numbers are no log-likelihoods.
         frames: Number of frames of each sequence that were judged together; of sequences only.
         inner_samples: Samples of each frame's codes per sample of its sequence's.
+        averages_frames: Whether there may be several of these; so where it is missing.
         widen: Factor of the guide's standard deviations in the proposal; 1 where it is missing.
         prior_share: Share of the samples that the prior gave; 0 where it is missing. With either,
             `elbo` is the bound of the proposal and not the guide's.
@@ -64,6 +65,7 @@ class Evaluation(TypedDict, total=False):
     is_likelihood: bool
     frames: int
     inner_samples: int
+    averages_frames: bool
     widen: float
     prior_share: float
     annealed: Mapping[str, Any]

@@ -65,6 +65,9 @@ def evaluate(
     }
     if judged_frames is not None:
         evaluation["frames"] = judged_frames
+        # Poses that lead to each other, or a code that is turned, are codes of whole clips.
+        whole = run.parts.past is not None or run.parts.turning is not None
+        evaluation["averages_frames"] = not whole
     known = _known(run)
     evaluation |= {name: known[name] for name in (ANNEALED, CODES) if name in known}
     # What took long is kept before anything else can fail.

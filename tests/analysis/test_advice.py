@@ -74,6 +74,13 @@ def test_what_was_done_already_is_not_advised():
     assert "--inner-samples" not in advice(of(frames=8, inner_samples=5, **bad))[-1]
 
 
+def test_what_would_be_refused_is_not_advised():
+    bad = {"frames": 8, "pareto_k_unreliable": 0.4}
+    assert "--inner-samples" in advice(of(averages_frames=True, **bad))[-1]
+    assert "--inner-samples" not in advice(of(averages_frames=False, **bad))[-1]
+    assert "--inner-samples" not in advice(of(prior_share=0.1, **bad))[-1]
+
+
 def test_other_proposals_are_told_wherever_numbers_are():
     assert proposal_words(of()) is proposal_words(of(widen=1.0, prior_share=0.0)) is None
     assert proposal_words(of(widen=1.5)) == "the guide's Normals 1.5 times as wide"
