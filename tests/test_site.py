@@ -73,6 +73,13 @@ def test_every_method_has_a_page_with_its_pair_and_options(site, tmp_path):
     assert "| `latent_dim` | 10 | integer |" in pages["vae"]
 
 
+def test_links_of_a_row_to_other_sites_stay(site, tmp_path, monkeypatch):
+    linked = "[a](https://pyro.ai) and [b](docs/vitae.md#c)"
+    monkeypatch.setattr(site.method_pages, "METHODS", {"vae": METHODS["vae"]})
+    page = site.method_pages.method_pages(f"| `vae` | {linked} | p | |", tmp_path)["vae"]
+    assert "[A](https://pyro.ai) and [b](../../vitae.md#c)".lower() in page.lower()
+
+
 def test_a_method_that_the_readme_lacks_is_named(site, tmp_path):
     readme = (ROOT / "README.md").read_text().replace("| `fhvae` |", "| fhvae |")
     with pytest.raises(ValueError, match="lacks \\['fhvae'\\]"):

@@ -56,10 +56,13 @@ def predict(
             "one with codes=DIR, the folder of a run of drnet or static-dynamic"
         )
     dataset = run.split(split)
-    for name, value, least in (("count", count, 1), ("samples", samples, 0)):
+    past = run.parts.past if past is None else past
+    numbers = [("count", count, 1), ("samples", samples, 0), ("past", past, 1)]
+    if future is not None:
+        numbers.append(("future", future, 1))
+    for name, value, least in numbers:
         if type(value) is not int or value < least:
             raise OptionError(f"{name} is {value}; expected an integer of at least {least}")
-    past = run.parts.past if past is None else past
     total = dataset.images.shape[1]
     if future is None:
         if past >= total:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rewriting import from_root
+from rewriting import LINK, from_root
 
 from unbraid import guides, models
 from unbraid.analysis import graph_figure
@@ -34,7 +34,7 @@ def method_pages(readme: str, folder: Path) -> dict[str, str]:
         names, *cells = [cell.strip() for cell in CELL.split(line)][1:-1] or [""]
         if len(cells) == 3 and names.startswith("`"):
             for name in re.findall(r"`([\w-]+)`", names):
-                rows[name] = [from_root(cell).replace("](", "](../") for cell in cells]
+                rows[name] = [LINK.sub(r"](../\1\2)", from_root(cell)) for cell in cells]
     missing = METHODS.keys() - rows.keys()
     if missing:
         raise ValueError(f"README's table of methods lacks {sorted(missing)}; add a row for each")

@@ -284,6 +284,9 @@ def test_runs_that_predict_nothing_are_refused(runs, ahead, unbraid):
     outcome.check_refused(2, "drnet predicts nothing; expected a run of pose-prediction")
     with pytest.raises(OptionError, match="count is 0; expected an integer"):
         face.load(ahead).predict(count=0)
+    for name, value in (("past", 1.5), ("past", 0), ("future", 2.5), ("future", -1)):
+        with pytest.raises(OptionError, match=f"{name} is {value}; expected an integer of at"):
+            face.load(ahead).predict(**{name: value})
 
 
 @pytest.mark.parametrize(
@@ -324,6 +327,10 @@ def test_the_window_of_an_evaluation_is_asked_for(runs, place, unbraid):
     assert unbraid(*words(runs, "normals")).code == 0
     judged = unbraid("evaluate", "run", "--samples", "3", "--frames", "9", "--json")
     assert json.loads(judged.out)["frames"] == 9
+    assert json.loads(judged.out)["averages_frames"] is False
+    unbraid("evaluate", "run", "--inner-samples", "2").check_refused(
+        2, "expected 1. Raise samples"
+    )
     unbraid("evaluate", "run", "--frames", "10").check_refused(
         2, "frames is 10; expected an integer"
     )
