@@ -11,7 +11,7 @@ https://arxiv.org/abs/1705.10915: two layers of 256 units, told poses and the co
 frame that is seen, and the squared error of the next pose.
 """
 
-from math import log
+from math import isfinite, log
 from typing import NamedTuple
 
 import pyro.distributions as dist
@@ -55,7 +55,7 @@ class LSTMTransition(nn.Module):
             None.
 
     Raises:
-        ValueError: If there is no such output.
+        ValueError: If there is no such output, no layer, or the scale is not above 0.
     """
 
     spread: Tensor
@@ -72,6 +72,12 @@ class LSTMTransition(nn.Module):
         super().__init__()
         if output not in OUTPUTS:
             raise ValueError(f"output is {output!r}; expected one of {', '.join(OUTPUTS)}")
+        if layers < 1:
+            raise ValueError(f"layers is {layers}; expected at least 1. The default is 2")
+        if scale is not None and not (isfinite(scale) and scale > 0):
+            raise ValueError(
+                f"scale is {scale}; expected a finite number above 0. Leave it out to learn it"
+            )
         self.dim, self.content_dim, self.hidden, self.output = dim, content_dim, hidden, output
         widths = [dim + content_dim, *[hidden] * (layers - 1)]
         self.cells = nn.ModuleList(nn.LSTMCell(width, hidden) for width in widths)

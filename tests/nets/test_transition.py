@@ -159,3 +159,16 @@ def test_without_content_none_is_looked_at():
 def test_unknown_outputs_are_refused():
     with pytest.raises(ValueError, match="output is 'relu'; expected one of linear, tanh"):
         LSTMTransition(Z, output="relu")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"layers": 0}, "layers is 0; expected at least 1"),
+        ({"scale": 0.0}, "scale is 0.0; expected a finite number above 0"),
+        ({"scale": float("nan")}, "scale is nan; expected a finite number above 0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        LSTMTransition(Z, **given)
