@@ -205,3 +205,12 @@ def test_convolutions_without_a_layer_after_them_are_refused(name):
     method = load_method(name)
     with pytest.raises(OptionError, match="hidden is none; expected at least one width"):
         method.build(read_options(method.options, {"hidden": "none", "nets": "conv"}), data)
+
+
+def test_one_number_is_a_list_of_one():
+    """In Python as in words: hidden=8 is one layer of 8 units."""
+    kind = load_method("vae").options
+    assert read_options(kind, {"hidden": 8}) == read_options(kind, {"hidden": "8"})
+    assert read_options(kind, {"hidden": 8}).hidden == (8,)
+    with pytest.raises(OptionError, match=r"hidden is 8\.5"):
+        read_options(kind, {"hidden": 8.5})

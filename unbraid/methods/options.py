@@ -55,6 +55,8 @@ def _read(name: str, value: Any, hint: Any) -> Any:
         if value == "none":
             return ()
         items = value.split(",") if isinstance(value, str) else value
+        if not isinstance(items, list | tuple):
+            items = (items,)
         return tuple(_read(name, item, arguments[0]) for item in items)
     return _read_scalar(name, value, hint)
 
