@@ -14,5 +14,8 @@ def inline(writer: Any, node: Any) -> None:
 
 def block(writer: Any, node: Any) -> None:
     """Write a formula of its own."""
-    writer.body.append(f"<div>{tex2mathml(node.astext(), as_block=True)}</div>")
+    formula = tex2mathml(node.astext(), as_block=True)
+    # The theme would give each formula scroll bars of its own, and cut what is below a sum.
+    formula = formula.replace("<math ", '<math style="overflow: visible" ', 1)
+    writer.body.append(f'<div style="overflow-x: auto; padding-block: 0.5em">{formula}</div>')
     raise SkipNode
