@@ -71,7 +71,8 @@ def kth(
 
     Only frames count in which the person is in view, which 00sequences.txt lists. Every such range
     is cut into stretches from its start; frames left over at its end are left out, and so are
-    ranges that are shorter. Frames are cut to the square in the middle and averaged down.
+    ranges that are shorter. Frames are cut to the square in the middle, 120 pixels
+    wide, and averaged down; to 128 pixels they are interpolated.
 
     `factors` are the person, 0 to 24, and the scene, 0 to 3: outdoors, the same with changes of
     scale, in other clothes, and indoors. No person is in two parts.
@@ -254,11 +255,12 @@ def _extracted(members: zipfile.ZipFile, member: str) -> Iterator[Path]:
 
 
 def _frame(image: Image.Image, size: int) -> Tensor:
-    """The square in the middle, in grey, averaged down: uint8 `(1, size, size)`."""
+    """The square in the middle, in grey, at a side of `size`: uint8 `(1, size, size)`."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     square = image.convert("L").crop((left, top, left + side, top + side))
-    return torch.from_numpy(np.array(square.resize((size, size), Image.Resampling.BOX)))[None]
+    how = Image.Resampling.BOX if size <= side else Image.Resampling.BILINEAR
+    return torch.from_numpy(np.array(square.resize((size, size), how)))[None]
 
 
 def _part(images: Tensor, clips: list[_Clip], actions: tuple[str, ...], chosen: Tensor) -> Dataset:

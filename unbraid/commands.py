@@ -130,8 +130,12 @@ class Train:
                 bound = f"{result.best_bound:,.2f} nats per datum, at step {result.best_step:,}"
                 rows.append(("best validation bound", bound))
             print_table(rows)
-            folder = shlex.quote(self.out)
-            print_next(f"unbraid evaluate {folder}", f"unbraid report {folder}")
+            commands = ["report"]
+            if run.parts.past is not None:
+                commands.insert(0, "predict")
+            elif not result.history or "elbo" in result.history[-1]:  # points have no bound
+                commands.insert(0, "evaluate")
+            print_next(*(f"unbraid {name} {shlex.quote(self.out)}" for name in commands))
         return DONE
 
 

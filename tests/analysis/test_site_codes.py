@@ -51,6 +51,35 @@ def test_many_data_keep_their_conditions():
     assert not codes.has_one_prior
 
 
+def test_images_are_not_decoded_for_their_priors(plain_pair):
+    model, guide, x = plain_pair
+    decoded = []
+    inner = model.mean
+    model.mean = lambda codes: decoded.append(len(codes["appearance"])) or inner(codes)
+    site_codes(model, guide, (x,), kl=torch.zeros(4))
+    assert decoded == [1]  # the one run that finds the sites
+
+
+def test_priors_that_depend_on_codes_are_at_the_guides():
+    def model(x):
+        with pyro.plate("data", len(x)):
+            first = pyro.sample("first", dist.Normal(torch.zeros(2), 1.0).to_event(1))
+            z = pyro.sample("z", dist.Normal(3 * first, 2.0).to_event(1))
+            mean = z[..., :1, None].unsqueeze(-1).expand(-1, 1, 4, 5)
+            pyro.sample("x", dist.Normal(mean, 0.1).to_event(3), obs=x)
+
+    def guide(x):
+        with pyro.plate("data", len(x)):
+            first = pyro.sample("first", dist.Normal(x[:, 0, 0, :2], 0.5).to_event(1))
+            pyro.sample("z", dist.Normal(first + 1, 0.1).to_event(1))
+
+    x = torch.rand(5, 1, 4, 5)
+    codes = site_codes(model, guide, (x,), "z")
+    torch.testing.assert_close(codes.prior_mean.float(), 3 * x[:, 0, 0, :2])
+    torch.testing.assert_close(codes.mean.float(), x[:, 0, 0, :2] + 1)
+    assert (codes.prior_scale == 2).all()
+
+
 def test_draws_have_the_moments_of_the_mixture(pair):
     """120 000 draws: 6 standard errors of a mean of unit scale are below 0.02."""
     codes = site_codes(pair.model, pair.guide, (pair.x,), "perspective")

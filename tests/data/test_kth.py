@@ -98,6 +98,13 @@ def test_stretches_are_the_frames_of_their_ranges(kth):
     assert found == 2 * len(PEOPLE) * 3
 
 
+def test_larger_frames_are_interpolated(kth):
+    images = read(size=64).train.images[0, 0, 0].double()
+    steps = images.diff(dim=1)
+    # Of a square of 32 pixels none but those at the edges would be repeated.
+    assert (steps[:, 2:-2] == 0).double().mean() < 0.05
+
+
 def test_no_person_is_in_two_parts(kth):
     train, validation, test = ({*(part.factors[:, 0] + 1).tolist()} for part in parts(read()))
     assert test == {22, 25}

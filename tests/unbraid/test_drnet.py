@@ -420,7 +420,11 @@ def words(data, *more, steps=4):
 @pytest.mark.parametrize("form", ["published", "variational"])
 @pytest.mark.parametrize("data", ["clips.npz", "ragged.npz"])
 def test_clips_are_trained_judged_and_reported(form, data, clips, unbraid):
-    assert unbraid(*words(data, f"form={form}")).code == 0
+    trained = unbraid(*words(data, f"form={form}"))
+    assert trained.code == 0
+    # What is refused is not advised.
+    assert ("next: unbraid evaluate run" in trained.out) == (form == "variational")
+    assert "next: unbraid report run" in trained.out
     outcome = unbraid("evaluate", "run", "--samples", "6", "--frames", "2", "--json")
     if form == "published":
         assert outcome.code != 0

@@ -164,6 +164,7 @@ def words(runs: Path, name: str, *more: str, data: str = "clips.npz") -> list[st
 def test_a_run_is_trained_predicts_and_is_reported(name, runs, place, unbraid):
     outcome = unbraid(*words(runs, name))
     assert outcome.code == 0, outcome
+    assert outcome.out.endswith("next: unbraid predict run\nnext: unbraid report run\n")
     run: Any = face.load("run", "cpu")
     trained: Any = face.load(runs / name, "cpu")
     for net, kept in (
