@@ -210,6 +210,11 @@ class Evaluate:
         in_range("--inner-samples", self.inner_samples, 1)
         in_range("--widen", self.widen, 0.01, 100.0)
         in_range("--prior-share", self.prior_share, 0.0, 0.99)
+        if self.estimator != "importance" and (self.widen != 1.0 or self.prior_share):
+            raise OptionError(
+                f"--widen or --prior-share is given with --estimator {self.estimator}; expected "
+                "--estimator importance, which alone has a proposal. Drop one of them"
+            )
         from .run import load
 
         run = load(self.folder, self.device)
