@@ -7,7 +7,9 @@ from functools import partial
 from typing import Any
 
 import torch
+from pyro import poutine
 from pyro.poutine.messenger import Messenger, unwrap
+from pyro.poutine.runtime import NonlocalExit
 from pyro.poutine.subsample_messenger import _Subsample
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -86,6 +88,36 @@ def sites_at_points(
     """
     with _AtPoints():
         return Runner().run(program, args, values).sites
+
+
+def distribution_at(
+    program: Program, args: tuple[Any, ...], values: Mapping[str, Tensor], name: str
+) -> Distribution:
+    """Return the distribution of a site, without running the program beyond it.
+
+    A model is not asked for the images of codes where only their prior is wanted.
+
+    Args:
+        program: A model or a guide.
+        args: Its arguments.
+        values: Values of sites before it; others are at their mean or mode.
+        name: The site.
+
+    Raises:
+        KeyError: If there is no such site.
+    """
+
+    def is_reached(msg: Any) -> bool:
+        return msg["name"] == name
+
+    reaching = poutine.escape(poutine.condition(program, data=dict(values)), is_reached)
+    try:
+        with _AtPoints():
+            reaching(*args)
+    except NonlocalExit as reached:
+        site: Any = reached.site
+        return site["fn"]
+    raise KeyError(f"no site {name!r}")
 
 
 class _AtPoints(Messenger):

@@ -11,6 +11,7 @@ from unbraid.inference import Program
 
 from .latents import by_kl
 from .passes import (
+    distribution_at,
     first_datum,
     is_discrete,
     prior_moments,
@@ -108,7 +109,7 @@ def site_codes(
         for chunk in in_chunks(args):
             posterior = sites_at_points(guide, chunk)
             values = {name: site.value for name, site in posterior.items()}
-            q, p = posterior[latent].fn, sites_at_points(model, chunk, values)[latent].fn
+            q, p = posterior[latent].fn, distribution_at(model, chunk, values, latent)
             spread = torch.zeros_like(values[latent]) if is_discrete(q) else spread_of(q)
             moments = (values[latent], spread, *prior_moments(p))
             parts.append(tuple(_flat(m, values[latent].shape, latent) for m in moments))
