@@ -31,7 +31,7 @@ from .run import Run
 from .turning import turn_figures
 
 SHOWN, COUNTED = 64, 2000  # images
-FRAMES_SHOWN, FRAMES_COUNTED = 256, 4096
+FRAMES_SHOWN, FRAMES_COUNTED = 256, 1024
 FEWEST = 8  # sequences, however long they are
 
 
