@@ -61,7 +61,7 @@ ROWS = {
         {"batch_size": 50},
     ),
     "m1+m2": Variant(
-        16_000,
+        40_000,
         {"latent_dim": 8, "hidden": (300,), "alpha": 0.1},
         {"batch_size": 100, "learning_rate": 3e-3},
         stacked=True,
