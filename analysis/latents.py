@@ -10,7 +10,6 @@ from unbraid.inference import Program, Terms
 
 from .passes import (
     is_discrete,
-    point_codes,
     run,
     shared_latents,
     sites_at_points,
@@ -187,13 +186,18 @@ def _codes(
     discrete: dict[str, bool] = {}
     with undisturbed(model, guide, seed=seed):
         for batch in batches:
-            terms = run(model, guide, arguments(batch))
-            for name, code in point_codes(terms).items():
-                parts.setdefault(name, []).append(code.cpu())
-                discrete[name] = is_discrete(terms[name].p)
-                site = terms[name].guide_site
-                counted = torch.ones(code.shape[: code.dim() - len(terms[name].p.event_shape)])
-                if site is not None and site.mask is not None:
+            args = arguments(batch)
+            if not parts:  # which sites the two share; later batches need not be decoded
+                terms = run(model, guide, args)
+                discrete = {name: is_discrete(terms[name].p) for name in shared_latents(terms)}
+            sites = sites_at_points(guide, args)
+            for name in discrete:
+                site = sites[name]
+                parts.setdefault(name, []).append(site.value.cpu())
+                counted = torch.ones(
+                    site.value.shape[: site.value.dim() - len(site.fn.event_shape)]
+                )
+                if site.mask is not None:
                     counted *= torch.as_tensor(site.mask).cpu()
                 masks.setdefault(name, []).append(counted.bool())
     _require(len(parts))
