@@ -97,6 +97,7 @@ def write_report(
         curve=shown.pop("bounds", None),
         training=[shown.pop(name) for name in ("training", "hooks") if name in shown],
         latents=latents,
+        measured="kl" in kinds,
         pictures=list(shown.values()),
         settings=list(wording.flatten(config)),
         command=command,

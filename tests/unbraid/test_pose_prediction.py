@@ -285,7 +285,8 @@ def test_runs_that_predict_nothing_are_refused(runs, ahead, unbraid):
     outcome.check_refused(2, "drnet predicts nothing; expected a run of pose-prediction")
     with pytest.raises(OptionError, match="count is 0; expected an integer"):
         face.load(ahead).predict(count=0)
-    for name, value in (("past", 1.5), ("past", 0), ("future", 2.5), ("future", -1)):
+    wrong: list[tuple[str, Any]] = [("past", 1.5), ("past", 0), ("future", 2.5), ("future", -1)]
+    for name, value in wrong:
         with pytest.raises(OptionError, match=f"{name} is {value}; expected an integer of at"):
             face.load(ahead).predict(**{name: value})
 
