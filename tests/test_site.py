@@ -86,6 +86,13 @@ def test_a_method_that_the_readme_lacks_is_named(site, tmp_path):
         site.method_pages.method_pages(readme, tmp_path)
 
 
+def test_the_interface_has_names_that_are_imported_when_used(site):
+    page = site.generated.interface_page("unbraid", "Methods and runs")
+    assert ".. autoclass:: unbraid.Run\n" in page
+    for name in ("train", "load", "compare", "turn"):
+        assert f".. autofunction:: unbraid.{name}\n" in page
+
+
 def test_notebooks_become_pages(site):
     page = site.generated.example_page(ROOT / "examples/first_steps.py")
     assert page.startswith("# First steps\n")

@@ -7,6 +7,8 @@ import jupytext
 from method_pages import method_pages
 from rewriting import PAGES, from_root
 
+import unbraid
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {
     "unbraid": "Methods and runs",
@@ -18,12 +20,6 @@ PACKAGES = {
     "unbraid.analysis": "Analysis",
     "unbraid.data": "Data",
 }
-INTERFACE = """# {title}: `{package}`
-
-```{{eval-rst}}
-.. automodule:: {package}
-```
-"""
 
 
 def write_pages(folder: Path) -> None:
@@ -35,10 +31,21 @@ def write_pages(folder: Path) -> None:
     for path in sorted((ROOT / "examples").glob("*.py")):
         write(folder / "examples" / f"{path.stem}.md", example_page(path))
     for package, title in PACKAGES.items():
-        page = INTERFACE.format(package=package, title=title)
-        write(folder / "interface" / f"{package.rpartition('.')[2]}.md", page)
+        page = folder / "interface" / f"{package.rpartition('.')[2]}.md"
+        write(page, interface_page(package, title))
     for name, page in method_pages((ROOT / "README.md").read_text(), folder / "methods").items():
         write(folder / "methods" / f"{name}.md", page)
+
+
+def interface_page(package: str, title: str) -> str:
+    """Return the page of a package: all of its public names, by their docstrings."""
+    lines = [f".. automodule:: {package}"]
+    if package == "unbraid":  # its names are imported when they are used, so autodoc sees none
+        names = [name for name in unbraid.__all__ if not name.startswith("_")]
+        kinds = ["class" if name[0].isupper() else "function" for name in names]
+        lines += [f".. auto{k}:: unbraid.{n}" for k, n in zip(kinds, names, strict=True)]
+    body = "\n\n".join(lines)
+    return f"# {title}: `{package}`\n\n```{{eval-rst}}\n{body}\n```\n"
 
 
 def example_page(path: Path) -> str:
