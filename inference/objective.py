@@ -26,7 +26,8 @@ class Loss(NamedTuple):
             out; nats per datum.
         routed: Penalties that move one side only, each with `"model"` or `"guide"`.
         parts: Detached nats per datum: `loss`, `elbo` (at unit weights; not where the guide gives
-            points, which have no bound), each site's cost, each hook's penalty.
+            points, which have no bound), each site's cost but of those whose weight says that it
+            is not logged, each hook's penalty.
         terms: The terms of the pass.
     """
 
@@ -130,7 +131,10 @@ class Objective(ELBO):
         count = terms.size * self.num_particles
         total = _sum(list(sums.values())) / count
         parts = {} if terms.points else {"elbo": -total.detach()}
-        parts.update({name: cost.detach() / count for name, cost in sums.items()})
+        for name, cost in sums.items():
+            weight = self._weight(terms, name)
+            if weight is None or weight.logged:
+                parts[name] = cost.detach() / count
         if len(self.weights):
             total = _sum([self._weigh(terms, name, cost / count) for name, cost in sums.items()])
         routed: list[tuple[Tensor, str]] = []
@@ -173,12 +177,8 @@ class Objective(ELBO):
             )
 
     def _weigh(self, terms: Terms, name: str, cost: Tensor) -> Tensor:
-        term = terms[name]
-        if name in self.weights:
-            weight = self.weights[name]
-        elif not term.observed and ALL_LATENTS in self.weights:
-            weight = self.weights[ALL_LATENTS]
-        else:
+        term, weight = terms[name], self._weight(terms, name)
+        if weight is None:
             return cost
         per_dimension = None
         if weight.needs_dimensions and not term.observed and term.kl_per_dimension is not None:
@@ -186,6 +186,12 @@ class Objective(ELBO):
             per_dimension = divergence.reshape(-1, divergence.shape[-1]).sum(0)
             per_dimension = per_dimension / (terms.size * self.num_particles)
         return weight(cost, per_dimension)
+
+    def _weight(self, terms: Terms, name: str) -> Weight | None:
+        """Return the weight of a site's term; None where none is given."""
+        if name in self.weights:
+            return self.weights[name]
+        return None if terms[name].observed else self.weights.get(ALL_LATENTS)
 
     def _get_trace(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Any:
         raise NotImplementedError("the objective runs a pair without traces; use terms()")

@@ -11,9 +11,15 @@ from torch import Tensor, nn
 
 
 class Weight(nn.Module, ABC):
-    """Turns a site's term into its share of the loss."""
+    """Turns a site's term into its share of the loss.
+
+    Attributes:
+        needs_dimensions: Whether it asks for the divergence by dimension.
+        logged: Whether the term is among the parts of the loss that are logged.
+    """
 
     needs_dimensions = False
+    logged = True
 
     @abstractmethod
     def forward(self, cost: Tensor, per_dimension: Tensor | None) -> Tensor:
@@ -48,10 +54,20 @@ class Constant(Weight):
 
 
 class LeftOut(Weight):
-    """No share of the loss, also of a term that is not finite, which a factor of 0 would keep."""
+    """No share of the loss, also of a term that is not finite, which a factor of 0 would keep.
+
+    Args:
+        logged: Whether the term is logged all the same. Where it is not, a recorded step leaves
+            out whatever leads to it alone, such as a decoder.
+    """
+
+    def __init__(self, logged: bool = True) -> None:
+        super().__init__()
+        self.logged = logged
 
     def forward(self, cost: Tensor, per_dimension: Tensor | None = None) -> Tensor:  # noqa: D102
-        return torch.zeros_like(cost)
+        # No zeros_like: in a recording this zero must not depend on the term.
+        return torch.zeros((), dtype=cost.dtype, device=cost.device)
 
 
 class _Schedule(Weight):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from unbraid.inference import SVI, Capacity, Constant, FreeBits, LinearWarmup, Objective
+from unbraid.inference import SVI, Capacity, Constant, FreeBits, LeftOut, LinearWarmup, Objective
 
 from .pairs import B, make_pair
 
@@ -136,3 +136,23 @@ def test_schedules_are_checkpointed_buffers():
     other.load_state_dict(weight.state_dict())
     assert isinstance(other, nn.Module)
     assert torch.equal(other.current(), weight.current())
+
+
+@pytest.mark.parametrize("name", ["plain", "structured"])
+def test_a_term_that_is_left_out_has_no_share_and_may_stay_out_of_the_log(name):
+    plain = seeded_loss({}, name)
+    for logged in (True, False):
+        loss = seeded_loss({"x": LeftOut(logged)}, name)
+        rest = sum(plain.parts[site] for site in plain.terms.latents)
+        torch.testing.assert_close(loss.total.detach(), rest, rtol=1e-12, atol=1e-12)
+        assert ("x" in loss.parts) == logged
+        assert torch.equal(loss.parts["elbo"], plain.parts["elbo"])
+    every = seeded_loss({"kl": LeftOut(False)}, name)
+    assert set(every.parts) == {"loss", "elbo", "x"}
+    torch.testing.assert_close(every.total.detach(), plain.parts["x"], rtol=1e-12, atol=1e-12)
+
+
+def test_a_term_that_is_not_finite_has_no_share():
+    cost = torch.tensor(float("nan"), dtype=torch.float64, requires_grad=True)
+    share = LeftOut().forward(cost)
+    assert float(share) == 0 and share.dtype == torch.float64 and not share.requires_grad

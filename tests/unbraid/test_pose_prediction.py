@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import unbraid as face
 from unbraid.data import Batches, Dataset
-from unbraid.inference import Objective, Step, check_pair, pair_parameters
+from unbraid.inference import LeftOut, Objective, Step, check_pair, pair_parameters
 from unbraid.methods import DataSpec, OptionError, load_method, read_options
 
 CLIPS = np.random.default_rng(0).integers(0, 256, (30, 9, 12, 13), np.uint8)
@@ -152,6 +153,38 @@ def test_recorded_steps_are_eager_steps_to_the_bit_and_move_the_transition_alone
         assert all(torch.equal(before[key], value) for key, value in frozen.items())
         found.append([torch.stack(losses), *(p.detach() for p in parameters)])
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+class Products(TorchDispatchMode):
+    """Counts the matrix products that are carried out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func in (torch.ops.aten.addmm.default, torch.ops.aten.mm.default)
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_recorded_step_on_points_decodes_nothing(runs):
+    """Frames are constants of the training, and no part of it; the weights are the same."""
+    found = []
+    for logged in (False, True):
+        parts = build(runs, "drnet")
+        weights = dict(parts.weights) if not logged else {**parts.weights, "x": LeftOut()}
+        parameters = pair_parameters(parts.model, parts.guide)
+        optimizer = torch.optim.Adam(parameters, lr=1e-2, fused=True)
+        step = Step(parts.model, parts.guide, Objective(weights), optimizer, mode="record")
+        step((batch(),))
+        with Products() as products:
+            named = step((batch(1),))
+        assert set(named) == {"loss", "content", "pose"} | ({"x"} if logged else set())
+        found.append((products.count, [p.detach().clone() for p in parameters]))
+    layers = [m for m in parts.model.decoder.modules() if isinstance(m, torch.nn.Linear)]
+    (few, own), (many, other) = found
+    assert len(layers) >= 2 and many - few == len(layers)
+    assert all(torch.equal(a, b) for a, b in zip(own, other, strict=True))
 
 
 def words(runs: Path, name: str, *more: str, data: str = "clips.npz") -> list[str]:

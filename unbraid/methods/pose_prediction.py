@@ -112,8 +112,9 @@ def build(options: Options, data: DataSpec) -> Parts:
     steps = options.n_past + options.n_future
     weights: dict[str, float | Weight] = {}
     if trained.points:
-        # Constants of the training: no prior was fitted to points.
-        weights = {"content": LeftOut(), "x": LeftOut()}
+        # Constants of the training: no prior was fitted to points. Unless they are logged, no
+        # frame is decoded in a step, which the loss does not need.
+        weights = {"content": LeftOut(), "x": LeftOut(logged=False)}
     return Parts(
         model=models.PosePrediction(trained.decoder, transition, trained.content_dim, steps),
         guide=guides.PosePrediction(trained.codes, options.n_past),
