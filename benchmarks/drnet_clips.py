@@ -1,0 +1,274 @@
+"""DrNet on turned objects, characters and talking people: what single frames' codes tell.
+
+Run: python -m benchmarks.drnet_clips --settings coil20 --rows drnet no-adversary --seeds 0
+Content and pose are those of one frame. Probes, trained on frames of the clips that the pair was
+trained on, read who is shown and what it does from either, on frames that it never saw. Finished
+rows are kept under --out and not run again; one that was stopped goes on where it was.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unbraid import Run
+from unbraid.analysis import KnownSequences, Leakage, decode_frames, leakage, sequence_codes
+from unbraid.data import Batches, Dataset
+
+from .rows import Row
+
+CHUNK = 16  # clips whose frames are encoded together
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One data set: what is trained on it, and which of its frames are judged.
+
+    Attributes:
+        data: Name of the data.
+        data_options: Options of the data.
+        options: Options of every row.
+        train: Settings of the training.
+        steps: Steps of the training.
+        frames: Frames of each clip that probes are trained on, and asked about; all, unless given.
+        one_clip: Whether the identity is known of a single clip alone; then its frames are not
+            held back together from a probe, which could not learn it from others.
+    """
+
+    data: str
+    data_options: dict[str, Any]
+    options: dict[str, Any]
+    train: dict[str, Any]
+    steps: int
+    frames: int | None = None
+    one_clip: bool = False
+
+
+_OPTIONS: dict[str, Any] = {
+    "nets": "conv",
+    "channels": (16, 32, 64),
+    "static_dim": 64,
+    "dynamic_dim": 16,
+    "similarity": 0.001,
+    "adversary": 0.1,
+    "critic_steps": 2,
+}
+SETTINGS = {
+    "coil20": Setting(
+        data="coil20",
+        data_options={"size": 32, "turns": True},
+        options=_OPTIONS,
+        train={"batch_size": 20, "learning_rate": 1e-3},
+        steps=20_000,
+        one_clip=True,
+    ),
+    "sprites": Setting(
+        data="sprites",
+        data_options={"size": 32},
+        options=_OPTIONS,
+        train={"batch_size": 32, "learning_rate": 1e-3},
+        steps=20_000,
+        frames=10,
+    ),
+    "grid-faces": Setting(
+        data="grid-faces",
+        data_options={"size": 32},
+        options=_OPTIONS,
+        train={"batch_size": 30, "learning_rate": 1e-3},
+        steps=10_000,
+    ),
+}
+ROWS: dict[str, dict[str, Any]] = {
+    "drnet": {},
+    "no-adversary": {"adversary": 0.0},
+    "variational": {"form": "variational"},
+}
+"""By name: the options of a row beside those of the setting."""
+CONTENT = 0.95
+"""What content is to tell at least: the object, the mean attribute or the person."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Frames of clips, `N` of each in no order, with the codes that each of them gives alone.
+
+    Attributes:
+        x: Frames `(S, N, C, H, W)` in [0, 1].
+        static: Contents `(S, N, F)`.
+        dynamic: Poses `(S, N, Z)`.
+        content: What is known of the clips, `(S, A)`.
+        pose: What is known of the frames, `(S, N, G)`, or None.
+        names: What both are called.
+    """
+
+    x: Tensor
+    static: Tensor
+    dynamic: Tensor
+    content: Tensor
+    pose: Tensor | None
+    names: tuple[tuple[str, ...], tuple[str, ...]]
+
+    def known(self, grouped: bool) -> KnownSequences:
+        """Every frame as a clip of its own; errors and early stopping by clip where `grouped`."""
+        clips, frames = self.dynamic.shape[:2]
+        return KnownSequences(
+            self.static.flatten(0, 1),
+            self.dynamic.flatten(0, 1).unsqueeze(1),
+            sequence_factors=self.content.repeat_interleave(frames, 0),
+            frame_factors=None if self.pose is None else self.pose.flatten(0, 1).unsqueeze(1),
+            groups=torch.arange(clips).repeat_interleave(frames) if grouped else None,
+        )
+
+
+def encode(run: Run, data: Dataset, frames: int | None, seed: int) -> Frames:
+    """Encode frames of every clip, drawn by `seed`, each by itself."""
+    count = data.images.shape[1] if frames is None else frames
+    batches = Batches(data, CHUNK, shuffle=False, frames=count, seed=seed)
+    kept: list[dict[str, Tensor]] = []
+
+    def passing() -> Iterator[tuple[Tensor]]:
+        for batch in batches:
+            kept.append({key: value.clone() for key, value in batch.items()})
+            yield (kept[-1]["x"].flatten(0, 1).unsqueeze(1),)
+
+    codes = sequence_codes(run.model, run.guide, passing())
+    whole = {key: torch.cat([batch[key] for batch in kept]) for key in kept[0]}
+    if data.factors is None:
+        content, of_clips = whole["label"].unsqueeze(1), ("identity",)
+    else:
+        content, of_clips = whole["factors"], data.factor_names
+    pose, of_frames = whole.get("frame_factors"), data.frame_factor_names
+    if pose is not None and of_frames == ("angle",):
+        turned = pose.deg2rad()  # 355 and 0 degrees are neighbours
+        pose, of_frames = torch.cat([turned.cos(), turned.sin()], -1), ("cosine", "sine")
+    return Frames(
+        whole["x"],
+        codes.static.unflatten(0, (-1, count)),
+        codes.dynamic.squeeze(1).unflatten(0, (-1, count)),
+        content,
+        pose,
+        (of_clips, of_frames),
+    )
+
+
+def told(learnt: Frames, asked: Frames, one_clip: bool) -> Leakage:
+    """Ask probes who is shown and what it does, from content and from pose."""
+    of_clips, of_frames = learnt.names
+    return leakage(
+        learnt.known(grouped=not one_clip),
+        asked.known(grouped=True),
+        sequence_names=of_clips,
+        frame_names=of_frames,
+        seed=0,
+    )
+
+
+def frame_errors(run: Run, shown: Frames) -> dict[str, float]:
+    """Mean squared error of a pixel, of frames drawn from the content of another of their clip.
+
+    `own` has the frame's pose, `other pose` that of a third frame of the clip, and `other content`
+    the frame's pose beside the content of another clip.
+    """
+    content, pose = shown.static.roll(1, 1), shown.dynamic
+    drawn = {
+        "own": (content, pose),
+        "other pose": (content, pose.roll(2, 1)),
+        "other content": (content.roll(1, 0), pose),
+    }
+    return {
+        name: float((_decode(run, *codes) - shown.x).square().mean())
+        for name, codes in drawn.items()
+    }
+
+
+def _decode(run: Run, content: Tensor, pose: Tensor) -> Tensor:
+    return decode_frames(run.model, content, pose.unsqueeze(-2)).squeeze(-4)
+
+
+def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
+    """Return the row's results; train and judge what is not there yet.
+
+    Raises:
+        KeyboardInterrupt: If a signal stopped the training; a part of it is never judged.
+        ValueError: If the folder holds the results of other settings.
+    """
+    found = row.finished(out)
+    if found is not None:
+        return found
+    setting = SETTINGS[row.setting]
+    run, seconds = row.train(
+        out,
+        "drnet",
+        setting.data,
+        options={**setting.options, **ROWS[row.method]},
+        data_options=setting.data_options,
+        progress=progress,
+        **setting.train,
+    )
+    learnt = encode(run, run.data.train, setting.frames, 1)
+    asked = encode(run, run.split(row.split), setting.frames, 0)
+    return row.keep(
+        out,
+        run,
+        training_seconds=seconds,
+        last=run.result.history[-1] if run.result and run.result.history else {},
+        leakage=told(learnt, asked, setting.one_clip).table(),
+        errors=frame_errors(run, asked),
+    )
+
+
+def print_row(row: dict[str, Any]) -> None:
+    """Print what is known of a finished row, and whether content tells what it is to tell."""
+    print(
+        f"\n### {row['setting']}: {row['method']}, seed {row['seed']}, {row['steps']} steps, "
+        f"{row['split']} frames\n\n"
+        f"{row['parameters']:,} parameters, {row['training_seconds']} s of training\n"
+    )
+    print("| known | from content | from pose | largest class |\n|---|---|---|---|")
+    for about in ("content", "pose"):
+        mine = [probe for probe in row["leakage"] if probe["about"] == about]
+        for factor, discrete in dict.fromkeys((p["factor"], p["discrete"]) for p in mine):
+            same = [p for p in mine if (p["factor"], p["discrete"]) == (factor, discrete)]
+            static, dynamic = (
+                next(p for p in same if p["codes"] == codes) for codes in ("static", "dynamic")
+            )
+            cells = [f"{p['score']:.3f} ± {p['standard_error']:.3f}" for p in (static, dynamic)]
+            if (about, factor, row["method"]) == ("content", "mean", "drnet"):
+                cells[0] += f", >= {CONTENT:g} is the aim"
+            name = f"{about}: {factor}{'' if discrete else ' (R²)'}"
+            print(f"| {name} | {cells[0]} | {cells[1]} | {static['chance']:.3f} |")
+    errors = ", ".join(f"{name} {error:.4f}" for name, error in row["errors"].items())
+    print(f"\nSquared error of a pixel: {errors}")
+    sys.stdout.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Finish the rows and print a table for each."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--settings", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=["drnet", "no-adversary"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--steps", type=int, help="in place of the setting's")
+    parser.add_argument("--split", choices=["test", "validation"], default="test")
+    parser.add_argument("--out", type=Path, default=Path("runs/drnet-clips"))
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args(arguments)
+    torch.set_num_threads(given.threads)
+    for setting in given.settings:
+        for seed in given.seeds:
+            for name in given.rows:
+                steps = given.steps or SETTINGS[setting].steps
+                row = Row(setting, name, seed, steps, given.split)
+                print_row(finish(row, given.out, progress=sys.stderr.isatty()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""DrNet on three sets of clips, at a tiny size: what probes are given, rows that are kept."""
+
+import importlib
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import unbraid
+from unbraid.data import Dataset
+
+TINY = {"static_dim": 4, "dynamic_dim": 5, "channels": (3, 4), "code_hidden": (6,)}
+CLIPS = 60
+
+
+@pytest.fixture
+def table(monkeypatch, tmp_path) -> Any:
+    """The module, whose turned objects are clips of noise, of five frames each."""
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[2])
+    module = importlib.import_module("benchmarks.drnet_clips")
+    noise = np.random.default_rng(0)
+    np.savez(
+        tmp_path / "clips.npz",
+        sequences=noise.integers(0, 256, (CLIPS, 5, 8, 8, 3), dtype=np.uint8),
+        labels=np.arange(CLIPS) % 2,
+        frame_factors=(noise.integers(0, 72, (CLIPS, 5, 1)) * 5).astype(np.float32),
+        frame_factor_names=np.array(["angle"]),
+    )
+    options = {**module.SETTINGS["coil20"].options, **TINY}
+    train = {"batch_size": 8}
+    setting = module.Setting(str(tmp_path / "clips.npz"), {}, options, train, steps=3)
+    monkeypatch.setitem(module.SETTINGS, "coil20", setting)
+    return module
+
+
+@pytest.fixture
+def run(table, tmp_path) -> unbraid.Run:
+    setting = table.SETTINGS["coil20"]
+    return unbraid.train(
+        "drnet",
+        setting.data,
+        tmp_path / "run",
+        steps=1,
+        options=setting.options,
+        batch_size=8,
+        progress=False,
+        say=lambda _: None,
+    )
+
+
+def test_a_row_is_trained_once_and_printed(table, tmp_path, capsys):
+    words = ["--settings", "coil20", "--rows", "drnet", "--out", str(tmp_path / "out")]
+    assert table.main(words) == 0
+    first = capsys.readouterr().out
+    assert "coil20: drnet, seed 0, 3 steps, test frames" in first
+    assert first.count(">= 0.95 is the aim") == 1
+    path = tmp_path / "out" / "coil20" / "drnet-0" / "row.json"
+    row = json.loads(path.read_text())
+    known = {(p["about"], p["codes"], p["factor"]) for p in row["leakage"]}
+    assert {("content", "dynamic", "identity"), ("pose", "static", "sine")} <= known
+    assert set(row["errors"]) == {"own", "other pose", "other content"}
+    table.print_row({**row, "method": "no-adversary"})
+    assert "is the aim" not in capsys.readouterr().out
+    path.write_text(json.dumps({**row, "training_seconds": 12345}))
+    assert table.main(words) == 0
+    assert "12345 s of training" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="holds 3 steps judged on test; expected 4 on test"):
+        table.main([*words, "--steps", "4"])
+
+
+def test_a_stopped_training_is_not_judged(table, tmp_path, monkeypatch):
+    stopped = SimpleNamespace(result=SimpleNamespace(stopped="signal"))
+    monkeypatch.setattr(unbraid, "train", lambda *_, **__: stopped)
+    with pytest.raises(KeyboardInterrupt, match="was stopped; the same command goes on with it"):
+        table.main(["--settings", "coil20", "--rows", "drnet", "--out", str(tmp_path / "out")])
+    assert not list(tmp_path.rglob("row.json"))
+
+
+@pytest.mark.parametrize("frames", [None, 2])
+def test_codes_are_of_single_frames_beside_what_is_known_of_them(frames, table, run):
+    """Against the two encoders themselves, frame by frame, and the data's own records."""
+    data = run.data.train
+    found = table.encode(run, data, frames, seed=3)
+    count = 5 if frames is None else frames
+    for clip, place in ((0, 0), (3, count - 1)):
+        frame = found.x[clip, place][None, None]
+        with torch.no_grad():
+            content = run.guide.content_encoder(frame, None).mean[0, 0]
+            pose = run.guide.pose_encoder(frame).mean[0, 0]
+        torch.testing.assert_close(found.static[clip, place], content)
+        torch.testing.assert_close(found.dynamic[clip, place], pose)
+        (angle,) = _angles_of(data, clip, found.x[clip, place])
+        expected = torch.stack([torch.deg2rad(angle).cos(), torch.deg2rad(angle).sin()])
+        torch.testing.assert_close(found.pose[clip, place], expected)
+    assert found.content.flatten().tolist() == data.labels.tolist()
+    assert found.names == (("identity",), ("cosine", "sine"))
+
+
+def _angles_of(data: Dataset, clip: int, frame: Tensor) -> list[Tensor]:
+    """The angle that the data know of the frame of a clip that looks like this one."""
+    same = (data.pixels(torch.tensor([clip]))[0] / 255 == frame).flatten(1).all(1)
+    angles = data.annotations()["frame_factors"][clip, :, 0]
+    return list(angles[same])
+
+
+def test_every_frame_is_a_clip_and_its_clip_a_group(table):
+    shown = table.Frames(
+        torch.zeros(2, 3, 1, 4, 4),
+        torch.arange(6.0).view(2, 3, 1),
+        10 + torch.arange(6.0).view(2, 3, 1),
+        torch.tensor([[7], [8]]),
+        20 + torch.arange(6.0).view(2, 3, 1),
+        (("who",), ("what",)),
+    )
+    known = shown.known(grouped=True)
+    assert known.static.tolist() == [[n] for n in range(6)]
+    assert known.dynamic.tolist() == [[[10 + n]] for n in range(6)]
+    assert known.sequence_factors.tolist() == [[7]] * 3 + [[8]] * 3
+    assert known.frame_factors.tolist() == [[[20 + n]] for n in range(6)]
+    assert known.groups.tolist() == [0, 0, 0, 1, 1, 1]
+    assert shown.known(grouped=False).groups is None
+
+
+def test_errors_are_of_the_right_codes(table, monkeypatch):
+    """A decoder that writes content + pose, of clips whose frames are 10 x clip + place."""
+    x = (torch.tensor([[0.0], [10.0], [20.0]]) + torch.arange(4.0)).view(3, 4, 1, 1, 1)
+    monkeypatch.setattr(
+        table,
+        "decode_frames",
+        lambda _, static, dynamic: (static.unsqueeze(-2) + dynamic)[..., None, None],
+    )
+    clip = torch.tensor([0.0, 10.0, 20.0]).view(3, 1, 1).expand(3, 4, 1)
+    place = torch.arange(4.0).view(1, 4, 1).expand(3, 4, 1)
+    shown = table.Frames(x, clip, place, torch.zeros(3, 1), None, ((), ()))
+    found = table.frame_errors(SimpleNamespace(model=None), shown)
+    assert found["own"] == 0
+    assert found["other pose"] == 4  # the pose two places on
+    assert found["other content"] == pytest.approx((10**2 + 10**2 + 20**2) / 3)
+    # Content of the frame itself would say too much: it is that of the frame before.
+    shown = table.Frames(x, clip + 0.1 * place, place, torch.zeros(3, 1), None, ((), ()))
+    found = table.frame_errors(SimpleNamespace(model=None), shown)
+    assert found["own"] == pytest.approx((0.3**2 + 0 + 0.1**2 + 0.2**2) / 4, rel=1e-4)
+
+
+def test_every_setting_trains_a_pair(table):
+    """Options are those that the method has; whether it trains is for the rows to say."""
+    from unbraid.methods import DataSpec, load_method, read_options
+
+    method = load_method("drnet")
+    for setting in table.SETTINGS.values():
+        for own in table.ROWS.values():
+            options = read_options(method.options, {**setting.options, **own})
+            assert method.build(options, DataSpec((3, 32, 32), "colour", 9, sequence_length=9))
