@@ -8,7 +8,7 @@ from torch import Tensor
 
 FLOOR = 0.1  # grey value up to which a pixel is empty: what is decoded is never quite black
 LEAST_INK = 1.0  # sum of grey values above it, below which there is nothing to be placed
-LEAST_RETREAT = 3.0  # pixels; less is no turn, but the jitter of a centre that is partly hidden
+LEAST_RETREAT = 2.5  # pixels; less is no turn, but the jitter of a centre that is partly hidden
 
 
 def centres(frames: Tensor) -> Tensor:
