@@ -147,6 +147,25 @@ def test_errors_are_of_the_right_codes(table, monkeypatch):
     assert found["own"] == pytest.approx((0.3**2 + 0 + 0.1**2 + 0.2**2) / 4, rel=1e-4)
 
 
+def test_an_angle_is_told_by_frames_of_the_same_object(table):
+    """Turns of two objects that begin opposite each other, asked about in the other order."""
+
+    def turns(first_angle: float, objects: list[int]) -> Any:
+        angles = torch.deg2rad(first_angle + 10 * torch.arange(36.0)).expand(2, 36)
+        begun = angles + torch.pi * torch.tensor(objects).unsqueeze(1)
+        pose = torch.stack([angles.cos(), angles.sin()], -1)
+        dynamic = torch.stack([begun.cos(), begun.sin()], -1)
+        x, static = torch.zeros(2, 36, 1, 2, 2), torch.zeros(2, 36, 3)
+        content = torch.tensor(objects).unsqueeze(1)
+        return table.Frames(x, static, dynamic, content, pose, (("who",), ("cosine", "sine")))
+
+    found = table.told_by_object(turns(5, [0, 1]), turns(0, [1, 0]))
+    assert found["dynamic"]["score"] > 0.99  # -0.99 or so by the other object
+    assert found["dynamic"]["standard_error"] < 0.001
+    assert found["static"]["score"] < 0
+    assert found["x"]["score"] < 0
+
+
 def test_every_setting_trains_a_pair(table):
     """Options are those that the method has; whether it trains is for the rows to say."""
     from unbraid.methods import DataSpec, load_method, read_options
