@@ -19,7 +19,7 @@ from .rows import DATA_SEED
 
 DIGIT = "digit"  # what a judge is asked
 CEILING = 10 * log10(12 * 255**2)  # dB; as PredictedClips cuts them
-TOGETHER = 1024  # frames that are drawn at a time
+TOGETHER = 1024  # frames, or clips of a few, that are drawn at a time
 
 
 @dataclass(frozen=True)
@@ -157,9 +157,12 @@ def _single(data: Dataset, frames: int) -> tuple[Tensor, dict[str, Tensor]]:
     """Draw frames of each clip by chance: their digits, uint8 `(N, 1, H, W)`, and the classes."""
     generator = torch.Generator().manual_seed(0)
     places = torch.randint(data.images.shape[1], (len(data), frames), generator=generator)
-    shown = data.frames(torch.arange(len(data)), places).flatten(0, 1)
-    digits = digits_of(data).repeat_interleave(frames, 0)
-    return colours(shown, digits.shape[1]), {DIGIT: digits.flatten()}
+    digits = digits_of(data)
+    shown = [
+        colours(data.frames(rows, places[rows]).flatten(0, 1), digits.shape[1])
+        for rows in torch.arange(len(data)).split(TOGETHER)
+    ]
+    return torch.cat(shown), {DIGIT: digits.repeat_interleave(frames, 0).flatten()}
 
 
 def colours(frames: Tensor, digits: int) -> Tensor:
