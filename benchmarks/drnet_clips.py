@@ -3,7 +3,8 @@
 Run: python -m benchmarks.drnet_clips --settings coil20 --rows drnet no-adversary --seeds 0
 Content and pose are those of one frame. Probes, trained on frames of the clips that the pair was
 trained on, read who is shown and what it does from either, on frames that it never saw. Finished
-rows are kept under --out and not run again; one that was stopped goes on where it was.
+rows are kept under --out, with a picture of swaps, and not run again; one that was stopped goes on
+where it was.
 """
 
 import argparse
@@ -15,16 +16,25 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from sklearn.neighbors import KNeighborsRegressor
 from torch import Tensor
 
 from unbraid import Run
-from unbraid.analysis import KnownSequences, Leakage, decode_frames, leakage, sequence_codes
+from unbraid.analysis import (
+    KnownSequences,
+    Leakage,
+    decode_frames,
+    leakage,
+    sequence_codes,
+    swap_figure,
+)
 from unbraid.data import Batches, Dataset
 
 from .rows import Row
 
 CHUNK = 16  # clips whose frames are encoded together
+PICTURE, SHOWN = "swaps.png", 5
 
 
 @dataclass(frozen=True)
@@ -211,6 +221,13 @@ def frame_errors(run: Run, shown: Frames) -> dict[str, float]:
     }
 
 
+def swaps(run: Run, data: Dataset) -> Figure:
+    """Contents of five clips, evenly spread, beside the poses of the last clip."""
+    chosen = torch.linspace(0, len(data) - 1, SHOWN + 1).long().unique()
+    x = data.pixels(chosen).to(run.device) / 255
+    return swap_figure(run.model, run.guide, (x[:-1],), (x[-1:],))
+
+
 def _decode(run: Run, content: Tensor, pose: Tensor) -> Tensor:
     return decode_frames(run.model, content, pose.unsqueeze(-2)).squeeze(-4)
 
@@ -237,6 +254,7 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
     )
     learnt = encode(run, run.data.train, setting.frames, 1)
     asked = encode(run, run.split(row.split), setting.frames, 0)
+    swaps(run, run.split(row.split)).savefig(row.folder(out) / PICTURE)
     return row.keep(
         out,
         run,

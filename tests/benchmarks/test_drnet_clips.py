@@ -64,6 +64,7 @@ def test_a_row_is_trained_once_and_printed(table, tmp_path, capsys):
     known = {(p["about"], p["codes"], p["factor"]) for p in row["leakage"]}
     assert {("content", "dynamic", "identity"), ("pose", "static", "sine")} <= known
     assert set(row["errors"]) == {"own", "other pose", "other content"}
+    assert (path.parent / "swaps.png").read_bytes().startswith(b"\x89PNG")
     table.print_row({**row, "method": "no-adversary"})
     assert "is the aim" not in capsys.readouterr().out
     path.write_text(json.dumps({**row, "training_seconds": 12345}))
