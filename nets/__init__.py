@@ -29,6 +29,7 @@ from .likelihood import Likelihood
 from .likelihoods import LIKELIHOODS, default_likelihood, make_likelihood
 from .mlp import MLPDecoder, MLPEncoder, mlp
 from .one_hot import OneHot
+from .pair_critic import PairCritic
 from .pairwise import PairwiseEncoder
 from .pooled import PooledEncoder
 from .prediction_critic import PredictionCritic
@@ -75,6 +76,7 @@ __all__ = [
     "NormalVector",
     "ObservedCondition",
     "OneHot",
+    "PairCritic",
     "PairwiseEncoder",
     "PlaneTurn",
     "PointEncoder",

@@ -20,6 +20,7 @@ from unbraid.nets import (
     FrameEncoder,
     Likelihood,
     MLPCritic,
+    PairCritic,
     SkipDecoder,
     SkipEncoder,
     make_likelihood,
@@ -83,7 +84,10 @@ class Options(SequenceOptions):
         standardised: Whether both of these see codes standardised over the batch, in place of the
             published batch normalisation; without, content may shrink until it tells nothing, and
             poses until the discriminator sees nothing.
-        critic_hidden: Widths of the discriminator's hidden layers, comma-separated.
+        critic: What the discriminator is: `mlp`, as published, a net on both poses side by side;
+            or `pair`, which embeds both with one net and compares the embeddings.
+        critic_hidden: Widths of its hidden layers, comma-separated; of `pair` those of the
+            shared net, at least one.
         critic_rate: Learning rate of the discriminator.
         critic_steps: Its steps per step of the pair.
         critic_warmup: Steps at first in which it learns alone.
@@ -98,6 +102,7 @@ class Options(SequenceOptions):
     similarity: float = 1.0
     adversary: float = 0.1
     standardised: bool = True
+    critic: Literal["mlp", "pair"] = "mlp"
     critic_hidden: tuple[int, ...] = (100, 100)
     critic_rate: float = 1e-3
     critic_steps: int = 1
@@ -112,6 +117,11 @@ class Options(SequenceOptions):
         in_range("adversary", self.adversary, 0.0)
         for width in self.critic_hidden:
             in_range("critic_hidden", width, 1, 65_536)
+        if self.critic == "pair" and not self.critic_hidden:
+            raise OptionError(
+                "critic_hidden is () with critic=pair; expected one width at least, that of the "
+                "embedding. Give it, or set critic=mlp"
+            )
         in_range("critic_rate", self.critic_rate, 0.0, 10.0, open_low=True)
         in_range("critic_steps", self.critic_steps, 1, 1000)
         in_range("critic_warmup", self.critic_warmup, 0)
@@ -128,6 +138,12 @@ class Options(SequenceOptions):
                 "skips is true with form=variational; expected false, since maps are points and "
                 "have no density. Leave it out, or set form=published"
             )
+
+    def make_critic(self) -> MLPCritic | PairCritic:
+        """Make the scene discriminator's net."""
+        if self.critic == "pair":
+            return PairCritic(self.dynamic_dim, self.critic_hidden)
+        return MLPCritic(2 * self.dynamic_dim, self.critic_hidden, activation="relu")
 
     @property
     def pixel_scale(self) -> float:
@@ -261,11 +277,10 @@ def _hooks(options: Options, data: DataSpec) -> tuple["Hook", ...]:
         hooks.append(CodeSimilarity("static", weight, options.static_dim, options.standardised))
     if options.adversary:
         schedule = CriticSchedule(options.critic_steps, options.critic_warmup)
-        critic = MLPCritic(2 * options.dynamic_dim, options.critic_hidden, activation="relu")
         hooks.append(
             SceneDiscriminator(
                 "dynamic",
-                critic,
+                options.make_critic(),
                 nats * options.adversary,
                 standardised=options.standardised,
                 schedule=schedule,
