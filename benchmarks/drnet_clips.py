@@ -74,30 +74,31 @@ SETTINGS = {
     "coil20": Setting(
         data="coil20",
         data_options={"size": 32, "turns": True},
-        options=_OPTIONS,
+        options={**_OPTIONS, "similarity": 0.1, "adversary": 1.0},
         train={"batch_size": 20, "learning_rate": 1e-3},
-        steps=20_000,
+        steps=5000,
         one_clip=True,
     ),
     "sprites": Setting(
         data="sprites",
         data_options={"size": 32},
-        options=_OPTIONS,
+        options={**_OPTIONS, "form": "variational", "critic_hidden": (200, 200)},
         train={"batch_size": 32, "learning_rate": 1e-3},
-        steps=20_000,
+        steps=8000,
         frames=10,
     ),
     "grid-faces": Setting(
         data="grid-faces",
         data_options={"size": 32},
-        options=_OPTIONS,
+        options={**_OPTIONS, "dynamic_dim": 4, "adversary": 0.003},
         train={"batch_size": 30, "learning_rate": 1e-3},
-        steps=10_000,
+        steps=4000,
     ),
 }
 ROWS: dict[str, dict[str, Any]] = {
     "drnet": {},
     "no-adversary": {"adversary": 0.0},
+    "published": {"form": "published"},
     "variational": {"form": "variational"},
 }
 """By name: the options of a row beside those of the setting."""

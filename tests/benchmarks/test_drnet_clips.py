@@ -142,10 +142,12 @@ def test_errors_are_of_the_right_codes(table, monkeypatch):
     assert found["own"] == 0
     assert found["other pose"] == 4  # the pose two places on
     assert found["other content"] == pytest.approx((10**2 + 10**2 + 20**2) / 3)
-    # Content of the frame itself would say too much: it is that of the frame before.
-    shown = table.Frames(x, clip + 0.1 * place, place, torch.zeros(3, 1), None, ((), ()))
+    # The content of the frame itself would be right about it; it is that of the frame before.
+    own = 0.1 * place
+    x, content = x + own[..., None, None], clip + own
+    shown = table.Frames(x, content, place, torch.zeros(3, 1), None, ((), ()))
     found = table.frame_errors(SimpleNamespace(model=None), shown)
-    assert found["own"] == pytest.approx((0.3**2 + 0 + 0.1**2 + 0.2**2) / 4, rel=1e-4)
+    assert found["own"] == pytest.approx((3 * 0.1**2 + 0.3**2) / 4, rel=1e-4)
 
 
 def test_an_angle_is_told_by_frames_of_the_same_object(table):
