@@ -21,6 +21,11 @@ OUT, STEPS, SHOWN = "run", 10, 12
 DATA = "moving-mnist"
 DATA_OPTIONS = {"digits": 1, "size": 32, "digit_size": 16, "sequences": 300, "length": 6}
 """,
+    "content_and_pose.py": """
+OUT, STEPS, STEPS_AHEAD, SHOWN = "run", 10, 5, 12
+DATA = "moving-mnist"
+DATA_OPTIONS = {"form": "drnet", "digits": 1, "size": 32, "digit_size": 16, "sequences": 300}
+""",
     "what_labels_say.py": """
 OUT, STEPS = "runs", 20
 SAMPLES, LIMIT = 5, 10
@@ -112,6 +117,19 @@ def test_the_notebook_on_sequences_runs_and_shows_its_pictures(tmp_path):
     assert pictures(outputs) == 9
     assert "mean of content | static: " in printed(outputs)
     assert re.search(r"log p of 3 frames -?\d+\.\d \+- \d", printed(outputs))
+
+
+def test_the_notebook_on_content_and_pose_runs_and_shows_its_pictures(tmp_path):
+    outputs = executed("content_and_pose.py", tmp_path)
+    text = printed(outputs)
+    assert (tmp_path / "run" / "codes" / "report.html").is_file()
+    assert (tmp_path / "run" / "ahead" / "predicted.gif").is_file()
+    assert pictures(outputs) == 8
+    assert "mean of content | static: " in text
+    for name in ("its own content", "another clip's", "black frames"):
+        assert re.search(rf"(?m)^{name} +\d+\.\d\d$", text)
+    for name in ("psnr", "sampled_psnr", "copied_psnr"):
+        assert re.search(rf"(?m)^{name} +\d+\.\d\d \+- \d+\.\d\d dB$", text)
 
 
 def test_the_notebook_on_labels_runs_and_shows_its_pictures(tmp_path):
