@@ -33,7 +33,9 @@ def table(monkeypatch, tmp_path) -> Any:
     )
     options = {**module.SETTINGS["coil20"].options, **TINY}
     train = {"batch_size": 8}
-    setting = module.Setting(str(tmp_path / "clips.npz"), {}, options, train, steps=3)
+    setting = module.Setting(
+        str(tmp_path / "clips.npz"), {}, options, train, steps=3, few_clips=True
+    )
     monkeypatch.setitem(module.SETTINGS, "coil20", setting)
     return module
 
@@ -61,8 +63,9 @@ def test_a_row_is_trained_once_and_printed(table, tmp_path, capsys):
     assert first.count(">= 0.95 is the aim") == 1
     path = tmp_path / "out" / "coil20" / "drnet-0" / "row.json"
     row = json.loads(path.read_text())
-    known = {(p["about"], p["codes"], p["factor"]) for p in row["leakage"]}
+    known = {(p["about"], p["codes"], p["factor"]) for p in row["leakage"]["mlp"]}
     assert {("content", "dynamic", "identity"), ("pose", "static", "sine")} <= known
+    assert row["leakage"].keys() == {"mlp", "knn"}
     assert set(row["errors"]) == {"own", "other pose", "other content"}
     assert (path.parent / "swaps.png").read_bytes().startswith(b"\x89PNG")
     table.print_row({**row, "method": "no-adversary"})
