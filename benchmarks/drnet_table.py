@@ -1,30 +1,27 @@
 """DrNet with its adversary and without: what content and pose know of coloured moving digits.
 
-Run: python -m benchmarks.drnet_table --rows drnet no-adversary --seeds 0
-Two digits, a red and a green one, of 16 x 16 pixels bounce in 32 x 32; the pose code is far larger
-than two places need, so that nothing but the adversary keeps the digits out of it. Both codes are
-those of single frames: probes, trained on codes of training clips, read digits and places from
-them. Finished rows are kept under --out and not run again; one that was stopped goes on.
+Run: python -m benchmarks.drnet_table --rows drnet no-adversary --digits 1 --seeds 0
+One red digit, or a red and a green one, of 16 x 16 pixels bounce in 32 x 32; the pose code is far
+larger than places need, so that nothing but the adversary keeps the digits out of it. Both codes
+are those of single frames: probes, trained on codes of training clips, read digits and places from
+them; where codes are Normals, from their means and from draws. Finished rows are kept under --out
+and not run again; one that was stopped goes on.
 """
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-import unbraid
 from unbraid import Run
 from unbraid.analysis import KnownSequences, Leakage, leakage, sequence_codes
 from unbraid.data import Batches, Dataset
-from unbraid.inference import pair_parameters, write_json_atomically
 
-from .rows import ROW, Row
+from .rows import Row
 
-DATA_SEED = 0  # all rows and seeds are judged on the same clips
 CLIPS, CHUNK = 8000, 200  # that probes are trained on, and how many are encoded together
 DIGITS: dict[str, Any] = {
     "form": "drnet",
@@ -38,18 +35,25 @@ OPTIONS: dict[str, Any] = {
     "dynamic_dim": 64,
     "nets": "conv",
     "channels": (16, 32, 64),
+    "hidden": (1024,),
+    "code_hidden": (512,),
+    "form": "variational",
+    "scale": 0.2,
     "similarity": 0.001,
     "adversary": 0.1,
-    "critic_steps": 2,
+    "critic": "pair",
+    "critic_hidden": (256, 128),
+    "critic_steps": 3,
 }
+SETTINGS = {"one-digit": 1, "digits": 2}
 TRAIN: dict[str, Any] = {"batch_size": 32, "learning_rate": 1e-3}
 STEPS = 40_000
 ROWS: dict[str, dict[str, Any]] = {
     "drnet": {},
     "no-adversary": {"adversary": 0.0},
     "no-similarity": {"similarity": 0.0},
-    "skips": {"skips": True},
-    "variational": {"form": "variational"},
+    "points": {"form": "published"},
+    "skips": {"form": "published", "skips": True},
 }
 """By name: the options of a row beside `OPTIONS`."""
 BARS = {
@@ -70,91 +74,92 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
     found = row.finished(out)
     if found is not None:
         return found
-    folder, started = row.folder(out), time.process_time()
-    run = unbraid.train(
+    options = {**OPTIONS, **ROWS[row.method]}
+    run, seconds = row.train(
+        out,
         "drnet",
         "moving-mnist",
-        folder,
-        options={**OPTIONS, **ROWS[row.method]},
-        data_options=DIGITS,
-        resume=(folder / "checkpoints").exists(),
-        force=folder.exists() and not (folder / "checkpoints").exists(),
+        options=options,
+        data_options={**DIGITS, "digits": SETTINGS[row.setting]},
         progress=progress,
-        say=lambda _: None,
-        steps=row.steps,
-        seed=row.seed,
-        data_seed=DATA_SEED,
         **TRAIN,
     )
-    if run.result is None or run.result.stopped == "signal":
-        raise KeyboardInterrupt(f"{folder} was stopped; the same command goes on with it")
-    found = {
-        "setting": row.setting,
-        "method": row.method,
-        "seed": row.seed,
-        "steps": row.steps,
-        "split": row.split,
-        "training_seconds": round(time.process_time() - started),
-        "parameters": sum(p.numel() for p in pair_parameters(run.model, run.guide)),
-        "last": run.result.history[-1],
-        "leakage": judge(run, row.split).table(),
-        "options": run.config["options"],
-        "versions": run.config.get("versions"),
-    }
-    write_json_atomically(folder / ROW, found)
-    return found
+    if run.result is None:
+        raise RuntimeError(f"{run.folder} has no result of its training; expected one")
+    drawn = options["form"] == "variational"
+    return row.keep(
+        out,
+        run,
+        training_seconds=seconds,
+        last=run.result.history[-1],
+        leakage=judge(run, row.split).table(),
+        leakage_of_draws=judge(run, row.split, drawn=True).table() if drawn else None,
+    )
 
 
-def judge(run: Run, split: str) -> Leakage:
+def judge(run: Run, split: str, *, drawn: bool = False) -> Leakage:
     """Ask probes for digits and places, from content and from pose of single frames."""
-    learnt, asked = known(run, run.data.train, 1, CLIPS), known(run, run.split(split), 0, CLIPS)
+    learnt = known(run, run.data.train, 1, CLIPS, drawn=drawn)
+    asked = known(run, run.split(split), 0, CLIPS, drawn=drawn)
+    colours = ("red", "green")[: len(run.data.train.factor_names)]
     return leakage(
         learnt,
         asked,
-        sequence_names=["red digit", "green digit"],
-        frame_names=["red x", "red y", "green x", "green y"],
+        sequence_names=[f"{colour} digit" for colour in colours],
+        frame_names=[f"{colour} {axis}" for colour in colours for axis in "xy"],
         max_rows=CLIPS,
         seed=0,
     )
 
 
-def known(run: Run, data: Dataset, seed: int, clips: int) -> KnownSequences:
-    """The codes of one frame of each of some clips, and what is known of it."""
+def known(
+    run: Run, data: Dataset, seed: int, clips: int, *, drawn: bool = False
+) -> KnownSequences:
+    """The codes of one frame of each of some clips, means or draws, and what is known of it."""
     chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))[:clips]
     batches = Batches(data.take(chosen), CHUNK, shuffle=False, frames=1, seed=seed)
     factors: list[tuple[torch.Tensor, torch.Tensor]] = []
+    draws: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def frames() -> Any:
         for batch in batches:
             factors.append((batch["factors"].clone(), batch["frame_factors"].clone()))
+            if drawn:  # without gradients, by `seed`: `sequence_codes` asks for this
+                content, pose = run.guide(batch["x"])
+                draws.append((content.squeeze(1), pose))
             yield (batch["x"],)
 
-    codes = sequence_codes(run.model, run.guide, frames())
+    codes = sequence_codes(run.model, run.guide, frames(), seed=seed)
     of_clips, of_frames = (torch.cat(parts) for parts in zip(*factors, strict=True))
-    return KnownSequences(
-        codes.static, codes.dynamic, sequence_factors=of_clips, frame_factors=of_frames
-    )
+    static, dynamic = codes.static, codes.dynamic
+    if drawn:
+        static, dynamic = (torch.cat(parts) for parts in zip(*draws, strict=True))
+    return KnownSequences(static, dynamic, sequence_factors=of_clips, frame_factors=of_frames)
 
 
 def print_row(row: dict[str, Any]) -> None:
     """Print what is known of a finished row, and which bars it reaches."""
     print(
-        f"\n### {row['method']}, seed {row['seed']}, {row['steps']} steps, {row['split']} clips\n"
+        f"\n### {row['setting']}: {row['method']}, seed {row['seed']}, {row['steps']} steps, "
+        f"{row['split']} clips\n"
         f"\n{row['parameters']:,} parameters, {row['training_seconds']} s of training\n"
     )
-    print("| known | from content | from pose | chance |\n|---|---|---|---|")
-    for about, name, unit in (("content", "digit", ""), ("pose", "place", " (R²)")):
-        cells = []
-        for codes in ("static", "dynamic"):
-            (mean,) = (
-                probe
-                for probe in row["leakage"]
-                if (probe["about"], probe["codes"], probe["factor"]) == (about, codes, "mean")
-            )
-            bar = BARS.get((name, codes)) if row["method"] == "drnet" else None
-            aim = "" if bar is None else f", {bar[0]} {bar[1]:g} is the aim"
-            cells.append(f"{mean['score']:.3f} ± {mean['standard_error']:.3f}{aim}")
-        print(f"| {name}{unit} | {cells[0]} | {cells[1]} | {mean['chance']:.3f} |")
+    print("| known | codes | from content | from pose | chance |\n|---|---|---|---|---|")
+    for of, probes in (("means", row["leakage"]), ("draws", row["leakage_of_draws"] or ())):
+        for about, name, unit in (("content", "digit", ""), ("pose", "place", " (R²)")):
+            cells, chance = [], 0.0
+            for codes in ("static", "dynamic"):
+                asked = [p for p in probes if (p["about"], p["codes"]) == (about, codes)]
+                if not asked:
+                    continue
+                # One factor alone has no mean beside it.
+                found = next((p for p in asked if p["factor"] == "mean"), asked[0])
+                chance = found["chance"]
+                bar = BARS.get((name, codes)) if row["method"] == "drnet" else None
+                aim = "" if bar is None else f", {bar[0]} {bar[1]:g} is the aim"
+                cells.append(f"{found['score']:.3f} ± {found['standard_error']:.3f}{aim}")
+            if cells:
+                print(f"| {name}{unit} | {of} | {cells[0]} | {cells[1]} | {chance:.3f} |")
     sys.stdout.flush()
 
 
@@ -164,6 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=["drnet", "no-adversary"])
+    parser.add_argument("--digits", type=int, choices=list(SETTINGS.values()), default=2)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--split", choices=["test", "validation"], default="test")
@@ -171,9 +177,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
+    setting = {digits: name for name, digits in SETTINGS.items()}[given.digits]
     for seed in given.seeds:
         for name in given.rows:
-            row = Row("digits", name, seed, given.steps, given.split)
+            row = Row(setting, name, seed, given.steps, given.split)
             print_row(finish(row, given.out, progress=sys.stderr.isatty()))
     return 0
 

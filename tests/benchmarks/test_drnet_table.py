@@ -28,8 +28,10 @@ def test_a_row_is_trained_once_and_printed(table, tmp_path, capsys):
     words = ["--rows", "drnet", "--steps", "3", "--out", str(tmp_path)]
     assert table.main(words) == 0
     first = capsys.readouterr().out
-    assert "drnet, seed 0, 3 steps, test clips" in first
+    assert "digits: drnet, seed 0, 3 steps, test clips" in first
     assert "<= 0.2 is the aim" in first
+    assert "| digit | means |" in first
+    assert "| place (R²) | draws |" in first
     path = tmp_path / "digits" / "drnet-0" / "row.json"
     row = json.loads(path.read_text())
     known = {(p["about"], p["codes"], p["factor"]) for p in row["leakage"]}
@@ -41,9 +43,20 @@ def test_a_row_is_trained_once_and_printed(table, tmp_path, capsys):
     assert "12345 s of training" in capsys.readouterr().out
 
 
+def test_a_single_digit_and_points(table, tmp_path, capsys):
+    words = ["--rows", "points", "--digits", "1", "--steps", "2", "--out", str(tmp_path)]
+    assert table.main(words) == 0
+    shown = capsys.readouterr().out
+    assert "one-digit: points, seed 0" in shown
+    assert "draws" not in shown
+    row = json.loads((tmp_path / "one-digit" / "points-0" / "row.json").read_text())
+    assert {p["factor"] for p in row["leakage"]} >= {"red digit", "red x", "red y"}
+    assert "green x" not in {p["factor"] for p in row["leakage"]}
+
+
 def test_a_stopped_training_is_not_judged(table, tmp_path, monkeypatch):
     stopped = SimpleNamespace(result=SimpleNamespace(stopped="signal"))
-    monkeypatch.setattr(table.unbraid, "train", lambda *_, **__: stopped)
+    monkeypatch.setattr(unbraid, "train", lambda *_, **__: stopped)
     with pytest.raises(KeyboardInterrupt, match="was stopped; the same command goes on with it"):
         table.main(["--rows", "drnet", "--steps", "3", "--out", str(tmp_path)])
     assert not list(tmp_path.rglob("row.json"))
@@ -72,3 +85,11 @@ def test_both_codes_are_of_the_same_single_frame(table, tmp_path):
         )
     ]
     assert shapes == [(7, 4), (7, 1, 5), (7, 2), (7, 1, 4)]
+    drawn, again, other = (
+        table.known(run, run.data.test, seed, 7, drawn=True) for seed in (3, 3, 4)
+    )
+    assert drawn.static.shape == (7, 4)
+    assert (torch.as_tensor(drawn.dynamic) == torch.as_tensor(again.dynamic)).all()
+    assert (torch.as_tensor(drawn.dynamic) != torch.as_tensor(other.dynamic)).any()
+    spread = (torch.as_tensor(drawn.dynamic) - torch.as_tensor(found.dynamic)).std()
+    assert 0.5 < spread < 2.0  # an untrained guide is near N(0, I)
