@@ -38,12 +38,12 @@ OPTIONS: dict[str, Any] = {
     "hidden": (1024,),
     "code_hidden": (512,),
     "form": "variational",
-    "scale": 0.2,
+    "scale": 0.15,
     "similarity": 0.001,
     "adversary": 0.1,
     "critic": "pair",
     "critic_hidden": (256, 128),
-    "critic_steps": 3,
+    "critic_steps": 2,
 }
 SETTINGS = {"one-digit": 1, "digits": 2}
 TRAIN: dict[str, Any] = {"batch_size": 32, "learning_rate": 1e-3}
@@ -62,6 +62,11 @@ BARS = {
     ("place", "dynamic"): (">=", 0.95),
 }
 """What `drnet` is to reach."""
+
+
+def setting_of(digits: int) -> str:
+    """Return the name of the setting with so many digits."""
+    return next(name for name, count in SETTINGS.items() if count == digits)
 
 
 def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
@@ -177,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
-    setting = {digits: name for name, digits in SETTINGS.items()}[given.digits]
+    setting = setting_of(given.digits)
     for seed in given.seeds:
         for name in given.rows:
             row = Row(setting, name, seed, given.steps, given.split)

@@ -1,6 +1,6 @@
 """Coloured moving digits rolled out for 500 frames in pose space, beside AE-LSTM and a still.
 
-Run: python -m benchmarks.prediction_table --seeds 0 --drnet-table runs/drnet-table
+Run: python -m benchmarks.prediction_table --digits 1 --seeds 0 --drnet-table runs/drnet-table
 The clips are those of benchmarks.drnet_table. `drnet` and `ae-lstm`, whose one code is as wide as
 content and pose together, each train an autoencoder, an LSTM on its codes (pose-prediction), and
 go from mean to mean; `standing` is the last frame that is seen, over and over, which ought to
@@ -38,11 +38,22 @@ STEPS = 20_000
 WIDTH = drnet_table.OPTIONS["static_dim"] + drnet_table.OPTIONS["dynamic_dim"]
 CODES: dict[str, dict[str, Any]] = {
     "drnet": drnet_table.ROWS["drnet"],
-    "ae-lstm": {"static_dim": 0, "dynamic_dim": WIDTH, "similarity": 0.0, "adversary": 0.0},
+    "ae-lstm": {
+        "form": "published",
+        "static_dim": 0,
+        "dynamic_dim": WIDTH,
+        "similarity": 0.0,
+        "adversary": 0.0,
+    },
 }
 """By name: the options of a row's codes beside those of `drnet_table`."""
 STANDING = "standing"
 KEPT = 0.9  # of the digits that are told at frame 10: what `drnet` is to reach at frame 500
+
+
+def digits_of(asked: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of the data."""
+    return {**drnet_table.DIGITS, "digits": drnet_table.SETTINGS[asked.setting]}
 
 
 def codes(name: str, seed: int, asked: argparse.Namespace) -> tuple[Path, int]:
@@ -53,7 +64,7 @@ def codes(name: str, seed: int, asked: argparse.Namespace) -> tuple[Path, int]:
         KeyboardInterrupt: If a signal stopped the training.
     """
     if asked.drnet_table is not None:
-        there = asked.drnet_table / "digits" / f"{name}-{seed}"
+        there = Row(asked.setting, name, seed, 0).folder(asked.drnet_table)
         if (there / ROW).exists():
             return there, json.loads((there / ROW).read_text(encoding="utf-8"))["steps"]
         if name in drnet_table.ROWS:
@@ -61,13 +72,13 @@ def codes(name: str, seed: int, asked: argparse.Namespace) -> tuple[Path, int]:
                 f"{there} holds no finished row; expected one of benchmarks.drnet_table. Finish "
                 "it there, or leave --drnet-table out to train it here"
             )
-    row = Row("codes", name, seed, asked.codes_steps, asked.split)
+    row = Row(f"codes-{asked.setting}", name, seed, asked.codes_steps, asked.split)
     run, _ = row.train(
         asked.out,
         "drnet",
         "moving-mnist",
         options={**drnet_table.OPTIONS, **CODES[name]},
-        data_options=drnet_table.DIGITS,
+        data_options=digits_of(asked),
         progress=asked.progress,
         **drnet_table.TRAIN,
     )
@@ -94,7 +105,7 @@ def finish(row: Row, truth: Truth, asked: argparse.Namespace) -> dict[str, Any]:
         "pose-prediction",
         "moving-mnist",
         options={**AHEAD, "codes": str(folder)},
-        data_options={**drnet_table.DIGITS, "length": LENGTH},
+        data_options={**digits_of(asked), "length": LENGTH},
         progress=asked.progress,
         **TRAIN,
     )
@@ -139,7 +150,9 @@ def print_row(row: dict[str, Any], plan: Plan) -> None:
     trained = ""
     if row["method"] != STANDING:
         trained = f", seed {row['seed']}, {row['steps']} steps on codes of {row['codes_steps']}"
-    print(f"\n### {row['method']}{trained}: {row['clips']} {row['split']} clips\n")
+    print(
+        f"\n### {row['setting']}: {row['method']}{trained}: {row['clips']} {row['split']} clips\n"
+    )
     print(f"| frame | {' | '.join(row['told'])} |")
     print("|---" * (len(row["told"]) + 1) + "|")
     for name, shares in (("predicted", row["told"]), ("true", row["told_of_truth"])):
@@ -197,6 +210,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--rows", nargs="+", choices=[*CODES, STANDING], default=None)
+    parser.add_argument(
+        "--digits", type=int, choices=list(drnet_table.SETTINGS.values()), default=2
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--steps", type=int, default=STEPS, help="of the LSTM")
     parser.add_argument("--codes-steps", type=int, default=drnet_table.STEPS)
@@ -207,12 +223,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     asked.progress = sys.stderr.isatty()
     torch.set_num_threads(asked.threads)
-    truth = Truth(drnet_table.DIGITS, asked.split, PLAN, asked.out, asked.progress)
+    asked.setting = drnet_table.setting_of(asked.digits)
+    judges = asked.out / asked.setting
+    truth = Truth(digits_of(asked), asked.split, PLAN, judges, asked.progress)
     rows = asked.rows or [*CODES, STANDING]
     if STANDING in rows:  # of no seed
-        print_row(finish(Row("digits", STANDING, 0, 0, asked.split), truth, asked), PLAN)
+        print_row(finish(Row(asked.setting, STANDING, 0, 0, asked.split), truth, asked), PLAN)
     for seed in asked.seeds:
-        own = {name: Row("digits", name, seed, asked.steps, asked.split) for name in CODES}
+        own = {name: Row(asked.setting, name, seed, asked.steps, asked.split) for name in CODES}
         for name in rows:
             if name in own:
                 print_row(finish(own[name], truth, asked), PLAN)

@@ -151,7 +151,7 @@ def test_the_table_trains_each_row_once_and_prints_it(table, tmp_path, capsys):
     words = [*STEPS, "--out", str(tmp_path)]
     assert table.main(words) == 0
     told = capsys.readouterr().out
-    assert "### standing: 6 test clips" in told
+    assert "### digits: standing: 6 test clips" in told
     assert "drnet, seed 0, 3 steps on codes of 2: 6 test clips" in told
     assert told.count(">= 0.9 is the aim") == 1
     rows = {}
@@ -168,7 +168,7 @@ def test_the_table_trains_each_row_once_and_prints_it(table, tmp_path, capsys):
         np.testing.assert_allclose(own["psnr"], predicted.psnr[0, :, :3].mean(1), rtol=1e-9)
         assert own["right"].shape == (6, 3, 2) and own["track"].shape == (6, 12, 2, 2)
         rows[name]["ssim of clips"] = own["ssim"]
-        codes = unbraid.load(tmp_path / "codes" / f"{name}-0", "cpu")
+        codes = unbraid.load(tmp_path / "codes-digits" / f"{name}-0", "cpu")
         assert rows[name]["options"]["codes"] == str(codes.folder.resolve())
         sizes = (0, 9) if name == "ae-lstm" else (4, 5)
         assert (
@@ -209,7 +209,17 @@ def test_codes_of_the_table_of_drnet_are_taken(table, tmp_path, capsys):
     assert "3 steps on codes of 1:" in capsys.readouterr().out
     found = json.loads((out / "digits" / "drnet-0" / "row.json").read_text())
     assert found["options"]["codes"] == str((there / "digits" / "drnet-0").resolve())
-    assert not (out / "codes").exists()
+    assert not (out / "codes-digits").exists()
+
+
+def test_a_single_digit_is_a_setting_of_its_own(table, tmp_path, capsys):
+    words = [*STEPS, "--digits", "1", "--rows", "ae-lstm", "standing", "--out", str(tmp_path)]
+    assert table.main(words) == 0
+    told = capsys.readouterr().out
+    assert "### one-digit: standing: 6 test clips" in told
+    with np.load(tmp_path / "one-digit" / "ae-lstm-0" / "values.npz") as values:
+        assert values["right"].shape == (6, 3, 1) and values["track"].shape == (6, 12, 1, 2)
+    assert not (tmp_path / "digits").exists()
 
 
 def test_a_stopped_training_is_not_judged(table, tmp_path, monkeypatch):
