@@ -24,6 +24,7 @@ from unbraid.inference import (
 from unbraid.methods import DataSpec, Method, OptionError, Parts, load_method, read_options
 
 from .config import ConfigError, TrainConfig, read_config
+from .first_stages import own_first_stages
 from .held_out import held_out_batches
 from .preparation import RunData, prepare
 
@@ -488,7 +489,8 @@ def load(folder: str | Path, device: str = "auto") -> Run:
             k: tuple(v) if isinstance(v, list) else v for k, v in config["spec"].items()
         }
         data = DataSpec(**spec)
-        parts = method.build(read_options(method.options, config["options"]), data)
+        options = own_first_stages(path, method.options, config["options"])
+        parts = method.build(read_options(method.options, options), data)
         parts = add_hooks(parts, config["hooks"], data)
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path / 'config.json'} is damaged: {error!r}") from error

@@ -10,6 +10,7 @@ from unbraid.inference import Checkpoints
 from unbraid.methods import OptionError
 
 from .config import ConfigError
+from .first_stages import FIRST_STAGES
 
 LONGEST_NAME = 255
 _FILES = (
@@ -72,7 +73,7 @@ def _check_name(folder: Path) -> None:
 
 def clear(folder: Path) -> None:
     """Remove what an earlier run left in the folder; nothing else in it is touched."""
-    for name in ("checkpoints", "figures", "tensorboard"):
+    for name in ("checkpoints", "figures", "tensorboard", FIRST_STAGES):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in _FILES:
         (folder / name).unlink(missing_ok=True)

@@ -26,6 +26,7 @@ from unbraid.methods import Method, OptionError, Parts, load_method, read_option
 from .conditions import check_given
 from .config import FORMAT, Settings, TrainConfig, read_config
 from .event_log import tensorboard_writer
+from .first_stages import keep_first_stages, own_first_stages
 from .held_out import held_out_batches
 from .labels import check_labels
 from .preparation import RunData, prepare
@@ -109,7 +110,8 @@ def train_config(
     device = resolve_device(config.device)
     run_data = prepare(config)
     torch.manual_seed(config.seed)
-    parts = _build(chosen, options, run_data, config)
+    own = own_first_stages(folder, chosen.options, config.options) if resume else config.options
+    parts = _build(chosen, read_options(chosen.options, own), run_data, config)
     if parts.turning is not None:
         check_turntables(parts.turning, run_data, config)
     _check_support(parts, run_data, config)
@@ -130,6 +132,7 @@ def train_config(
     with FolderLock(folder):
         if not resume:
             clear(folder)
+            keep_first_stages(folder, options)
         write_json_atomically(folder / "config.json", record)
         result = _fit(config, parts, run_data, device, folder, resume, progress)
     run = Run(folder, record, parts, run_data, result)

@@ -208,6 +208,33 @@ def test_codes_of_a_vae_take_the_place_of_images(few, unbraid, words, train_word
     assert unbraid("report", "run").code == 0
 
 
+def test_a_run_needs_nothing_but_its_own_folder(few, unbraid, words, train_words):
+    """The VAE may be trained anew, or gone: the run has what it was built on, and goes on."""
+    with_features = ("--schedule", "constant", "--set", "features=vae", "latent_dim=3")
+    assert unbraid(*train_words(data="few.npz", out="vae", steps=10)).code == 0
+    assert unbraid(*words(*with_features, steps=20, out="whole")).code == 0
+    assert unbraid(*words(*with_features, steps=10, out="half")).code == 0
+    shutil.rmtree("vae")
+    Path("whole").rename("moved")
+    before = face.load("moved", device="cpu")
+    assert unbraid(*words(*with_features, "--resume", steps=20, out="half")).code == 0
+    after = face.load("half", device="cpu")
+    own = {**before.model.state_dict(), **before.guide.state_dict()}
+    for name, value in {**after.model.state_dict(), **after.guide.state_dict()}.items():
+        assert torch.equal(own[name], value)
+    assert before.config["options"] == after.config["options"]
+    others = train_words("--set", "hidden=7", data="few.npz", out="vae", steps=5)
+    assert unbraid(*others).code == 0
+    assert (
+        face.load("moved", device="cpu").guide.state_dict().keys()
+        == before.guide.state_dict().keys()
+    )
+    assert unbraid(*words(*with_features, "--force", steps=5, out="half")).code == 0
+    replaced = face.load("half", device="cpu").guide.features.state_dict()
+    fresh = face.load("vae", device="cpu").guide.encoder.state_dict()
+    assert all(torch.equal(replaced[name], value) for name, value in fresh.items())
+
+
 def test_coordinates_that_the_decoder_ignores_are_left_out():
     """Of classifier and encoder: what they say does not change with them. A code that moves the
     outputs little, but not nothing, is below the threshold as well."""

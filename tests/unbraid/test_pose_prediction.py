@@ -230,6 +230,13 @@ def test_the_same_seed_trains_the_same_transition(runs, place, unbraid):
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
 
 
+def test_the_run_whose_codes_are_predicted_may_be_gone(runs, place, unbraid):
+    shutil.copytree(runs / "drnet", place / "poses")
+    assert unbraid(*words(place, "poses", data=str(runs / "clips.npz"))).code == 0
+    shutil.rmtree(place / "poses")
+    assert unbraid("predict", "run", "--past", "3", "--future", "2").code == 0
+
+
 @pytest.fixture(scope="module")
 def trained(runs) -> Path:
     options = {"codes": str(runs / "drnet"), "hidden": "6", "n_past": "3", "n_future": "4"}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -48,6 +48,7 @@ class Options(NetOptions):
     features: str | None = None
     warmup: int = 0
     warmup_from: float = 10.0
+    first_stages: ClassVar[tuple[str, ...]] = ("features",)
 
     def __post_init__(self) -> None:
         super().__post_init__()

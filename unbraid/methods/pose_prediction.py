@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from unbraid import guides, models
 from unbraid.inference import LeftOut
@@ -55,6 +55,7 @@ class Options:
     output: Literal["linear", "tanh"] = "linear"
     scale: float | None = None
     content: bool = True
+    first_stages: ClassVar[tuple[str, ...]] = ("codes",)
 
     def __post_init__(self) -> None:
         in_range("n_past", self.n_past, 1, 4096)

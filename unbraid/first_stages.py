@@ -1,0 +1,41 @@
+"""Runs that another run builds on: it keeps a copy of each, so that its own folder suffices."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+FIRST_STAGES = "first-stages"
+
+
+def keep_first_stages(folder: Path, options: Any) -> None:
+    """Copy what the runs that the options name need to be loaded: settings and weights.
+
+    Args:
+        folder: The run that builds on them.
+        options: Options of its method, which lists those that name runs as `first_stages`.
+    """
+    for name in _names(type(options)):
+        source = getattr(options, name)
+        if source is None:
+            continue
+        copy = folder / FIRST_STAGES / name
+        shutil.copytree(Path(source) / "checkpoints", copy / "checkpoints")
+        shutil.copyfile(Path(source) / "config.json", copy / "config.json")
+
+
+def own_first_stages(folder: Path, kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options by name that name the copies which a run keeps, where it does.
+
+    Args:
+        folder: The run.
+        kind: The class of its method's options.
+        options: Its options, as they were given.
+    """
+    copies = {name: folder / FIRST_STAGES / name for name in _names(kind)}
+    there = {name: str(copy) for name, copy in copies.items() if (copy / "config.json").exists()}
+    return {**options, **there}
+
+
+def _names(kind: type) -> tuple[str, ...]:
+    return getattr(kind, "first_stages", ())
