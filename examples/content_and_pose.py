@@ -150,8 +150,8 @@ for name, frames in shown.items():
 #
 # The straight line from the pose of one frame to that of another, decoded; beneath, the way that
 # the digit took, and a cross-fade of the two images, which is what a decoder would show that knows
-# no pose. Here the first row is like the last: the digit fades in one place and comes up in another.
-# Nothing in the loss asks that the line passes through poses of frames.
+# no pose. Here the first row is like the last: the digit fades in one place and comes up in
+# another. Nothing in the loss asks that the line passes through poses of frames.
 
 # %%
 frames_between(run.model, run.guide, clips, places=(7, 18))
