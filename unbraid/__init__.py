@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .comparing import compare
-    from .run import Run, load
+    from .load_run import load
+    from .run import Run
     from .training import train
     from .turning import turn
 
@@ -19,7 +20,7 @@ __all__ = ["Run", "__version__", "compare", "load", "train", "turn"]
 _HOMES = {
     "Run": ".run",
     "compare": ".comparing",
-    "load": ".run",
+    "load": ".load_run",
     "train": ".training",
     "turn": ".turning",
 }

@@ -53,7 +53,7 @@ class Calibrate:
         in_range("--draws", self.draws, 19)
         if self.seed is not None:
             in_range("--seed", self.seed, 0, _SEEDS)
-        from .run import load
+        from .load_run import load
 
         run = load(self.folder, self.device)
         found = run.calibrate(

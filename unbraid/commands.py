@@ -215,7 +215,7 @@ class Evaluate:
                 f"--widen or --prior-share is given with --estimator {self.estimator}; expected "
                 "--estimator importance, which alone has a proposal. Drop one of them"
             )
-        from .run import load
+        from .load_run import load
 
         run = load(self.folder, self.device)
         evaluation, rows_of = self._evaluate(run), evaluation_rows
@@ -272,7 +272,7 @@ class Report:
 
     def run(self) -> int:
         """Write the report; returns the exit code."""
-        from .run import load
+        from .load_run import load
 
         path = load(self.folder).report()
         print(path)
@@ -305,7 +305,7 @@ class Sample:
         """Draw; returns the exit code."""
         in_range("--count", self.count, 1, 65_536)
         in_range("--seed", self.seed, 0, _SEEDS)
-        from .run import load
+        from .load_run import load
         from .sampling import save_samples
 
         run = load(self.folder, self.device)

@@ -66,7 +66,7 @@ class Complete:
         if self.seed is not None:
             in_range("--seed", self.seed, 0, _SEEDS)
         from .completing import check_name, save_picture
-        from .run import load
+        from .load_run import load
 
         for path in self.out:
             check_name(path)

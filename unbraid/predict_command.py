@@ -69,8 +69,8 @@ class Predict:
         in_range("--count", self.count, 1)
         if self.seed is not None:
             in_range("--seed", self.seed, 0, _SEEDS)
+        from .load_run import load
         from .predicting import check_name, save, save_pictures
-        from .run import load
 
         for path in self.out:
             check_name(path)

@@ -9,10 +9,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from unbraid.data import Dataset
-from unbraid.hooks import add_hooks
 from unbraid.inference import (
     AnnealedLikelihood,
-    CheckpointError,
     Checkpoints,
     FitResult,
     LogLikelihood,
@@ -21,10 +19,9 @@ from unbraid.inference import (
     log_likelihood,
     resolve_device,
 )
-from unbraid.methods import DataSpec, Method, OptionError, Parts, load_method, read_options
+from unbraid.methods import Method, OptionError, Parts, load_method
 
-from .config import ConfigError, TrainConfig, read_config
-from .first_stages import own_first_stages
+from .config import ConfigError, TrainConfig
 from .held_out import held_out_batches
 from .preparation import RunData, prepare
 
@@ -468,34 +465,3 @@ class Run:
         from .reporting import write_run_report
 
         return write_run_report(self)
-
-
-def load(folder: str | Path, device: str = "auto") -> Run:
-    """Load a run from its folder.
-
-    Args:
-        folder: What `out` was when it was trained.
-        device: auto, cpu, cuda, cuda:N or mps.
-
-    Raises:
-        ConfigError: If the folder holds no run, or one of a newer version.
-        CheckpointError: If it has no usable checkpoint.
-    """
-    path = Path(folder)
-    config = read_config(path)
-    try:
-        method = load_method(config["method"])
-        spec: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in config["spec"].items()
-        }
-        data = DataSpec(**spec)
-        options = own_first_stages(path, method.options, config["options"])
-        parts = method.build(read_options(method.options, options), data)
-        parts = add_hooks(parts, config["hooks"], data)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{path / 'config.json'} is damaged: {error!r}") from error
-    run = Run(path, config, parts)
-    if not Checkpoints(path / "checkpoints").steps():
-        raise CheckpointError(f"{path} has no checkpoint; train it first, or with --force again")
-    run.load_weights()
-    return run.to(device)
