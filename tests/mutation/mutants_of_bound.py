@@ -182,8 +182,8 @@ BOUND = (
         "beta-on-reconstruction",
         "beta on the wrong term",
         OBJECTIVE,
-        "elif not term.observed and ALL_LATENTS in self.weights:",
-        "elif term.observed and ALL_LATENTS in self.weights:",
+        "return None if terms[name].observed else self.weights.get(ALL_LATENTS)",
+        "return self.weights.get(ALL_LATENTS) if terms[name].observed else None",
         "CompVis/taming-transformers #46",
     ),
     Mutant(

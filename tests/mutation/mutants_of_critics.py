@@ -42,15 +42,15 @@ CRITICS_OF_ADVERSARIES = (
         "unknown-labels-flipped",
         "mask ignored",
         ADVERSARY,
-        "torch.where(chosen & known, moved, labels)",
+        "torch.where(chosen & (labels != UNKNOWN), moved, labels)",
         "torch.where(chosen, moved, labels)",
     ),
     Mutant(
         "accuracy-of-unknown-labels",
         "wrong divisor",
-        ADVERSARY,
-        "& known).sum() / known.sum().clamp(min=1)",
-        "& known).sum() / len(known)",
+        RULES,
+        "(right / known.sum().clamp(min=1))",
+        "(right / len(known))",
     ),
     Mutant(
         "accuracy-not-halved",
@@ -273,7 +273,7 @@ CRITICS_OF_ADVERSARIES = (
     Mutant(
         "loaded-without-hooks",
         "part of a record left out",
-        "unbraid/run.py",
+        "unbraid/load_run.py",
         'parts = add_hooks(parts, config["hooks"], data)',
         "parts = add_hooks(parts, [], data)",
     ),
