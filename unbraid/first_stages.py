@@ -5,7 +5,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from unbraid.methods import OptionError
+
 FIRST_STAGES = "first-stages"
+
+
+def check_first_stages(folder: Path, options: Any) -> None:
+    """Refuse to build on a run in the folder that is to be written, whose weights would be lost.
+
+    Raises:
+        OptionError: If an option names such a run.
+    """
+    for name in _names(type(options)):
+        source = getattr(options, name)
+        if source is None:
+            continue
+        path = Path(source).resolve()
+        if folder.resolve() in (path, *path.parents):
+            raise OptionError(
+                f"{name} is {source}, in {folder}, which is to be replaced; expected a run "
+                "elsewhere. Choose another --out"
+            )
 
 
 def keep_first_stages(folder: Path, options: Any) -> None:

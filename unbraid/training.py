@@ -26,7 +26,7 @@ from unbraid.methods import Method, OptionError, Parts, load_method, read_option
 from .conditions import check_given
 from .config import FORMAT, Settings, TrainConfig, read_config
 from .event_log import tensorboard_writer
-from .first_stages import keep_first_stages, own_first_stages
+from .first_stages import check_first_stages, keep_first_stages, own_first_stages
 from .held_out import held_out_batches
 from .labels import check_labels
 from .preparation import RunData, prepare
@@ -107,6 +107,8 @@ def train_config(
         hook_options(hook)
     config = replace(config, data_options=typed_options(config.data, config.data_options))
     check_folder(folder, resume, force)
+    if not resume:
+        check_first_stages(folder, options)
     device = resolve_device(config.device)
     run_data = prepare(config)
     torch.manual_seed(config.seed)

@@ -233,6 +233,11 @@ def test_a_run_needs_nothing_but_its_own_folder(few, unbraid, words, train_words
     replaced = face.load("half", device="cpu").guide.features.state_dict()
     fresh = face.load("vae", device="cpu").guide.encoder.state_dict()
     assert all(torch.equal(replaced[name], value) for name, value in fresh.items())
+    for lost, out in (("vae", "vae"), ("half/first-stages/features", "half")):
+        kept = sorted(Path(out).rglob("*"))
+        onto = words("--set", f"features={lost}", "latent_dim=3", "--force", steps=5, out=out)
+        unbraid(*onto).check_refused(2, "which is to be replaced; expected a run elsewhere")
+        assert sorted(Path(out).rglob("*")) == kept
 
 
 def test_coordinates_that_the_decoder_ignores_are_left_out():
