@@ -3,13 +3,14 @@
 import os
 import shutil
 import unicodedata
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
 from unbraid.inference import Checkpoints
 from unbraid.methods import OptionError
 
-from .config import ConfigError
+from .config import ConfigError, Settings
 from .first_stages import FIRST_STAGES
 
 LONGEST_NAME = 255
@@ -97,9 +98,21 @@ _MAY_CHANGE = (
 )
 
 
-def check_same(asked: dict[str, Any], stored: dict[str, Any]) -> None:
-    """Refuse to resume with other settings than those that the run was started with."""
-    asked, stored = _flat(asked), _flat(stored)
+def check_same(asked: dict[str, Any], stored: dict[str, Any], kind: type) -> None:
+    """Refuse to resume with other settings than those that the run was started with.
+
+    Args:
+        asked: The record of the run that is asked for.
+        stored: That of the run in the folder. What it does not name, since an earlier version
+            wrote it, had its default.
+        kind: The class of the method's options.
+
+    Raises:
+        ConfigError: If a setting differs.
+    """
+    options = {**_defaults(kind), **stored["options"]}
+    stored = _flat({**_defaults(Settings), **stored, "options": options})
+    asked = _flat(asked)
     for name in asked:
         if name in _MAY_CHANGE or asked[name] == stored.get(name):
             continue
@@ -107,6 +120,11 @@ def check_same(asked: dict[str, Any], stored: dict[str, Any]) -> None:
             f"{name} is {asked[name]}, but the run was started with {stored.get(name)}. "
             "Resume with its own settings, or train into another --out"
         )
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    """The defaults of a dataclass by name."""
+    return {f.name: f.default for f in fields(kind) if f.default is not MISSING}
 
 
 def _flat(record: dict[str, Any]) -> dict[str, Any]:

@@ -127,7 +127,7 @@ def train_config(
         replace(config, data=_absolute(config.data)), options, run_data, parts, str(out)
     )
     if resume:
-        check_same(record, read_config(folder))
+        check_same(record, read_config(folder), chosen.options)
     say(run_data.description)
     say(f"likelihood {parts.likelihood.name}, {_count(parts):,} parameters, device {device}")
     check_writable(folder, 40 * _count(parts) + MEBIBYTE)

@@ -301,6 +301,35 @@ def test_rows_82_resume_with_other_settings(name, unbraid, train_words, trained)
     assert tree(trained) == before
 
 
+def forget(run, *names):
+    """Write the run's settings as a version would that has no such options and no precision."""
+    config = json.loads((run / "config.json").read_text())
+    for name in names:
+        del config["options"][name]
+    del config["precision"]
+    (run / "config.json").write_text(json.dumps(config))
+
+
+def test_a_run_of_a_version_with_fewer_options_is_resumed(unbraid, train_words, trained):
+    forget(trained, "channels", "activation")
+    outcome = unbraid(*train_words("--resume", "--validate-every", "2", steps=8))
+    assert outcome.code == 0, outcome.err
+    options = json.loads((trained / "config.json").read_text())["options"]
+    assert options["activation"] == "relu" and options["channels"] == [32, 32, 64, 64]
+
+
+def test_an_option_that_an_earlier_version_did_not_have_is_not_changed(
+    unbraid, train_words, trained
+):
+    forget(trained, "activation")
+    before = tree(trained)
+    outcome = unbraid(*train_words("--set", "activation=tanh", "--resume"))
+    outcome.check_refused(
+        MISMATCH, r"option activation is tanh, but the run was started with relu"
+    )
+    assert tree(trained) == before
+
+
 @pytest.mark.parametrize("command", ["evaluate", "report", "train"])
 def test_row_23_data_changed_since(command, unbraid, train_words, trained):
     np.savez("digits.npz", images=GREY[:, ::2])
