@@ -45,6 +45,7 @@ from .feature_distance import (
     frechet_distance_of_moments,
     kernel_distance,
 )
+from .film import film_path
 from .frames_between import frames_between
 from .gallery import gallery, warp_gallery
 from .gaussian_dependence import GaussianDependence, dependence_of_covariance, gaussian_dependence
@@ -202,6 +203,7 @@ __all__ = [
     "factor_vae_score",
     "factor_vae_score_of_encoder",
     "fairness",
+    "film_path",
     "forest_r2",
     "frames_between",
     "frechet_distance",

@@ -44,7 +44,7 @@ class Predict:
         count: Number of clips, the first ones of the split; images are kept of up to 64.
         split: Which part of the data.
         seed: Seed of the noise; the run's unless given.
-        out: Further files: .png for the strip, .gif for the film, .npz for the arrays.
+        out: Further files: .png for the strip, .gif or .webp for the film, .npz for the arrays.
         device: auto, cpu, cuda, cuda:N or mps.
         json: Print one JSON object.
     """

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from unbraid.analysis import (
     PredictedClips,
+    film_path,
     horizon_figure,
     predict_clips,
     prediction_animation,
@@ -22,7 +23,7 @@ from unbraid.methods import OptionError
 from .run import Run
 
 PICTURE, CURVES = "predicted", "horizon"
-SUFFIXES = (".png", ".gif", ".npz")
+FILMS = (".gif", ".webp")
 SHOWN, SAMPLES = 8, 2  # clips and trajectories of a report
 
 
@@ -118,17 +119,18 @@ def save_animation(run: Run, predicted: PredictedClips) -> Path:
 
 
 def save(predicted: PredictedClips, path: str | Path) -> Path:
-    """Write a `.png`, the strip, a `.gif`, or an `.npz`, the arrays; returns its path.
+    """Write a `.png`, the strip, a `.gif` or `.webp`, or an `.npz`, the arrays; returns its path.
 
     Raises:
         OptionError: If the file's name ends in none of these.
     """
     path = check_name(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".gif":
+    suffix = path.suffix.lower()
+    if suffix in FILMS:
         return prediction_animation(predicted, path)
     buffer = BytesIO()
-    if path.suffix == ".npz":
+    if suffix == ".npz":
         arrays: dict[str, Any] = predicted.arrays()
         np.savez_compressed(buffer, **arrays)
     else:
@@ -139,14 +141,21 @@ def save(predicted: PredictedClips, path: str | Path) -> Path:
 
 
 def check_name(path: str | Path) -> Path:
-    """Return the path of a file to write, which ends in `.png`, `.gif` or `.npz`.
+    """Return the path of a file to write: a `.png`, `.gif`, `.webp` or `.npz`, in any case.
 
     Raises:
-        OptionError: If it does not.
+        OptionError: If its name ends in none of these, or Pillow writes no WebP.
     """
-    if Path(path).suffix not in SUFFIXES:
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (".png", *FILMS, ".npz"):
         raise OptionError(
-            f"out is {str(path)!r}; expected a file .png for the strip, .gif for the film or .npz "
-            "for the arrays"
+            f"out is {str(path)!r}; expected a file .png for the strip, .gif or .webp for the "
+            "film or .npz for the arrays"
         )
-    return Path(path)
+    if suffix in FILMS:
+        try:
+            film_path(path)
+        except ValueError as error:
+            raise OptionError(str(error)) from error
+    return path

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, features
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import unbraid as face
@@ -286,6 +286,25 @@ def test_the_command_writes_what_it_says(ahead, unbraid):
         assert np.isclose(said["psnr"]["mean"], first[0].mean())
 
 
+def test_files_are_of_the_format_that_their_names_say_in_any_case(ahead, unbraid):
+    names = ["a.webp", "b.WEBP", "c.GIF", "d.PNG", "e.NPZ"]
+    given = ["predict", "run", "--past", "3", "--future", "2", "--count", "2", "--out", *names]
+    assert unbraid(*given).code == 0
+    for name, kind in zip(names[:4], ["WEBP", "WEBP", "GIF", "PNG"], strict=True):
+        with Image.open(name) as image:
+            assert image.format == kind
+            assert getattr(image, "n_frames", 1) == (1 if kind == "PNG" else 5)
+    with np.load("e.NPZ") as arrays:
+        assert arrays["images"].shape[2] == 2
+
+
+def test_a_webp_that_cannot_be_written_is_refused_at_once(ahead, unbraid, monkeypatch):
+    monkeypatch.setattr(features, "check", lambda name: name != "webp")
+    outcome = unbraid("predict", "run", "--out", "a.webp")
+    outcome.check_refused(2, "a.webp, and this Pillow writes no WebP; expected a name that ends")
+    assert not (ahead / "figures").exists()
+
+
 def test_as_many_frames_as_there_are_unless_asked_for_more(ahead, unbraid):
     said = json.loads(unbraid("predict", "run", "--json").out)
     assert (said["past"], said["future"], said["samples"], said["clips"]) == (3, 6, 0, 3)
@@ -311,7 +330,7 @@ def test_as_many_frames_as_there_are_unless_asked_for_more(ahead, unbraid):
         ("--samples -1", "--samples is -1; expected an integer of at least 0"),
         ("--count 0", "--count is 0; expected an integer of at least 1"),
         ("--seed -1", "--seed is -1"),
-        ("--out a.mp4", "out is 'a.mp4'; expected a file .png for the strip, .gif for the film"),
+        ("--out a.mp4", "out is 'a.mp4'; expected a file .png for the strip, .gif or .webp"),
         ("--split all", "--split is all; expected one of test, validation, train"),
     ],
 )
