@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import sqrt
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,9 +126,11 @@ def kernel_distance(
         seed: Of the shuffling.
 
     Raises:
-        ValueError: If shapes do not fit, a value is not finite, or there are too few data for so
-            many blocks.
+        ValueError: If shapes do not fit, a value is not finite, `blocks` is no integer, or there
+            are too few data for so many blocks.
     """
+    if not isinstance(blocks, Integral):
+        raise ValueError(f"blocks is {blocks!r}; expected an integer of at least 2. Round it.")
     parts = _both(features, others)
     sizes = [len(part) // max(blocks, 1) for part in parts]
     if blocks < 2 or min(sizes) < FEWEST_PER_BLOCK:

@@ -1,6 +1,7 @@
 """Images decoded along lines between the codes of two images."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -56,6 +57,11 @@ def interpolation(
     Raises:
         ValueError: If an argument is out of range, or there is no such site.
     """
+    if not args or not isinstance(args[0], Tensor):
+        found = f"a {type(args[0]).__name__}" if args else "not given"
+        raise ValueError(
+            f"images is {found}; expected a tensor (N, C, H, W). Convert it by torch.as_tensor."
+        )
     chosen = _check(pairs, len(args[0]), path, steps)
     firsts, lasts = ([pair[i] for pair in chosen] for i in (0, 1))
     with undisturbed(model, guide, seed=seed):
@@ -144,14 +150,22 @@ def _check(
         raise ValueError(
             f"path is {path!r}; expected 'linear' or 'spherical'. Choose how codes move."
         )
-    if steps < 2:
-        raise ValueError(f"steps is {steps}; expected at least 2. Both ends are among them.")
+    if not isinstance(steps, Integral) or steps < 2:
+        raise ValueError(
+            f"steps is {steps!r}; expected an integer of at least 2. Both ends are among them."
+        )
     if pairs is None:
         rows = spread(size, min(2 * PAIRS, size // 2 * 2))
         pairs = list(zip(rows[::2], rows[1::2], strict=True))
-    if not pairs or any(not 0 <= row < size for pair in pairs for row in pair):
+    is_list = isinstance(pairs, Sequence) and len(pairs) > 0
+    if not is_list or not all(_is_pair(pair, size) for pair in pairs):
         raise ValueError(
-            f"pairs is {list(pairs)} for {size} images; expected at least one pair of numbers "
+            f"pairs is {pairs!r} for {size} images; expected at least one pair of numbers "
             f"from 0 to {size - 1}. Give at least two images."
         )
-    return list(pairs)
+    return [(int(first), int(last)) for first, last in pairs]
+
+
+def _is_pair(pair: Any, size: int) -> bool:
+    is_two = isinstance(pair, Sequence) and len(pair) == 2
+    return is_two and all(isinstance(row, Integral) and 0 <= row < size for row in pair)

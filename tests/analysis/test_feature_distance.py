@@ -1,6 +1,7 @@
 """Fréchet and kernel distances against closed forms of Gaussians and sums over pairs."""
 
 from math import sqrt
+from typing import Any
 
 import numpy as np
 import pytest
@@ -171,6 +172,14 @@ def test_few_data_of_many_features_have_a_kernel_distance():
 def test_wrong_blocks_are_named(blocks):
     with pytest.raises(ValueError, match=f"blocks is {blocks} for 20 features.* from 2 to 10,"):
         kernel_distance(draws(20), draws(40), blocks=blocks)
+
+
+@pytest.mark.parametrize("blocks", [5.0, 2.5, np.nan, "5", None])
+def test_blocks_that_are_no_integer_are_named(blocks):
+    with pytest.raises(ValueError, match=f"blocks is {blocks!r}; expected an integer of at least"):
+        kernel_distance(draws(20), draws(40), blocks=blocks)
+    wide: Any = np.int64(5)
+    assert kernel_distance(draws(20), draws(40), blocks=wide).blocks == 5
 
 
 @pytest.mark.parametrize("distance", [frechet_distance, kernel_distance])

@@ -107,9 +107,16 @@ def test_spherical_figures_turn_around_the_priors_mean(plain_pair):
     ("options", "message"),
     [
         ({"path": "curved"}, "path is 'curved'; expected 'linear' or 'spherical'"),
-        ({"steps": 1}, "steps is 1; expected at least 2"),
+        ({"steps": 1}, "steps is 1; expected an integer of at least 2"),
+        ({"steps": 3.0}, "steps is 3.0; expected an integer of at least 2"),
+        ({"steps": "3"}, "steps is '3'; expected an integer of at least 2"),
         ({"pairs": []}, r"pairs is \[\] for 11 images"),
         ({"pairs": [(0, 11)]}, r"pairs is \[\(0, 11\)\] for 11 images; .* from 0 to 10"),
+        ({"pairs": [(0.0, 1.0)]}, r"pairs is \[\(0.0, 1.0\)\] for 11 images; expected at least"),
+        ({"pairs": [0, 1]}, r"pairs is \[0, 1\] for 11 images; expected at least one pair"),
+        ({"pairs": [(0, 1, 2)]}, r"pairs is \[\(0, 1, 2\)\] for 11 images"),
+        ({"pairs": 0.5}, r"pairs is 0.5 for 11 images"),
+        ({"pairs": torch.tensor([[0, 1]])}, r"pairs is tensor\(\[\[0, 1\]\]\) for 11 images"),
         ({"latents": ["pose"]}, r"latents is \['pose'\]; expected some of appearance"),
         ({"latents": []}, r"latents is \[\]"),
     ],
@@ -117,6 +124,13 @@ def test_spherical_figures_turn_around_the_priors_mean(plain_pair):
 def test_wrong_arguments_are_named(plain_pair, options, message):
     with pytest.raises(ValueError, match=message):
         interpolation(*plain_pair, **options)
+
+
+def test_images_that_are_no_tensor_are_named(plain_pair):
+    model, guide, x = plain_pair
+    for args, what in (((x.numpy(),), "a ndarray"), ((0.5,), "a float"), ((), "not given")):
+        with pytest.raises(ValueError, match=f"images is {what}; expected a tensor"):
+            interpolation(model, guide, *args)
 
 
 def test_conditions_stay_those_of_the_left_image():
