@@ -168,4 +168,4 @@ def _check(
 
 def _is_pair(pair: Any, size: int) -> bool:
     is_two = isinstance(pair, Sequence) and len(pair) == 2
-    return is_two and all(isinstance(row, Integral) and 0 <= row < size for row in pair)
+    return is_two and all(isinstance(row, Integral) and 0 <= int(row) < size for row in pair)
