@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .correlations import spearman
 from .factor_kinds import which_discrete
 from .mutual_information import binned_information, factor_entropies
+from .neighbours import UNKNOWN
 from .score_inputs import Values, check_varies, code_rows, target_columns
 from .style import DPI, WIDTH, label
 
@@ -45,7 +46,8 @@ def code_factors(
 
     Args:
         codes: Means of q, `(N, K)`.
-        factors: Classes or numbers, `(N,)` or `(N, F)`.
+        factors: Classes or numbers, `(N,)` or `(N, F)`; -1 is an unknown class, whose datum
+            is left out where that factor is looked at.
         discrete: Which factors are classes; all if they are integers, else none, unless given.
         bins: Number of bins of a code, at least 2.
 
@@ -57,16 +59,24 @@ def code_factors(
         raise ValueError(f"bins is {bins}; expected at least 2. The default is 20.")
     rows = code_rows("codes", codes).astype(np.float64)
     columns = target_columns("factors", factors, len(rows))
-    check_varies("factors", columns)
     classes = which_discrete(factors, discrete, columns.shape[1])
-    values = spearman(rows, columns)
-    if classes.any():
-        numbered = np.stack(
-            [np.unique(column, return_inverse=True)[1] for column in columns[:, classes].T], 1
-        )
-        information = binned_information(rows, numbered, bins)
-        values[:, classes] = information / factor_entropies(numbered)
-    return CodeFactors(np.abs(values), classes)
+    known = ~(classes & (columns == UNKNOWN))
+    check_varies("factors", columns, known)
+    values = [
+        _told(rows[counted], column[counted], bins if is_class else None)
+        for column, counted, is_class in zip(columns.T, known.T, classes, strict=True)
+    ]
+    return CodeFactors(np.stack(values, 1), classes)
+
+
+def _told(
+    codes: NDArray[np.floating], factor: NDArray[np.floating], bins: int | None
+) -> NDArray[np.floating]:
+    """How much each code tells of one factor, `(K,)`; without bins it is a number."""
+    if bins is None:
+        return np.abs(spearman(codes, factor[:, None])[:, 0])
+    numbered = np.unique(factor, return_inverse=True)[1][:, None]
+    return binned_information(codes, numbered, bins)[:, 0] / factor_entropies(numbered)
 
 
 def code_factor_figure(
@@ -85,7 +95,7 @@ def code_factor_figure(
 
     Args:
         codes: Means of q, `(N, K)`.
-        factors: Classes or numbers, `(N,)` or `(N, F)`.
+        factors: Classes or numbers, `(N,)` or `(N, F)`; -1 is an unknown class.
         factor_names: Name of each factor; its number unless given.
         discrete: Which factors are classes.
         site: What the codes are called.

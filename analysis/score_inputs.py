@@ -79,12 +79,20 @@ def are_classes(targets: Values) -> bool:
     return host_array(targets[:0]).dtype.kind in "iub"
 
 
-def check_varies(what: str, targets: NDArray[Any]) -> None:
-    """Raise `ValueError` where a column has one value only: nothing can be told of it."""
+def check_varies(what: str, targets: NDArray[Any], known: NDArray[np.bool_] | None = None) -> None:
+    """Raise `ValueError` where a column has one value only: nothing can be told of it.
+
+    Args:
+        what: What the message calls the columns.
+        targets: `(N, F)`.
+        known: Which of them count, `(N, F)`; all unless given.
+    """
     for column, values in enumerate(targets.T):
-        if (values == values[0]).all():
+        counted = values if known is None else values[known[:, column]]
+        if (counted == counted[:1]).all():
+            one = (counted if len(counted) else values)[0]
             raise ValueError(
-                f"{what}[:, {column}] are all {values[0]:g}; expected at least two values. Leave "
+                f"{what}[:, {column}] are all {one:g}; expected at least two values. Leave "
                 "that column out, or give data in which it varies."
             )
 

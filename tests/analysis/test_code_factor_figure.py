@@ -58,6 +58,21 @@ def test_integers_are_classes_unless_told_otherwise():
     assert not code_factors(codes, factors[:, [0]]).discrete.any()
 
 
+def test_data_of_an_unknown_class_are_left_out_of_that_factor_alone():
+    codes, factors = known()
+    hidden = np.random.default_rng(2).random((COUNT, 2)) < [0.3, 0.6]
+    partly = factors.copy()
+    partly[:, [0, 2]] = np.where(hidden, -1, factors[:, [0, 2]])
+    partly[:5, 1] = -1  # of a number it is a value as others are
+    discrete = [True, False, True]
+    found = code_factors(codes, partly, discrete=discrete, bins=7).values
+    for f, rows in ((0, ~hidden[:, 0]), (2, ~hidden[:, 1])):
+        expected = code_factors(codes[rows], factors[rows], discrete=discrete, bins=7).values
+        np.testing.assert_allclose(found[:, f], expected[:, f])
+    expected = [abs(rank_correlation(code, partly[:, 1])) for code in codes.T]
+    np.testing.assert_allclose(found[:, 1], expected)
+
+
 def test_the_figure_shows_the_values_in_its_order():
     codes, factors = known()
     figure = code_factor_figure(
@@ -103,3 +118,9 @@ def test_a_factor_of_one_value_is_named():
     factors[:, 2] = 5
     with pytest.raises(ValueError, match=r"factors\[:, 2\] are all 5"):
         code_factor_figure(codes, factors)
+    factors[:9, 2] = -1
+    with pytest.raises(ValueError, match=r"factors\[:, 2\] are all 5"):
+        code_factors(codes, factors, discrete=[True, False, True])
+    factors[:, 2] = -1
+    with pytest.raises(ValueError, match=r"factors\[:, 2\] are all -1"):
+        code_factors(codes, factors, discrete=[True, False, True])
