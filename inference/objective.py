@@ -26,8 +26,8 @@ class Loss(NamedTuple):
             out; nats per datum.
         routed: Penalties that move one side only, each with `"model"` or `"guide"`.
         parts: Detached nats per datum: `loss`, `elbo` (at unit weights; not where the guide gives
-            points, which have no bound), each site's cost but of those whose weight says that it
-            is not logged, each hook's penalty.
+            points, which have no bound, nor where a part of it is not logged), each site's cost
+            but of those whose weight says that it is not logged, each hook's penalty.
         terms: The terms of the pass.
     """
 
@@ -130,11 +130,10 @@ class Objective(ELBO):
         sums = self._cost_sums(terms)
         count = terms.size * self.num_particles
         total = _sum(list(sums.values())) / count
-        parts = {} if terms.points else {"elbo": -total.detach()}
-        for name, cost in sums.items():
-            weight = self._weight(terms, name)
-            if weight is None or weight.logged:
-                parts[name] = cost.detach() / count
+        logged = [name for name in sums if self._logged(terms, name)]
+        bounded = len(logged) == len(sums) and not terms.points
+        parts = {"elbo": -total.detach()} if bounded else {}
+        parts |= {name: sums[name].detach() / count for name in logged}
         if len(self.weights):
             total = _sum([self._weigh(terms, name, cost / count) for name, cost in sums.items()])
         routed: list[tuple[Tensor, str]] = []
@@ -186,6 +185,10 @@ class Objective(ELBO):
             per_dimension = divergence.reshape(-1, divergence.shape[-1]).sum(0)
             per_dimension = per_dimension / (terms.size * self.num_particles)
         return weight(cost, per_dimension)
+
+    def _logged(self, terms: Terms, name: str) -> bool:
+        weight = self._weight(terms, name)
+        return weight is None or weight.logged
 
     def _weight(self, terms: Terms, name: str) -> Weight | None:
         """Return the weight of a site's term; None where none is given."""

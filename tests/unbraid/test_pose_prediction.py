@@ -167,24 +167,32 @@ class Products(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def test_a_recorded_step_on_points_decodes_nothing(runs):
+@pytest.mark.parametrize(("name", "options"), [("drnet", {}), ("normals", {"decode": False})])
+def test_a_recorded_step_decodes_nothing(name, options, runs):
     """Frames are constants of the training, and no part of it; the weights are the same."""
     found = []
     for logged in (False, True):
-        parts = build(runs, "drnet")
+        parts = build(runs, name, **options)
         weights = dict(parts.weights) if not logged else {**parts.weights, "x": LeftOut()}
         parameters = pair_parameters(parts.model, parts.guide)
         optimizer = torch.optim.Adam(parameters, lr=1e-2, fused=True)
         step = Step(parts.model, parts.guide, Objective(weights), optimizer, mode="record")
+        torch.manual_seed(0)
         step((batch(),))
+        torch.manual_seed(1)
         with Products() as products:
             named = step((batch(1),))
-        assert set(named) == {"loss", "content", "pose"} | ({"x"} if logged else set())
+        bound = {"elbo"} if name == "normals" else set()
+        assert set(named) == {"loss", "content", "pose"} | ({"x", *bound} if logged else set())
         found.append((products.count, [p.detach().clone() for p in parameters]))
     layers = [m for m in parts.model.decoder.modules() if isinstance(m, torch.nn.Linear)]
     (few, own), (many, other) = found
     assert len(layers) >= 2 and many - few == len(layers)
     assert all(torch.equal(a, b) for a, b in zip(own, other, strict=True))
+
+
+def test_the_bound_chooses_weights_where_frames_are_not_decoded(runs):
+    assert build(runs, "normals", decode=False).choose_by_bound
 
 
 def words(runs: Path, name: str, *more: str, data: str = "clips.npz") -> list[str]:

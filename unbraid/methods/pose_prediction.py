@@ -45,6 +45,9 @@ class Options:
             for one that is learned for each coordinate. With sqrt(1/2) the loss is the published
             squared error.
         content: Whether the LSTM is shown the content.
+        decode: Whether frames are decoded in each step, for their -log p and the bound to be
+            logged. No weight that is trained depends on it, and steps without it are faster; the
+            bound of validation clips is there all the same. Points are never decoded.
     """
 
     codes: str | None = None
@@ -55,6 +58,7 @@ class Options:
     output: Literal["linear", "tanh"] = "linear"
     scale: float | None = None
     content: bool = True
+    decode: bool = True
     first_stages: ClassVar[tuple[str, ...]] = ("codes",)
 
     def __post_init__(self) -> None:
@@ -113,9 +117,10 @@ def build(options: Options, data: DataSpec) -> Parts:
     steps = options.n_past + options.n_future
     weights: dict[str, float | Weight] = {}
     if trained.points:
-        # Constants of the training: no prior was fitted to points. Unless they are logged, no
-        # frame is decoded in a step, which the loss does not need.
-        weights = {"content": LeftOut(), "x": LeftOut(logged=False)}
+        weights["content"] = LeftOut()  # no prior was fitted to points
+    if trained.points or not options.decode:
+        # A constant of the training. Unless it is logged, a step decodes no frame.
+        weights["x"] = LeftOut(logged=False)
     return Parts(
         model=models.PosePrediction(trained.decoder, transition, trained.content_dim, steps),
         guide=guides.PosePrediction(trained.codes, options.n_past),
