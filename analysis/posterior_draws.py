@@ -17,6 +17,7 @@ from .passes import undisturbed
 
 CHUNK = 50  # draws that are made together
 WAYS = ("importance", "resampled", "nuts")
+WARMUP, CHAINS = 500, 4  # of nuts, unless given
 
 
 def posterior(
@@ -26,8 +27,8 @@ def posterior(
     *,
     by: str = "importance",
     draws: int = 1000,
-    warmup: int = 500,
-    chains: int = 4,
+    warmup: int | None = None,
+    chains: int | None = None,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> xarray.DataTree:
@@ -46,8 +47,9 @@ def posterior(
         batch: `B` data: images, or all arguments of the pair.
         by: How.
         draws: Number `S` of draws of each datum, at least 1; of nuts of each chain, at least 10.
-        warmup: Of nuts: moves of each chain that are thrown away, at least 10.
-        chains: Of nuts: chains of each datum.
+        warmup: Of nuts alone: moves of each chain that are thrown away, at least 10; 500 unless
+            given.
+        chains: Of nuts alone: chains of each datum; 4 unless given.
         seed: Of all draws.
         progress: Of nuts: called with the number of data done.
 
@@ -62,9 +64,9 @@ def posterior(
         `r_hat` and `effective_sample_size` of the worst one, and the share of `divergences`.
 
     Raises:
-        ValueError: If a number is out of range, there is no such way, or a site of the guide is a
-            point, whose draws are all the same and have no weights. Of nuts, if a code is discrete
-            or of frames.
+        ValueError: If a number is out of range or of another way, there is no such way, or a site
+            of the guide is a point, whose draws are all the same and have no weights. Of nuts, if
+            a code is discrete or of frames.
 
     Source: importance resampling: Rubin (1988), Bayesian Statistics 3, 395-402.
 
@@ -79,11 +81,17 @@ def posterior(
             guide,
             arguments(batch),
             draws=draws,
-            warmup=warmup,
-            chains=chains,
+            warmup=WARMUP if warmup is None else warmup,
+            chains=CHAINS if chains is None else chains,
             seed=seed,
             progress=progress,
         )
+    for name, value in (("warmup", warmup), ("chains", chains)):
+        if value is not None:
+            raise ValueError(
+                f"{name} is {value} and by is {by!r}; expected by='nuts', which alone has chains. "
+                f"Leave {name} out"
+            )
     if type(draws) is not int or draws < 1:
         raise ValueError(f"draws is {draws}; expected an integer of at least 1")
     args = arguments(batch)

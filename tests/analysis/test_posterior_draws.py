@@ -166,6 +166,14 @@ def test_bad_numbers_of_draws(draws):
         posterior(model, exact, X, draws=draws)
 
 
+@pytest.mark.parametrize("by", ["importance", "resampled"])
+@pytest.mark.parametrize("name", ["warmup", "chains"])
+def test_settings_of_chains_are_no_settings_of_the_guides_draws(by, name):
+    message = f"{name} is 7 and by is '{by}'; expected by='nuts'.* Leave {name} out"
+    with pytest.raises(ValueError, match=message):
+        posterior(model, exact, X, by=by, draws=5, **{name: 7})
+
+
 def test_points_have_no_draws():
     def points(x: Tensor) -> None:
         with pyro.plate("data", len(x)):
