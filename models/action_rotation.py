@@ -98,7 +98,9 @@ class ActionRotation(nn.Module):
                 "them. Call model(x, actions), or model(actions=actions) to sample"
             )
         lead = tuple(actions.shape[:1]) if size is None else (size,)
-        expected = (*lead, *actions.shape[1:]) if x is None else (len(x), number_of_frames(x, 0))
+        expected = (*lead, *actions.shape[1:])
+        if x is not None:
+            expected = (len(x), number_of_frames(x, None, 1))
         if actions.dim() != 2 or tuple(actions.shape) != expected:
             raise ValueError(
                 f"actions have shape {tuple(actions.shape)}; expected {expected}, one per frame: "

@@ -87,10 +87,10 @@ class FHVAE(nn.Module):
             frames: Number `N` of frames of each of them; that of the constructor unless given.
 
         Raises:
-            ValueError: Unless exactly one of `x` and `size` is given.
+            ValueError: Unless exactly one of `x` and `size` is given, and `frames` is at least 1.
         """
         length, _ = length_and_index(length, index, self.ragged)
-        count = number_of_frames(x, frames or self.frames)
+        count = number_of_frames(x, frames, self.frames)
         mask = frame_mask(length, count)
         with pyro.plate("data", batch_size(x, size), dim=-2):
             static = pyro.sample(

@@ -30,7 +30,10 @@ class PosePrediction(nn.Module):
         decoder: Maps codes `(..., F + Z)`, content first, to a distribution of frames.
         transition: Tells each pose from those before and the content.
         content_dim: Number `F` of coordinates of the content.
-        steps: Number of frames per clip where it is sampled from.
+        steps: Number of frames per clip where it is sampled from, at least 1.
+
+    Raises:
+        ValueError: If `steps` is less.
     """
 
     content_loc: Tensor
@@ -44,6 +47,8 @@ class PosePrediction(nn.Module):
         steps: int = 15,
     ) -> None:
         super().__init__()
+        if steps < 1:
+            raise ValueError(f"steps is {steps}; expected at least 1. The default is 15")
         self.decoder, self.transition = decoder, transition
         self.content_dim, self.steps = content_dim, steps
         self.register_buffer("content_loc", torch.zeros(content_dim), persistent=False)
@@ -60,9 +65,9 @@ class PosePrediction(nn.Module):
             steps: Number `N` of frames of each of them; that of the constructor unless given.
 
         Raises:
-            ValueError: Unless exactly one of `x` and `size` is given.
+            ValueError: Unless exactly one of `x` and `size` is given, and `steps` is at least 1.
         """
-        count = number_of_frames(x, steps or self.steps)
+        count = number_of_frames(x, steps, self.steps, "steps")
         with pyro.plate("data", batch_size(x, size), dim=-2):
             content = pyro.sample(
                 "content", dist.Normal(self.content_loc, self.content_scale).to_event(1)

@@ -18,14 +18,25 @@ def batch_size(x: Tensor | None, size: int | None) -> int:
     return x.shape[0] if x is not None else int(size or 0)
 
 
-def number_of_frames(x: Tensor | None, frames: int) -> int:
-    """Return how many frames the sequences `x` `(B, N, C, H, W)` have, or `frames` without `x`.
+def number_of_frames(
+    x: Tensor | None, given: int | None, default: int, name: str = "frames"
+) -> int:
+    """Return how many frames sequences have: as many as `x`, or as are to be sampled.
+
+    Args:
+        x: Sequences `(B, N, C, H, W)`, or None where they are sampled.
+        given: How many frames are asked for, if that is said.
+        default: How many there are where it is not.
+        name: What the message calls that number.
 
     Raises:
-        ValueError: If `x` are no sequences.
+        ValueError: If `x` are no sequences, or no frame is to be sampled.
     """
     if x is None:
-        return frames
+        count = default if given is None else given
+        if count < 1:
+            raise ValueError(f"{name} is {count}; expected at least 1. Leave it out")
+        return count
     if x.dim() != 5:
         raise ValueError(
             f"x has shape {tuple(x.shape)}; expected sequences (B, N, C, H, W). "

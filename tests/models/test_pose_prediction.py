@@ -156,6 +156,15 @@ def test_samples_of_any_length():
         model(torch.zeros(B, *SHAPE).double())
 
 
+@pytest.mark.parametrize("steps", [0, -1])
+def test_clips_of_no_step_are_refused(steps):
+    model, _ = pair()
+    with pytest.raises(ValueError, match=f"steps is {steps}; expected at least 1"):
+        model(size=5, steps=steps)
+    with pytest.raises(ValueError, match=f"steps is {steps}; expected at least 1"):
+        models.PosePrediction(LinearDecoder(), model.transition, F, steps=steps)
+
+
 def test_the_content_is_that_of_the_last_seen_frame():
     """Of frame 2 of 3, and no other; each pose of its own frame, given the content."""
     _, guide = pair()

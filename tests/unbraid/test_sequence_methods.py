@@ -187,6 +187,13 @@ def test_any_number_of_frames_has_a_likelihood(name, options, frames):
     assert (nested.log_likelihood >= nested.elbo).all()
 
 
+@variants
+@pytest.mark.parametrize("frames", [0, -1])
+def test_sequences_of_no_frame_are_not_sampled(name, options, frames):
+    with pytest.raises(ValueError, match=f"frames is {frames}; expected at least 1"):
+        build(name, spec(), **options).model(size=2, frames=frames)
+
+
 def registered(name, module):
     """Make a program that puts a plain module's parameters into Pyro's parameter store."""
     return lambda *args: pyro.module(name, module)(*args)
