@@ -38,7 +38,8 @@ OPTIONS: dict[str, Any] = {
     "hidden": (1024,),
     "code_hidden": (512,),
     "form": "variational",
-    "scale": 0.15,
+    "scale": 0.07,
+    "content_warmup": 6000,
     "similarity": 0.001,
     "adversary": 0.1,
     "critic": "pair",
@@ -48,12 +49,13 @@ OPTIONS: dict[str, Any] = {
 SETTINGS = {"one-digit": 1, "digits": 2}
 TRAIN: dict[str, Any] = {"batch_size": 32, "learning_rate": 1e-3}
 STEPS = 40_000
+POINTS: dict[str, Any] = {"form": "published", "content_warmup": 0}
 ROWS: dict[str, dict[str, Any]] = {
     "drnet": {},
     "no-adversary": {"adversary": 0.0},
     "no-similarity": {"similarity": 0.0},
-    "points": {"form": "published"},
-    "skips": {"form": "published", "skips": True},
+    "points": POINTS,
+    "skips": {**POINTS, "skips": True},
 }
 """By name: the options of a row beside `OPTIONS`."""
 BARS = {

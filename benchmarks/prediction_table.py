@@ -39,7 +39,7 @@ WIDTH = drnet_table.OPTIONS["static_dim"] + drnet_table.OPTIONS["dynamic_dim"]
 CODES: dict[str, dict[str, Any]] = {
     "drnet": drnet_table.ROWS["drnet"],
     "ae-lstm": {
-        "form": "published",
+        **drnet_table.POINTS,
         "static_dim": 0,
         "dynamic_dim": WIDTH,
         "similarity": 0.0,

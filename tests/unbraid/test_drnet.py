@@ -41,6 +41,7 @@ CASES = [
     {"frames": 3, "critic": "pair", "critic_hidden": (7,)},
     {"skips": True, "nets": "conv", "channels": (4, 5)},
     {"form": "variational", "warmup": 2},
+    {"form": "variational", "content_warmup": 2},
     {"form": "variational", "adversary": 0.0, "likelihood": "normal-learned"},
     {"static_dim": 0, "similarity": 0.0, "adversary": 0.0},
     {"static_dim": 0, "similarity": 0.0, "adversary": 0.0, "form": "variational"},
@@ -120,6 +121,23 @@ def test_the_loss_is_the_papers_times_what_a_mean_is_worth(scale, standardised):
     loss = loss_of(parts, batch)
     torch.testing.assert_close(loss.total, D / (2 * variance) * published + constant)
     assert (similarity.name, scene.name) == ("similarity", "scene")
+
+
+@pytest.mark.parametrize("warmup", [0, 6])
+def test_the_divergence_of_content_alone_joins_gradually(warmup):
+    """Whatever the divergence of poses does, which `warmup` holds back along with it."""
+    parts = built(form="variational", adversary=0.0, content_warmup=4, warmup=warmup)
+    batch = batch_of(parts)
+    for step in range(6):
+        loss = loss_of(parts, batch, hooks=())
+        costs, poses = loss.parts, min(step / 6, 1.0) if warmup else 1.0
+        expected = costs["x"] + poses * costs["dynamic"] + min(step / 4, 1.0) * costs["static"]
+        torch.testing.assert_close(loss.total, expected)
+        torch.testing.assert_close(
+            loss.parts["elbo"], -(costs["x"] + costs["static"] + costs["dynamic"])
+        )
+        for weight in parts.weights.values():
+            weight.advance()
 
 
 def test_without_hooks_the_loss_is_the_plain_reconstruction_exactly():
@@ -358,6 +376,18 @@ def test_points_have_no_likelihood_and_normals_have_one():
         ({"critic_warmup": -1}, "critic_warmup is -1"),
         ({"form": "other"}, "form is 'other'; expected one of published, variational"),
         ({"warmup": 3}, "warmup is 3 with form=published; expected 0"),
+        ({"content_warmup": 3}, "content_warmup is 3 with form=published; expected 0"),
+        ({"content_warmup": -1, "form": "variational"}, "content_warmup is -1"),
+        (
+            {
+                "static_dim": 0,
+                "similarity": 0.0,
+                "adversary": 0.0,
+                "form": "variational",
+                "content_warmup": 5,
+            },
+            "content_warmup is 5 with static_dim=0; expected 0",
+        ),
         ({"skips": True, "form": "variational"}, "skips is true with form=variational"),
         ({"skips": True, "nets": "mlp"}, "skips is true, but the nets have no convolutions"),
         ({"likelihood": "norml"}, "likelihood is 'norml'.* Did you mean normal"),

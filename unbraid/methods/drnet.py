@@ -81,6 +81,8 @@ class Options(SequenceOptions):
             give, beside the mean squared error of a pixel; 1 as published, 0 for none.
         adversary: Weight of the cross-entropy of the scene discriminator's verdict on two poses of
             a clip, against a coin, likewise; 0 for no discriminator.
+        content_warmup: Steps over which the weight of the content's divergence rises from 0 to 1,
+            so that content is not given up before the decoder can use it; 0 for none. Of Normals.
         standardised: Whether both of these see codes standardised over the batch, in place of the
             published batch normalisation; without, content may shrink until it tells nothing, and
             poses until the discriminator sees nothing.
@@ -101,6 +103,7 @@ class Options(SequenceOptions):
     skips: bool = False
     similarity: float = 1.0
     adversary: float = 0.1
+    content_warmup: int = 0
     standardised: bool = True
     critic: Literal["mlp", "pair"] = "mlp"
     critic_hidden: tuple[int, ...] = (100, 100)
@@ -115,6 +118,7 @@ class Options(SequenceOptions):
             in_range("scale", self.scale, 0.0, open_low=True)
         in_range("similarity", self.similarity, 0.0)
         in_range("adversary", self.adversary, 0.0)
+        in_range("content_warmup", self.content_warmup, 0)
         for width in self.critic_hidden:
             in_range("critic_hidden", width, 1, 65_536)
         if self.critic == "pair" and not self.critic_hidden:
@@ -125,7 +129,7 @@ class Options(SequenceOptions):
         in_range("critic_rate", self.critic_rate, 0.0, 10.0, open_low=True)
         in_range("critic_steps", self.critic_steps, 1, 1000)
         in_range("critic_warmup", self.critic_warmup, 0)
-        for name in ("similarity", "adversary", "skips"):
+        for name in ("similarity", "adversary", "skips", "content_warmup"):
             value = getattr(self, name)
             if value and not self.static_dim:
                 none = "false" if name == "skips" else "0"
@@ -228,11 +232,13 @@ def build(options: Options, data: DataSpec) -> Parts:
             coloured digits.
     """
     options.require_clips(data)
-    if options.warmup and options.form == "published":
-        raise OptionError(
-            f"warmup is {options.warmup} with form=published; expected 0, since points have no "
-            "divergence. Leave it out, or set form=variational"
-        )
+    for name in ("warmup", "content_warmup"):
+        value = getattr(options, name)
+        if value and options.form == "published":
+            raise OptionError(
+                f"{name} is {value} with form=published; expected 0, since points have no "
+                "divergence. Leave it out, or set form=variational"
+            )
     options = with_preset(options, PUBLISHED)
     likelihood = options.make_likelihood(data)
     published = options.form == "published"
@@ -249,6 +255,8 @@ def build(options: Options, data: DataSpec) -> Parts:
         weights = {"static": LeftOut(), "dynamic": LeftOut()}
     elif options.warmup:
         weights = {"kl": LinearWarmup(options.warmup)}
+    if options.content_warmup:
+        weights["static"] = LinearWarmup(options.content_warmup)
     return Parts(
         model=models.DrNet(
             options.make_frames(data, content, likelihood),
