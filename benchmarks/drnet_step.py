@@ -84,7 +84,7 @@ def by_hand(parts: Parts, first: Tensor, second: Tensor) -> Callable[[], Any]:
         for parameter in parameters:
             parameter.requires_grad_(False)
         z_i, z_j = normal(z_i), normal(z_j)
-        score = critic(torch.cat([z_i, z_j], -1))
+        score = critic(z_i, z_j)
         loss = mse_loss(made, x_j) + ALPHA * mse_loss(normal(h_i), normal(h_j))
         (pixels * (loss + BETA * binary_cross_entropy_with_logits(score, half))).backward()
         for parameter in parameters:
@@ -94,8 +94,8 @@ def by_hand(parts: Parts, first: Tensor, second: Tensor) -> Callable[[], Any]:
         other.zero_grad(set_to_none=True)
         shifted = z_i[(places + torch.randint(1, size, (1,))) % size]
         z_j = z_j.detach()
-        pairs = torch.cat([torch.cat([z_i, z_j], -1), torch.cat([shifted, z_j], -1)])
-        binary_cross_entropy_with_logits(critic(pairs), labels).backward()
+        verdict = critic(torch.cat([z_i, shifted]), torch.cat([z_j, z_j]))
+        binary_cross_entropy_with_logits(verdict, labels).backward()
         other.step()
 
     return step
@@ -129,6 +129,18 @@ def main() -> bool:
             small,
             32,
             {"channels": (32, 64, 128), "dynamic_dim": 64},
+        ),
+        (
+            "conv 32 x 32 colour, 16-32-64, 1024 behind the codes, critic=pair, batch 32",
+            small,
+            32,
+            {
+                "channels": (16, 32, 64),
+                "hidden": (1024,),
+                "dynamic_dim": 64,
+                "critic": "pair",
+                "critic_hidden": (256, 128),
+            },
         ),
         ("mlp 16 x 16 grey, 512-256, batch 100", grey, 100, {}),
     ):
