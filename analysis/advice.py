@@ -70,7 +70,7 @@ def advice(evaluation: Evaluation, datum: str = "image") -> list[str]:
 
 def _steps(evaluation: Mapping[str, Any]) -> str:
     steps = []
-    if evaluation.get("widen", 1.0) == 1:
+    if evaluation.get("widen", 1.0) == 1 and evaluation.get("has_normals", True):
         steps.append("a wider proposal (--widen 1.5)")
     samples = evaluation.get("samples")
     steps.append(f"more samples (--samples {10 * samples})" if samples else "more samples")

@@ -34,6 +34,7 @@ class Evaluation(TypedDict, total=False):
         widen: Factor of the guide's standard deviations in the proposal; 1 where it is missing.
         prior_share: Share of the samples that the prior gave; 0 where it is missing. With either,
             `elbo` is the bound of the proposal and not the guide's.
+        has_normals: Whether the guide has Normals, which can be widened; so where it is missing.
         annealed: What annealing found, where it was asked: `log_likelihood`, `log_likelihood_se`,
             `n`, `split`, and `remarks`, which speak against trusting it.
         given: Names of the condition c where the density is log p(x|c).
@@ -68,6 +69,7 @@ class Evaluation(TypedDict, total=False):
     averages_frames: bool
     widen: float
     prior_share: float
+    has_normals: bool
     annealed: Mapping[str, Any]
     given: Sequence[str]
     condition_from_codes: Mapping[str, Mapping[str, Mapping[str, Any]]]

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pyro
 import torch
@@ -35,7 +36,7 @@ from .importance import WeightStatistics, WeightStream, group_sizes
 from .log_likelihood_result import LogLikelihood
 from .mixture_draws import MixtureDraws
 from .partial_results import PartialResults, fingerprint
-from .proposal import Proposal, WidenedGuide, require_proposal
+from .proposal import Proposal, WidenedGuide, has_normals, require_proposal
 from .sites import Program, modules_of, owner
 
 
@@ -133,6 +134,7 @@ def log_likelihood(
         require_nested(layout, inner_samples)
         with own_noise(place):
             require_proposal(chosen, guide, padded(first), layout, inner_samples)
+            can_widen = has_normals(guide, padded(first), layout)
         drawn_from = guide if chosen.widen == 1 else WidenedGuide(guide, chosen.widen)
         share = chosen.of_prior / UNIT
         evaluator = ChunkEvaluator(model, layout, inner_samples, rows, compile, share)
@@ -149,7 +151,16 @@ def log_likelihood(
             done += len(block[0])
             if progress is not None:
                 progress(done)
-    return _result(results.finish(), layout, likelihoods, samples, inner_samples, seed, chosen)
+    return _result(
+        results.finish(),
+        layout,
+        likelihoods,
+        samples=samples,
+        inner_samples=inner_samples,
+        seed=seed,
+        proposal=chosen,
+        has_normals=can_widen,
+    )
 
 
 def _evaluate(
@@ -174,9 +185,7 @@ def _result(
     layout: Layout,
     likelihoods: list[Likelihood],
     samples: int,
-    inner_samples: int,
-    seed: int,
-    proposal: Proposal,
+    **settings: Any,
 ) -> LogLikelihood:
     found = WeightStatistics(*columns[:5].unbind(), bounds=columns[5:])
     sizes = group_sizes(samples)
@@ -193,10 +202,8 @@ def _result(
         pareto_k=found.pareto_k,
         max_weight=found.max_weight,
         samples=samples,
-        inner_samples=inner_samples,
-        seed=seed,
         discrete_levels=None if one is None else one.discrete_levels,
         dimensions=layout.dimensions,
         is_likelihood=all(each.is_likelihood for each in likelihoods),
-        proposal=proposal,
+        **settings,
     )

@@ -38,6 +38,7 @@ class LogLikelihood:
         is_likelihood: False where the model's observation term is no log-likelihood, such as a
             cross-entropy on grey pixels.
         proposal: What the samples were drawn from.
+        has_normals: Whether the guide has Normals, which a proposal can widen.
     """
 
     log_likelihood: Tensor
@@ -53,6 +54,7 @@ class LogLikelihood:
     dimensions: int | None
     is_likelihood: bool
     proposal: Proposal = field(default_factory=Proposal)
+    has_normals: bool = True
 
     @property
     def mean(self) -> float:
@@ -115,6 +117,7 @@ class LogLikelihood:
             "seed": self.seed,
             "widen": float(self.proposal.widen),
             "prior_share": float(self.proposal.prior_share),
+            "has_normals": self.has_normals,
             "is_likelihood": self.is_likelihood,
             "note": None if self.is_likelihood else NOTE,
         }

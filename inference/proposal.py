@@ -114,6 +114,17 @@ def widened(fn: Any, factor: float) -> Distribution | None:
     return None
 
 
+def has_normals(guide: Program, args: tuple[Any, ...], layout: Layout) -> bool:
+    """Whether a guide has Normals, which a proposal can widen.
+
+    Args:
+        guide: The inference program.
+        args: Its arguments.
+        layout: How the pair is laid out.
+    """
+    return any(widened(site.fn, 1.0) is not None for site in _sites(guide, args, layout).values())
+
+
 def require_proposal(
     proposal: Proposal, guide: Program, args: tuple[Any, ...], layout: Layout, inner: int
 ) -> None:
@@ -130,24 +141,31 @@ def require_proposal(
         ValueError: If the guide has no Normal to widen, or the prior is to be mixed in where sites
             are enumerated or nested samples averaged.
     """
-    if proposal.widen != 1:
-        sites = Runner(layout.nesting, 1, layout.enumerated).run(guide, args).sites
-        if not any(widened(site.fn, 1.0) is not None for site in sites.values()):
-            kinds = ", ".join(f"{name!r}" for name in sites)
-            raise ValueError(
-                f"widen is {proposal.widen}, but none of the guide's sites {kinds} is a Normal; "
-                "expected 1. Mix in the prior instead: prior_share=0.1"
-            )
+    if proposal.is_guide:
+        return
+    can_widen = has_normals(guide, args, layout)
+    if proposal.widen != 1 and not can_widen:
+        kinds = ", ".join(f"{name!r}" for name in _sites(guide, args, layout))
+        raise ValueError(
+            f"widen is {proposal.widen}, but none of the guide's sites {kinds} is a Normal; "
+            "expected 1. Mix in the prior instead: prior_share=0.1"
+        )
     if not proposal.of_prior:
         return
     if layout.enumerated:
+        instead = "Widen the guide instead: widen=1.5" if can_widen else "Leave it out"
         raise ValueError(
             f"prior_share is {proposal.prior_share}, but a discrete site is enumerated, which is "
-            "summed out and not drawn; expected 0. Widen the guide instead: widen=1.5"
+            f"summed out and not drawn; expected 0. {instead}"
         )
     if inner > 1:
+        instead = ", or widen the guide instead: widen=1.5" if can_widen else ""
         raise ValueError(
             f"prior_share is {proposal.prior_share} and inner_samples is {inner}; expected "
-            "inner_samples 1, since the mixture is of whole sequences. Leave one of them out, or "
-            "widen the guide instead: widen=1.5"
+            f"inner_samples 1, since the mixture is of whole sequences. Leave one of them out"
+            f"{instead}"
         )
+
+
+def _sites(guide: Program, args: tuple[Any, ...], layout: Layout) -> Any:
+    return Runner(layout.nesting, 1, layout.enumerated).run(guide, args).sites

@@ -75,6 +75,10 @@ def test_what_was_done_already_is_not_advised():
 
 
 def test_what_would_be_refused_is_not_advised():
+    heavy = {"pareto_k_unreliable": 0.4}
+    assert "--widen" in advice(of(has_normals=True, **heavy))[-1]
+    without = advice(of(has_normals=False, **heavy))[-1]
+    assert "--widen" not in without and "--samples 10000" in without
     bad = {"frames": 8, "pareto_k_unreliable": 0.4}
     assert "--inner-samples" in advice(of(averages_frames=True, **bad))[-1]
     assert "--inner-samples" not in advice(of(averages_frames=False, **bad))[-1]

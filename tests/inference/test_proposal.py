@@ -370,6 +370,27 @@ def test_proposals_that_a_pair_has_not(name, proposal, options, message):
         run(getattr(oracles, name)(), samples=5, proposal=proposal, **options)
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("pca", True), ("labelled", True), ("nonlinear", False), ("beta_bernoulli", False)],
+)
+def test_the_result_says_whether_the_guide_can_be_widened(name, expected):
+    found = run(getattr(oracles, name)(), samples=5)
+    assert found.has_normals is found.summary()["has_normals"] is expected
+
+
+def test_only_what_a_pair_has_is_advised():
+    def heavy(x: Tensor) -> None:
+        with pyro.plate("data", len(x)):
+            pyro.sample("z", dist.StudentT(5.0, 0.2 * x[:, :2], 1.2).to_event(1))
+
+    oracle = oracles.mixture()
+    with pytest.raises(ValueError, match=r"expected 0\. Widen the guide instead: widen=1\.5$"):
+        run(oracle, samples=5, proposal=MIXED)
+    with pytest.raises(ValueError, match=r"expected 0\. Leave it out$"):
+        run(oracle._replace(guide=heavy), samples=5, proposal=MIXED)
+
+
 def test_a_prior_can_be_mixed_into_any_density():
     for oracle in (oracles.nonlinear(), oracles.beta_bernoulli(sharpen=0.6)):
         found = run(oracle, samples=SAMPLES, proposal=MIXED)
