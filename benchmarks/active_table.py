@@ -77,17 +77,10 @@ def _codes(run: Run, part: str) -> tuple[Tensor, Tensor]:
 
 
 def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
-    """Return the row's results; train and judge what is not there yet.
-
-    Raises:
-        KeyboardInterrupt: If a signal stopped the training; a part of it is never judged.
-        ValueError: If the folder holds the results of other settings.
-    """
-    found = row.finished(out)
-    if found is not None:
-        return found
-    run, seconds = row.train(
+    """Do what `Row.finish` says."""
+    return row.finish(
         out,
+        lambda run: judge(run, row.split),
         "dc-ign",
         DATA,
         options={**OPTIONS, **ROWS[row.method]},
@@ -95,7 +88,6 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
         progress=progress,
         **TRAIN,
     )
-    return row.keep(out, run, training_seconds=seconds, **judge(run, row.split))
 
 
 def print_table(rows: Sequence[dict[str, Any]]) -> None:

@@ -242,18 +242,11 @@ def _decode(run: Run, content: Tensor, pose: Tensor) -> Tensor:
 
 
 def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
-    """Return the row's results; train and judge what is not there yet.
-
-    Raises:
-        KeyboardInterrupt: If a signal stopped the training; a part of it is never judged.
-        ValueError: If the folder holds the results of other settings.
-    """
-    found = row.finished(out)
-    if found is not None:
-        return found
+    """Do what `Row.finish` says."""
     setting = SETTINGS[row.setting]
-    run, seconds = row.train(
+    return row.finish(
         out,
+        lambda run: judge(run, setting, row.split),
         "drnet",
         setting.data,
         options={**setting.options, **ROWS[row.method]},
@@ -261,21 +254,22 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
         progress=progress,
         **setting.train,
     )
+
+
+def judge(run: Run, setting: Setting, split: str) -> dict[str, Any]:
+    """What probes tell from codes of single frames, and errors of frames; draws swaps beside."""
     learnt = encode(run, run.data.train, setting.frames, 1)
-    asked = encode(run, run.split(row.split), setting.frames, 0)
-    swaps(run, run.split(row.split)).savefig(row.folder(out) / PICTURE)
-    return row.keep(
-        out,
-        run,
-        training_seconds=seconds,
-        last=run.result.history[-1] if run.result and run.result.history else {},
-        leakage={
+    asked = encode(run, run.split(split), setting.frames, 0)
+    swaps(run, run.split(split)).savefig(run.folder / PICTURE)
+    return {
+        "last": run.result.history[-1] if run.result and run.result.history else {},
+        "leakage": {
             probe: told(learnt, asked, setting.few_clips, probe).table()
             for probe in setting.probes
         },
-        by_object=told_by_object(learnt, asked) if setting.few_clips else {},
-        errors=frame_errors(run, asked),
-    )
+        "by_object": told_by_object(learnt, asked) if setting.few_clips else {},
+        "errors": frame_errors(run, asked),
+    }
 
 
 def print_factor(row: dict[str, Any], kind: str, about: str, factor: str, discrete: bool) -> None:

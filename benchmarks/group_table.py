@@ -146,18 +146,11 @@ def _known(shown: Shown, of_groups: Sequence[str], of_items: Sequence[str]) -> K
 
 
 def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
-    """Return the row's results; train and judge what is not there yet.
-
-    Raises:
-        KeyboardInterrupt: If a signal stopped the training; a part of it is never judged.
-        ValueError: If the folder holds the results of other settings.
-    """
-    found = row.finished(out)
-    if found is not None:
-        return found
+    """Do what `Row.finish` says."""
     setting = SETTINGS[row.setting]
-    run, seconds = row.train(
+    return row.finish(
         out,
+        lambda run: judge(run, setting, row.split),
         "group-vae",
         setting.data,
         options={**setting.options, **ROWS[row.method]},
@@ -166,7 +159,6 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
         validate_every=row.steps,
         **setting.train,
     )
-    return row.keep(out, run, training_seconds=seconds, **judge(run, setting, row.split))
 
 
 def print_table(rows: Sequence[dict[str, Any]]) -> None:

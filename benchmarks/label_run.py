@@ -62,17 +62,10 @@ def finish(
     *,
     progress: bool,
 ) -> dict[str, Any]:
-    """Return the row's results; train and judge what is not there yet.
-
-    Raises:
-        KeyboardInterrupt: If a signal stopped the training; a part of it is never judged.
-        ValueError: If the folder holds the results of other settings.
-    """
-    found = row.finished(out)
-    if found is not None:
-        return found
-    run, seconds = row.train(
+    """Do what `Row.finish` says."""
+    return row.finish(
         out,
+        lambda run: judge(run, row.split),
         variant.method,
         task.data,
         options={**task.options, **variant.options},
@@ -81,7 +74,6 @@ def finish(
         validate_every=row.steps,
         **task.train,
     )
-    return row.keep(out, run, training_seconds=seconds, **judge(run, row.split))
 
 
 def predictions(run: Run, dataset: Dataset) -> Tensor:

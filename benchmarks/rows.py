@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,33 @@ class Row:
                 f"{self.steps} on {self.split}. Choose another --out, or remove the folder"
             )
         return found
+
+    def finish(
+        self,
+        out: Path,
+        judge: Callable[[Run], dict[str, Any]],
+        method: str,
+        data: str,
+        **settings: Any,
+    ) -> dict[str, Any]:
+        """Return the row's results; train and judge what is not there yet.
+
+        Args:
+            out: Folder of the table.
+            judge: Says of the trained run what is kept beside the seconds of its training.
+            method: Name of the method.
+            data: Name of the data.
+            **settings: Further arguments of `unbraid.train`.
+
+        Raises:
+            KeyboardInterrupt: If a signal stopped the training; a part of it is never judged.
+            ValueError: If the folder holds the results of other settings.
+        """
+        found = self.finished(out)
+        if found is not None:
+            return found
+        run, seconds = self.train(out, method, data, **settings)
+        return self.keep(out, run, training_seconds=seconds, **judge(run))
 
     def train(self, out: Path, method: str, data: str, **settings: Any) -> tuple[Run, int]:
         """Train the row's run, or go on with the part of it that is there.

@@ -84,7 +84,7 @@ def first_model(data: str, out: Path, steps: int | None, *, progress: bool) -> R
 def finish(
     row: Row, labels: int, out: Path, first: Run | None, judged: int, *, progress: bool
 ) -> dict[str, Any]:
-    """Return the row's results; train and judge what is not there yet.
+    """Do what `Row.finish` says.
 
     Args:
         row: The row.
@@ -93,20 +93,14 @@ def finish(
         first: M1, of rows that need it.
         judged: Number of digits whose log p(x) is estimated; 0 for none.
         progress: Whether to show progress.
-
-    Raises:
-        KeyboardInterrupt: If a signal stopped the training; a part of it is never judged.
-        ValueError: If the folder holds the results of other settings.
     """
-    found = row.finished(out)
-    if found is not None:
-        return found
     variant = ROWS[row.method]
     options = dict(variant.options)
     if variant.stacked and first is not None:
         options["features"] = str(first.folder)
-    run, seconds = row.train(
+    return row.finish(
         out,
+        lambda run: {"labels": labels, **judge(run, row.split, judged, progress=progress)},
         "m2",
         row.setting,
         **COMMON,
@@ -116,13 +110,16 @@ def finish(
         data_seed=row.seed,
         progress=progress,
     )
-    told = run.judge_labels(split=row.split) or {}
-    likely = {}
-    if judged:
-        estimate = run.log_likelihood(500, split=row.split, limit=judged, progress=progress)
-        keys = ("log_likelihood", "log_likelihood_se", "pareto_k_unreliable")
-        likely = {key: estimate.summary()[key] for key in keys}
-    return row.keep(out, run, labels=labels, training_seconds=seconds, **told, **likely)
+
+
+def judge(run: Run, split: str, judged: int, *, progress: bool) -> dict[str, Any]:
+    """How often the class is wrong and, of so many digits, how likely they are."""
+    told = run.judge_labels(split=split) or {}
+    if not judged:
+        return told
+    estimate = run.log_likelihood(500, split=split, limit=judged, progress=progress).summary()
+    keys = ("log_likelihood", "log_likelihood_se", "pareto_k_unreliable")
+    return told | {key: estimate[key] for key in keys}
 
 
 def linear_error(first: Run, data: str, labels: int, seed: int, split: str) -> float:

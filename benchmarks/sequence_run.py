@@ -18,21 +18,14 @@ from .sequence_settings import ROWS, SETTINGS, Setting
 
 
 def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
-    """Return the row's results; train, evaluate and score what is not there yet.
-
-    Raises:
-        KeyboardInterrupt: If a signal stopped the training; a part of it is never judged.
-        ValueError: If the folder holds the results of other settings.
-    """
-    found = row.finished(out)
-    if found is not None:
-        return found
+    """Do what `Row.finish` says."""
     setting = SETTINGS[row.setting]
     method, own = ROWS[row.method]
     known = {field.name for field in fields(load_method(method).options)}
     options = {name: value for name, value in setting.options.items() if name in known}
-    run, seconds = row.train(
+    return row.finish(
         out,
+        lambda run: judge(run, setting, row.split, progress=progress, kept=run.folder),
         method,
         setting.data,
         options={**options, **own},
@@ -41,8 +34,6 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
         validate_every=max(row.steps // 20, 1),
         **setting.train,
     )
-    judged = judge(run, setting, row.split, progress=progress, kept=row.folder(out))
-    return row.keep(out, run, training_seconds=seconds, **judged)
 
 
 def judge(

@@ -113,25 +113,17 @@ def change_by_swaps(run: Run, dataset: Dataset, site: str) -> Any:
 
 
 def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
-    """Return the row's results; train and judge what is not there yet.
-
-    Raises:
-        KeyboardInterrupt: If a signal stopped the training; a part of it is never judged.
-        ValueError: If the folder holds the results of other settings.
-    """
-    found = row.finished(out)
-    if found is not None:
-        return found
+    """Do what `Row.finish` says."""
     variant = ROWS[row.method]
-    run, seconds = row.train(
+    return row.finish(
         out,
+        lambda run: judge(run, variant, row.split),
         variant.method,
         DATA,
         options={**NETS, **variant.options},
         progress=progress,
         **TRAIN,
     )
-    return row.keep(out, run, training_seconds=seconds, **judge(run, variant, row.split))
 
 
 COLUMNS = {
