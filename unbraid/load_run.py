@@ -1,11 +1,10 @@
 """Load a run from its folder."""
 
 from pathlib import Path
-from typing import Any
 
 from unbraid.hooks import add_hooks
 from unbraid.inference import CheckpointError, Checkpoints
-from unbraid.methods import DataSpec, load_method, read_options
+from unbraid.methods import build_stored, load_method
 
 from .config import ConfigError, read_config
 from .first_stages import own_first_stages
@@ -26,13 +25,9 @@ def load(folder: str | Path, device: str = "auto") -> Run:
     path = Path(folder)
     config = read_config(path)
     try:
-        method = load_method(config["method"])
-        spec: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in config["spec"].items()
-        }
-        data = DataSpec(**spec)
-        options = own_first_stages(path, method.options, config["options"])
-        parts = method.build(read_options(method.options, options), data)
+        kind = load_method(config["method"]).options
+        options = own_first_stages(path, kind, config["options"])
+        parts, data = build_stored({**config, "options": options})
         parts = add_hooks(parts, config["hooks"], data)
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path / 'config.json'} is damaged: {error!r}") from error

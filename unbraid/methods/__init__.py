@@ -4,6 +4,7 @@ from .given import Given
 from .index import METHODS, Entry, find_method
 from .method import DataSpec, Method, Parts, load_method
 from .options import OptionError, in_range, read_options
+from .stored import build_stored
 
 __all__ = [
     "METHODS",
@@ -13,6 +14,7 @@ __all__ = [
     "Method",
     "OptionError",
     "Parts",
+    "build_stored",
     "find_method",
     "in_range",
     "load_method",

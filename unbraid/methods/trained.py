@@ -2,12 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from unbraid.inference import CheckpointError, Checkpoints
 
-from .method import DataSpec, Parts, load_method
-from .options import OptionError, read_options
+from .method import Parts
+from .options import OptionError
+from .stored import build_stored
 
 
 def trained_parts(option: str, folder: str) -> tuple[str, Parts]:
@@ -28,11 +28,7 @@ def trained_parts(option: str, folder: str) -> tuple[str, Parts]:
         )
     try:
         config = json.loads((path / "config.json").read_text())
-        method = load_method(config["method"])
-        spec: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in config["spec"].items()
-        }
-        parts = method.build(read_options(method.options, config["options"]), DataSpec(**spec))
+        parts, _ = build_stored(config)
         prefix = "averaged_" if config["ema"] is not None else ""
         modules = {f"{prefix}model": parts.model, f"{prefix}guide": parts.guide}
         Checkpoints(path / "checkpoints").load_modules(modules)
