@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from unbraid.methods import in_range
 
-from .commands import Folder
+from .commands import Folder, check_seed
 from .console import print_json, print_next, print_table
 from .exit_codes import DONE
 
 if TYPE_CHECKING:
     from .calibrating import Calibrated
 
-_SEEDS = 2**32 - 1
 _LEAST = 1e-300  # what is smaller is not told from 0
 SHOWN = 5
 """Coordinates of a site that are shown, the least likely first."""
@@ -51,8 +50,7 @@ class Calibrate:
         """Calibrate; returns the exit code."""
         in_range("--simulations", self.simulations, 100)
         in_range("--draws", self.draws, 19)
-        if self.seed is not None:
-            in_range("--seed", self.seed, 0, _SEEDS)
+        check_seed(self.seed)
         from .load_run import load
 
         run = load(self.folder, self.device)

@@ -37,6 +37,12 @@ def as_flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
+def check_seed(seed: int | None) -> None:
+    """Refuse a seed that is out of range; without one that of the run is taken."""
+    if seed is not None:
+        in_range("--seed", seed, 0, _SEEDS)
+
+
 @dataclass(frozen=True)
 class Train:
     """Train a method on data and keep everything in a folder.
@@ -203,8 +209,7 @@ class Evaluate:
         in_range("--temperatures", self.temperatures, 1)
         if self.limit is not None:
             in_range("--limit", self.limit, 1)
-        if self.seed is not None:
-            in_range("--seed", self.seed, 0, _SEEDS)
+        check_seed(self.seed)
         if self.frames is not None:
             in_range("--frames", self.frames, 1)
         in_range("--inner-samples", self.inner_samples, 1)
@@ -304,7 +309,7 @@ class Sample:
     def run(self) -> int:
         """Draw; returns the exit code."""
         in_range("--count", self.count, 1, 65_536)
-        in_range("--seed", self.seed, 0, _SEEDS)
+        check_seed(self.seed)
         from .load_run import load
         from .sampling import save_samples
 

@@ -8,14 +8,12 @@ from tyro.conf import arg
 
 from unbraid.methods import in_range
 
-from .commands import Folder
+from .commands import Folder, check_seed
 from .console import print_json, print_table
 from .exit_codes import DONE
 
 if TYPE_CHECKING:
     from unbraid.inference import MaskedPosterior
-
-_SEEDS = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -63,13 +61,13 @@ class Complete:
         in_range("--draws", self.draws, 1)
         in_range("--samples", self.samples, self.draws)
         in_range("--prior-share", self.prior_share, 0.0, 0.99)
-        if self.seed is not None:
-            in_range("--seed", self.seed, 0, _SEEDS)
-        from .completing import check_name, save_picture
+        check_seed(self.seed)
+        from .completing import FILES, save_picture
         from .load_run import load
+        from .out_files import check_out
 
         for path in self.out:
-            check_name(path)
+            check_out(path, FILES)
         run = load(self.folder, self.device)
         completed = run.complete(
             self.observe,

@@ -1,6 +1,5 @@
 """Complete images of which some pixels are seen, by a trained pair."""
 
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,14 +11,16 @@ from tqdm import tqdm
 
 from unbraid.analysis import completion_figure, save_figures
 from unbraid.data import Batches
-from unbraid.inference import MaskedPosterior, masked_posterior, write_atomically
+from unbraid.inference import MaskedPosterior, masked_posterior
 from unbraid.methods import OptionError
 
+from .out_files import check_out, save_out
 from .run import Run
 
 REGIONS = ("lower", "upper", "left", "right", "centre")
 """Parts of an image that may be the seen one; of the centre, the middle half of each side."""
 PICTURE = "completed"
+FILES = {".png": "the picture", ".npz": "the arrays"}
 
 
 class Completed(NamedTuple):
@@ -69,17 +70,7 @@ class Completed(NamedTuple):
         Raises:
             OptionError: If the file's name ends in neither.
         """
-        path = check_name(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        buffer = BytesIO()
-        if path.suffix == ".npz":
-            arrays: dict[str, Any] = self.arrays()
-            np.savez_compressed(buffer, **arrays)
-        else:
-            # Without the version of Matplotlib.
-            self.figure().savefig(buffer, format="png", metadata={"Software": None})
-        write_atomically(path, buffer.getvalue())
-        return path
+        return save_out(check_out(path, FILES), self.figure, self.arrays)
 
 
 def complete(
@@ -177,19 +168,6 @@ def region(name: str, height: int, width: int) -> Tensor:
     seen = torch.zeros(height, width, dtype=torch.bool)
     seen[rows, columns] = True
     return seen
-
-
-def check_name(path: str | Path) -> Path:
-    """Return the path of a file to write, which ends in `.png` or `.npz`.
-
-    Raises:
-        OptionError: If it does not.
-    """
-    if Path(path).suffix not in (".png", ".npz"):
-        raise OptionError(
-            f"out is {str(path)!r}; expected a file .png for the picture or .npz for the arrays"
-        )
-    return Path(path)
 
 
 def save_picture(run: Run, completed: Completed) -> Path:

@@ -7,14 +7,13 @@ from tyro.conf import arg
 
 from unbraid.methods import in_range
 
-from .commands import Folder
+from .commands import Folder, check_seed
 from .console import print_json, print_table
 from .exit_codes import DONE
 
 if TYPE_CHECKING:
     from unbraid.analysis import PredictedClips
 
-_SEEDS = 2**32 - 1
 NAMES = {
     "psnr": "PSNR",
     "sampled_psnr": "PSNR of samples",
@@ -67,13 +66,13 @@ class Predict:
                 in_range(name, value, 1)
         in_range("--samples", self.samples, 0)
         in_range("--count", self.count, 1)
-        if self.seed is not None:
-            in_range("--seed", self.seed, 0, _SEEDS)
+        check_seed(self.seed)
         from .load_run import load
-        from .predicting import check_name, save, save_pictures
+        from .out_files import check_out
+        from .predicting import FILES, save, save_pictures
 
         for path in self.out:
-            check_name(path)
+            check_out(path, FILES)
         run = load(self.folder, self.device)
         predicted = run.predict(
             self.past,

@@ -1,15 +1,12 @@
 """Predict how clips go on, by a trained pair of poses."""
 
-from io import BytesIO
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from unbraid.analysis import (
     PredictedClips,
-    film_path,
     horizon_figure,
     predict_clips,
     prediction_animation,
@@ -17,13 +14,13 @@ from unbraid.analysis import (
     save_figures,
 )
 from unbraid.data import Batches
-from unbraid.inference import write_atomically
 from unbraid.methods import OptionError
 
+from .out_files import check_out, save_out
 from .run import Run
 
 PICTURE, CURVES = "predicted", "horizon"
-FILMS = (".gif", ".webp")
+FILES = {".png": "the strip", ".gif": "the film", ".webp": "the film", ".npz": "the arrays"}
 SHOWN, SAMPLES = 8, 2  # clips and trajectories of a report
 
 
@@ -119,43 +116,14 @@ def save_animation(run: Run, predicted: PredictedClips) -> Path:
 
 
 def save(predicted: PredictedClips, path: str | Path) -> Path:
-    """Write a `.png`, the strip, a `.gif` or `.webp`, or an `.npz`, the arrays; returns its path.
+    """Write one of `FILES`, by its ending: the strip, a film or the arrays; returns its path.
 
     Raises:
         OptionError: If the file's name ends in none of these.
     """
-    path = check_name(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    suffix = path.suffix.lower()
-    if suffix in FILMS:
-        return prediction_animation(predicted, path)
-    buffer = BytesIO()
-    if suffix == ".npz":
-        arrays: dict[str, Any] = predicted.arrays()
-        np.savez_compressed(buffer, **arrays)
-    else:
-        # Without the version of Matplotlib.
-        prediction_figure(predicted).savefig(buffer, format="png", metadata={"Software": None})
-    write_atomically(path, buffer.getvalue())
-    return path
-
-
-def check_name(path: str | Path) -> Path:
-    """Return the path of a file to write: a `.png`, `.gif`, `.webp` or `.npz`, in any case.
-
-    Raises:
-        OptionError: If its name ends in none of these, or Pillow writes no WebP.
-    """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in (".png", *FILMS, ".npz"):
-        raise OptionError(
-            f"out is {str(path)!r}; expected a file .png for the strip, .gif or .webp for the "
-            "film or .npz for the arrays"
-        )
-    if suffix in FILMS:
-        try:
-            film_path(path)
-        except ValueError as error:
-            raise OptionError(str(error)) from error
-    return path
+    return save_out(
+        check_out(path, FILES),
+        partial(prediction_figure, predicted),
+        predicted.arrays,
+        partial(prediction_animation, predicted),
+    )

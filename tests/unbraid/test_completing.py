@@ -78,6 +78,16 @@ def test_a_mask_of_ones_own(unbraid, trained):
         assert np.array_equal(arrays["completions"][kept], images[kept])
 
 
+@pytest.mark.usefixtures("trained")
+def test_files_are_of_the_format_that_their_names_say_in_any_case(unbraid):
+    words = ["complete", "run", "--by", "importance", "--count", "2", "--draws", "2"]
+    assert unbraid(*words, "--samples", "30", "--out", "a.PNG", "b.NPZ").code == 0
+    with Image.open("a.PNG") as image:
+        assert image.format == "PNG"
+    with np.load("b.NPZ") as arrays:
+        assert arrays["completions"].shape == (2, 2, 1, 8, 9)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

@@ -338,7 +338,7 @@ def test_as_many_frames_as_there_are_unless_asked_for_more(ahead, unbraid):
         ("--samples -1", "--samples is -1; expected an integer of at least 0"),
         ("--count 0", "--count is 0; expected an integer of at least 1"),
         ("--seed -1", "--seed is -1"),
-        ("--out a.mp4", "out is 'a.mp4'; expected a file .png for the strip, .gif or .webp"),
+        ("--out a.mp4", "out is 'a.mp4'; expected a file .png for the strip, .gif for the film"),
         ("--split all", "--split is all; expected one of test, validation, train"),
     ],
 )
