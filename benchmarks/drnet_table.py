@@ -40,6 +40,7 @@ OPTIONS: dict[str, Any] = {
     "form": "variational",
     "scale": 0.07,
     "content_warmup": 6000,
+    "join": "modulate",
     "similarity": 0.001,
     "adversary": 0.1,
     "critic": "pair",

@@ -41,6 +41,7 @@ CODES: dict[str, dict[str, Any]] = {
     "ae-lstm": {
         **drnet_table.POINTS,
         "static_dim": 0,
+        "join": "concatenate",
         "dynamic_dim": WIDTH,
         "similarity": 0.0,
         "adversary": 0.0,

@@ -28,6 +28,7 @@ from .leave_one_out import LeaveOneOut
 from .likelihood import Likelihood
 from .likelihoods import LIKELIHOODS, default_likelihood, make_likelihood
 from .mlp import MLPDecoder, MLPEncoder, mlp
+from .modulation import Modulation
 from .one_hot import OneHot
 from .pair_critic import PairCritic
 from .pairwise import PairwiseEncoder
@@ -70,6 +71,7 @@ __all__ = [
     "MLPCritic",
     "MLPDecoder",
     "MLPEncoder",
+    "Modulation",
     "Moments",
     "NoiseBasisEncoder",
     "NoiseEncoder",

@@ -1,6 +1,5 @@
 """DrNet as a method: its loss, three separate trainings, its steps, resuming, and refusals."""
 
-import dataclasses
 import json
 from typing import Any
 
@@ -22,7 +21,7 @@ from unbraid.inference import (
     log_likelihood,
     pair_parameters,
 )
-from unbraid.methods import DataSpec, OptionError, load_method, read_options
+from unbraid.methods import DataSpec, load_method, read_options
 
 S, T, SHAPE, D = 11, 6, (3, 8, 9), 216
 DATA = DataSpec(SHAPE, "colour", S, sequence_length=T)
@@ -40,6 +39,9 @@ CASES = [
     {"frames": 4, "critic_steps": 2},
     {"frames": 3, "critic": "pair", "critic_hidden": (7,)},
     {"skips": True, "nets": "conv", "channels": (4, 5)},
+    {"skips": True, "nets": "conv", "channels": (4, 5), "join": "modulate"},
+    {"join": "modulate", "nets": "conv", "channels": (4, 5)},
+    {"join": "modulate"},
     {"form": "variational", "warmup": 2},
     {"form": "variational", "content_warmup": 2},
     {"form": "variational", "adversary": 0.0, "likelihood": "normal-learned"},
@@ -352,85 +354,6 @@ def test_points_have_no_likelihood_and_normals_have_one():
     result = log_likelihood(normals.model, normals.guide, {"x": x}, samples=3)
     assert (result.log_likelihood >= result.elbo).all()
     assert "content from a single frame" in normals.remark
-
-
-@pytest.mark.parametrize(
-    "options, words",
-    [
-        ({"frames": 1}, "frames is 1; expected an integer of at least 2"),
-        ({"frames": 7}, "frames is 7; expected 2 to 6, the frames of the longest sequence"),
-        ({"similarity": -1.0}, "similarity is -1.0"),
-        ({"static_dim": -1}, "static_dim is -1; expected an integer of at least 0"),
-        ({"static_dim": 0}, r"similarity is 1.0 with static_dim=0; expected 0, .* Set similarity"),
-        ({"static_dim": 0, "similarity": 0.0}, "adversary is 0.1 with static_dim=0; expected 0"),
-        (
-            {"static_dim": 0, "similarity": 0.0, "adversary": 0.0, "skips": True},
-            "skips is True with static_dim=0; expected false",
-        ),
-        ({"adversary": -1.0}, "adversary is -1.0"),
-        ({"scale": 0.0}, "scale is 0.0; expected a finite number above 0"),
-        ({"critic_hidden": (0,)}, "critic_hidden is 0"),
-        ({"critic": "pair", "critic_hidden": ()}, "critic_hidden is .* with critic=pair"),
-        ({"critic_rate": 0.0}, "critic_rate is 0.0"),
-        ({"critic_steps": 0}, "critic_steps is 0"),
-        ({"critic_warmup": -1}, "critic_warmup is -1"),
-        ({"form": "other"}, "form is 'other'; expected one of published, variational"),
-        ({"warmup": 3}, "warmup is 3 with form=published; expected 0"),
-        ({"content_warmup": 3}, "content_warmup is 3 with form=published; expected 0"),
-        ({"content_warmup": -1, "form": "variational"}, "content_warmup is -1"),
-        (
-            {
-                "static_dim": 0,
-                "similarity": 0.0,
-                "adversary": 0.0,
-                "form": "variational",
-                "content_warmup": 5,
-            },
-            "content_warmup is 5 with static_dim=0; expected 0",
-        ),
-        ({"skips": True, "form": "variational"}, "skips is true with form=variational"),
-        ({"skips": True, "nets": "mlp"}, "skips is true, but the nets have no convolutions"),
-        ({"likelihood": "norml"}, "likelihood is 'norml'.* Did you mean normal"),
-    ],
-    ids=str,
-)
-def test_options_out_of_range(options, words):
-    with pytest.raises(OptionError, match=words):
-        built(**options)
-
-
-@pytest.mark.parametrize(
-    "changes, options, words",
-    [
-        ({"sequence_length": None}, {}, "data are images without sequence ids"),
-        ({"sequence_length": 1}, {}, "data are sequences of one frame; expected at least 2"),
-        ({"size": 1}, {}, "data have 1 clip to train on; expected at least 2"),
-        (
-            {"shape": (1, 16, 16), "kind": "grey"},
-            {"preset": "published"},
-            "data have 1 channel; expected 3 with preset=published",
-        ),
-    ],
-    ids=str,
-)
-def test_data_that_do_not_suit(changes, options, words):
-    with pytest.raises(ValueError, match=words):
-        built(dataclasses.replace(DATA, **changes), **options)
-
-
-def test_a_single_clip_is_enough_without_an_adversary():
-    assert built(dataclasses.replace(DATA, size=1), adversary=0.0).hooks
-
-
-def test_the_published_sizes_are_a_preset():
-    """Content 64, pose 5, four convolutions of 64 to 512; set sizes stay."""
-    method = load_method("drnet")
-    data = DataSpec((3, 64, 64), "colour", 50, sequence_length=20)
-    options = read_options(method.options, {"preset": "published", "static_dim": "32"})
-    parts: Any = method.build(options, data)
-    assert parts.model.static_dim == 32
-    assert parts.model.dynamic_dim == 5
-    assert parts.guide.pose_encoder.trunk.feature_shape == (512, 4, 4)
 
 
 CLIPS = np.random.default_rng(0).integers(0, 256, (30, 5, 8, 9, 3), np.uint8)
