@@ -73,35 +73,26 @@ def setting_of(digits: int) -> str:
 
 
 def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
-    """Return the row's results; train and judge what is not there yet.
-
-    Raises:
-        KeyboardInterrupt: If a signal stopped the training; a part of it is never judged.
-        ValueError: If the folder holds the results of other settings.
-    """
-    found = row.finished(out)
-    if found is not None:
-        return found
+    """Do what `Row.finish` says."""
     options = {**OPTIONS, **ROWS[row.method]}
-    run, seconds = row.train(
+    drawn = options["form"] == "variational"
+
+    def results(run: Run) -> dict[str, Any]:
+        return {
+            "last": run.result.history[-1] if run.result and run.result.history else {},
+            "leakage": judge(run, row.split).table(),
+            "leakage_of_draws": judge(run, row.split, drawn=True).table() if drawn else None,
+        }
+
+    return row.finish(
         out,
+        results,
         "drnet",
         "moving-mnist",
         options=options,
         data_options={**DIGITS, "digits": SETTINGS[row.setting]},
         progress=progress,
         **TRAIN,
-    )
-    if run.result is None:
-        raise RuntimeError(f"{run.folder} has no result of its training; expected one")
-    drawn = options["form"] == "variational"
-    return row.keep(
-        out,
-        run,
-        training_seconds=seconds,
-        last=run.result.history[-1],
-        leakage=judge(run, row.split).table(),
-        leakage_of_draws=judge(run, row.split, drawn=True).table() if drawn else None,
     )
 
 
