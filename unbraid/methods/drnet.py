@@ -77,7 +77,7 @@ class Options(SequenceOptions):
             part of the content, which then tells where things are.
         join: How the decoder's first layer takes content and pose: `concatenate`, side by side as
             published, or `modulate`, where a net on the pose scales features of the content, which
-            learns several times as fast that the same thing is shown elsewhere.
+            learns sooner that the same thing is shown elsewhere.
         preset: `light` for CPUs, or `published`: the sizes for coloured digits, for GPUs and for
             data of three channels. Sizes that are set to others than the light ones count before
             the preset.
