@@ -18,7 +18,7 @@ import torch
 import unbraid
 from unbraid.analysis import factor_vae_score, mig_of_means, mig_of_posteriors
 from unbraid.data import Batches, Dataset
-from unbraid.inference import Checkpoints, write_json_atomically
+from unbraid.inference import write_json_atomically
 
 from .rows import Row
 
@@ -95,22 +95,16 @@ def finish(row: Row, out: Path, progress: bool) -> dict[str, Any]:
             learning_rate=LEARNING_RATE,
             schedule="constant",
             validate_every=row.steps,
+            keep="last",
             progress=progress,
         )
-        _load_last(run)  # the best validation bound is no aim of the penalised methods
         seconds += more
         found = scores(run, run.split(row.split), SEEN)
         curve.append({"step": steps, "seconds": more, **found})
         write_json_atomically(folder / "curve.json", curve)
     run = unbraid.load(folder) if run is None else run
-    _load_last(run)
     whole = scores(run, run.split(row.split), len(run.split(row.split)))
     return row.keep(out, run, **whole, curve=curve, training_seconds=seconds)
-
-
-def _load_last(run: Any) -> None:
-    modules = {"model": run.model, "guide": run.guide}
-    Checkpoints(run.folder / "checkpoints").load_modules(modules, "last")
 
 
 def _begun(folder: Path) -> bool:

@@ -108,6 +108,7 @@ def finish(
         options=options,
         data_options={"labels_per_class": labels},
         data_seed=row.seed,
+        keep="best",
         progress=progress,
     )
 

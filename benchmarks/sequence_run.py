@@ -32,6 +32,7 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
         data_options=setting.data_options,
         progress=progress,
         validate_every=max(row.steps // 20, 1),
+        keep="best",
         **setting.train,
     )
 

@@ -33,7 +33,7 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
     if row.method != BASE:
         target = count_parameters(BASE, setting.row_options(BASE), setting.spec)
         options = match_hidden(row.method, target, options, setting.spec).options
-    settings = {"validate_every": max(row.steps // 10, 1), **setting.train}
+    settings = {"validate_every": max(row.steps // 10, 1), "keep": "best", **setting.train}
     run, seconds = row.train(
         out,
         row.method,

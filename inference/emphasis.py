@@ -27,6 +27,7 @@ class Emphasis(Weight):
         ValueError: If a number is out of range.
     """
 
+    ends_as_bound = True
     step: Tensor
 
     def __init__(self, start: float, steps: int, inverse: bool = False) -> None:

@@ -77,6 +77,11 @@ class Objective(ELBO):
                     f"two hooks are named {name!r}; expected one name each. Set .name"
                 )
 
+    @property
+    def ends_as_bound(self) -> bool:
+        """Whether it is the bound alone in the end: no hook, and weights that come to 1."""
+        return not self.hooks and all(weight.ends_as_bound for weight in self.weights.values())
+
     def facts(self, model: Program, guide: Program, args: tuple[Any, ...]) -> PairFacts:
         """Check a pair at its first use, and the names that weights and hooks ask for."""
         owners = (owner(model), owner(guide))

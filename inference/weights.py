@@ -16,10 +16,12 @@ class Weight(nn.Module, ABC):
     Attributes:
         needs_dimensions: Whether it asks for the divergence by dimension.
         logged: Whether the term is among the parts of the loss that are logged.
+        ends_as_bound: Whether the loss moves with the term, in the end, as the bound does.
     """
 
     needs_dimensions = False
     logged = True
+    ends_as_bound = False
 
     @abstractmethod
     def forward(self, cost: Tensor, per_dimension: Tensor | None) -> Tensor:
@@ -48,6 +50,7 @@ class Constant(Weight):
     def __init__(self, value: float) -> None:
         super().__init__()
         self.value = _at_least("weight", value, 0.0)
+        self.ends_as_bound = self.value == 1.0
 
     def forward(self, cost: Tensor, per_dimension: Tensor | None = None) -> Tensor:  # noqa: D102
         return cost if self.value == 1.0 else cost * self.value
@@ -59,11 +62,12 @@ class LeftOut(Weight):
     Args:
         logged: Whether the term is logged all the same. Where it is not, a recorded step leaves
             out whatever leads to it alone, such as a decoder.
+        constant: Whether training cannot change the term, so that the bound does not miss it.
     """
 
-    def __init__(self, logged: bool = True) -> None:
+    def __init__(self, logged: bool = True, constant: bool = False) -> None:
         super().__init__()
-        self.logged = logged
+        self.logged, self.ends_as_bound = logged, constant
 
     def forward(self, cost: Tensor, per_dimension: Tensor | None = None) -> Tensor:  # noqa: D102
         # No zeros_like: in a recording this zero must not depend on the term.
@@ -105,6 +109,7 @@ class LinearWarmup(_Schedule):
 
     def __init__(self, steps: int, start: float = 0.0, end: float = 1.0) -> None:
         super().__init__(steps, _at_least("start", start, 0.0), _at_least("end", end, 0.0))
+        self.ends_as_bound = self.end == 1.0
 
     def forward(self, cost: Tensor, per_dimension: Tensor | None = None) -> Tensor:  # noqa: D102
         return cost * self.current()
@@ -122,6 +127,7 @@ class SigmoidWarmup(_Schedule):
 
     def __init__(self, steps: int, end: float = 1.0) -> None:
         super().__init__(steps, 0.0, _at_least("end", end, 0.0))
+        self.ends_as_bound = self.end == 1.0
 
     def forward(self, cost: Tensor, per_dimension: Tensor | None = None) -> Tensor:  # noqa: D102
         share = (self.step[0] / self.steps).clamp(max=1.0)

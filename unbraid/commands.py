@@ -124,6 +124,7 @@ class Train:
                     "step": result.step,
                     "stopped": result.stopped,
                     "validation_elbo": result.best_bound,
+                    "judged_step": run.step,
                 }
             )
         if result.signal is not None:
@@ -135,6 +136,8 @@ class Train:
             if result.best_bound is not None:
                 bound = f"{result.best_bound:,.2f} nats per datum, at step {result.best_step:,}"
                 rows.append(("best validation bound", bound))
+                if run.step != result.best_step:
+                    rows.append(("weights that are judged", f"of step {run.step:,} (see --keep)"))
             print_table(rows)
             commands = ["report"]
             if run.parts.past is not None:

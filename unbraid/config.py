@@ -13,11 +13,13 @@ Schedule = Literal["constant", "cosine"]
 Binarisation = Literal["dynamic", "threshold"]
 Precision = Literal["float32", "bfloat16"]
 Mode = Literal["record", "eager", "compile", "fused"]
+Keep = Literal["auto", "best", "last"]
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "schedule": get_args(Schedule),
     "binarise": (None, *get_args(Binarisation)),
     "precision": get_args(Precision),
     "mode": get_args(Mode),
+    "keep": get_args(Keep),
 }
 
 FORMAT = 1
@@ -47,6 +49,9 @@ class Settings:
         translate: Shift images at random by up to this share of their size.
         patience: Stop after this many validations without a better bound.
         validate_every: Steps between validations; a tenth of all steps unless given.
+        keep: Weights that are judged, of those in the folder: best by the validation bound, last,
+            or auto: best where training raises that bound alone or patience is given, last where
+            hooks or weights of its terms are in the loss as well.
         seed: Seed of weights, batches and noise, 0 to 2**32 - 1.
         data_seed: Seed of the splits and of what is drawn once for validation and test images;
             the seed unless given. Give it to judge runs of several seeds on the very same images.
@@ -68,6 +73,7 @@ class Settings:
     translate: float = 0.0
     patience: int | None = None
     validate_every: int | None = None
+    keep: Keep = "auto"
     seed: int = 0
     data_seed: int | None = None
     device: str = "auto"
@@ -178,6 +184,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is damaged ({error}); expected JSON of a run") from error
     config.setdefault("data_options", {})  # which runs of older versions do not name
     config.setdefault("hooks", [])
+    config.setdefault("keep", "best")
     if version != FORMAT:
         raise ConfigError(
             f"{path} has format {version}; expected {FORMAT}. "

@@ -19,7 +19,7 @@ from unbraid.inference import (
     log_likelihood,
     resolve_device,
 )
-from unbraid.methods import Method, OptionError, Parts, load_method
+from unbraid.methods import Method, OptionError, Parts, judged_weights, load_method
 
 from .config import ConfigError, TrainConfig
 from .held_out import held_out_batches
@@ -102,7 +102,7 @@ class Run:
         return self.config["seed"] if given is None else given
 
     def load_weights(self) -> None:
-        """Load the weights to judge: of the best validation bound, averaged where that was asked.
+        """Load the weights to judge: the best or the last, averaged where that was asked.
 
         Raises:
             CheckpointError: If no checkpoint is usable.
@@ -110,7 +110,7 @@ class Run:
         store = Checkpoints(self.folder / "checkpoints")
         prefix = "averaged_" if self.config["ema"] is not None else ""
         modules = {f"{prefix}model": self.model, f"{prefix}guide": self.guide}
-        self.step = store.load_modules(modules)
+        self.step = store.load_modules(modules, judged_weights(self.config, self.parts))
         self.model.eval()
         self.guide.eval()
 

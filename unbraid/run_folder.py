@@ -94,6 +94,7 @@ _MAY_CHANGE = (
     "command",
     "patience",
     "validate_every",
+    "keep",
     "mode",
 )
 

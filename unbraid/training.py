@@ -293,13 +293,17 @@ def _check_support(parts: Parts, run_data: RunData, config: TrainConfig) -> None
 
 def _check_choice(parts: Parts, config: TrainConfig) -> None:
     """Refuse settings of a validation that there is none of."""
+    if parts.choose_by_bound:
+        return
+    why = (
+        f"since {config.method} raises no bound that could choose weights on validation data: "
+        "the last ones are kept. Leave it out"
+    )
     for name in ("patience", "validate_every"):
-        if getattr(config, name) is not None and not parts.choose_by_bound:
-            raise OptionError(
-                f"{name} is {getattr(config, name)}; expected none, since {config.method} raises "
-                "no bound that could choose weights on validation data: the last ones are kept. "
-                "Leave it out"
-            )
+        if getattr(config, name) is not None:
+            raise OptionError(f"{name} is {getattr(config, name)}; expected none, {why}")
+    if config.keep == "best":
+        raise OptionError(f"keep is {config.keep}; expected auto or last, {why}")
 
 
 def _record(

@@ -8,7 +8,18 @@ import pytest
 import torch
 from torch import nn
 
-from unbraid.inference import SVI, Capacity, Constant, FreeBits, LeftOut, LinearWarmup, Objective
+from unbraid.inference import (
+    SVI,
+    Capacity,
+    Constant,
+    Emphasis,
+    FreeBits,
+    Hook,
+    LeftOut,
+    LinearWarmup,
+    Objective,
+    SigmoidWarmup,
+)
 
 from .pairs import B, make_pair
 
@@ -157,3 +168,32 @@ def test_a_term_that_is_not_finite_has_no_share():
     cost = torch.tensor(float("nan"), dtype=torch.float64, requires_grad=True)
     share = LeftOut().forward(cost)
     assert float(share) == 0 and share.dtype == torch.float64 and not share.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("weight", "expected"),
+    [
+        (1.0, True),
+        (0.5, False),
+        (LinearWarmup(3), True),
+        (LinearWarmup(3, 0.0, 4.0), False),
+        (SigmoidWarmup(3), True),
+        (SigmoidWarmup(3, 2.0), False),
+        (Emphasis(1.0, 5), True),
+        (Capacity(1.0, 0.0, 0.0, 1), False),
+        (FreeBits(0.1), False),
+        (LeftOut(), False),
+        (LeftOut(constant=True), True),
+    ],
+)
+def test_an_objective_says_whether_it_comes_to_be_the_bound(weight, expected):
+    assert Objective({"z": weight}).ends_as_bound is expected
+    assert not Objective({"z": weight}, hooks=[Penalty()]).ends_as_bound
+    assert Objective().ends_as_bound
+
+
+class Penalty(Hook):
+    """A hook that adds nothing."""
+
+    def penalty(self, terms, batch):
+        return None

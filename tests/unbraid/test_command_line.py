@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from unbraid import __version__, config, data, inference, methods, run_folder
 from unbraid.arguments import COMMANDS
 from unbraid.exit_codes import EXIT_CODES, describe, exit_code
+from unbraid.inference import Checkpoints
 
 LONG = 100_000  # steps that no test waits for
 
@@ -168,7 +169,8 @@ def test_from_training_to_samples(unbraid, train_words, place):
 def test_json_is_all_there_is_on_standard_output(unbraid, train_words):
     trained = json.loads(unbraid(*train_words("--json")).out)
     bound = trained.pop("validation_elbo")
-    assert trained == {"folder": "run", "step": 4, "stopped": "done"}
+    best = Checkpoints(Path("run/checkpoints")).best_step()
+    assert trained == {"folder": "run", "step": 4, "stopped": "done", "judged_step": best}
     assert isinstance(bound, float)
     words = ("evaluate", "run", "--samples", 30, "--limit", 2, "--seed", 5, "--json")
     evaluated = json.loads(unbraid(*words).out)

@@ -4,7 +4,7 @@ from .given import Given
 from .index import METHODS, Entry, find_method
 from .method import DataSpec, Method, Parts, load_method
 from .options import OptionError, in_range, read_options
-from .stored import build_stored
+from .stored import build_stored, judged_weights
 
 __all__ = [
     "METHODS",
@@ -17,6 +17,7 @@ __all__ = [
     "build_stored",
     "find_method",
     "in_range",
+    "judged_weights",
     "load_method",
     "read_options",
 ]

@@ -120,7 +120,7 @@ def build(options: Options, data: DataSpec) -> Parts:
         weights["content"] = LeftOut()  # no prior was fitted to points
     if trained.points or not options.decode:
         # A constant of the training. Unless it is logged, a step decodes no frame.
-        weights["x"] = LeftOut(logged=False)
+        weights["x"] = LeftOut(logged=False, constant=True)
     return Parts(
         model=models.PosePrediction(trained.decoder, transition, trained.content_dim, steps),
         guide=guides.PosePrediction(trained.codes, options.n_past),

@@ -1,4 +1,4 @@
-"""The parts of a method, built again as the configuration of a run says."""
+"""A run's method, built again as its configuration says, and which of its weights are judged."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,3 +23,26 @@ def build_stored(config: Mapping[str, Any]) -> tuple[Parts, DataSpec]:
     }
     data = DataSpec(**spec)
     return method.build(read_options(method.options, config["options"]), data), data
+
+
+def judged_weights(config: Mapping[str, Any], parts: Parts) -> str:
+    """Say which checkpoint of a run is judged, as `Checkpoints.load_modules` names it.
+
+    A penalty or a weight is no part of the validation bound, so that of weights which that bound
+    chooses, a penalised method would keep the less penalised ones.
+
+    Args:
+        config: What `config.json` of the run holds. Versions that did not name `keep` kept the
+            best.
+        parts: The method's parts.
+
+    Returns:
+        `"last"`, or `"best-or-last"`: the best where there was a validation.
+    """
+    from unbraid.inference import Objective
+
+    keep = config.get("keep", "best")
+    if keep == "auto":
+        bound_alone = Objective(parts.weights, parts.hooks).ends_as_bound and not config["hooks"]
+        keep = "best" if bound_alone or config["patience"] is not None else "last"
+    return "last" if keep == "last" else "best-or-last"

@@ -7,7 +7,7 @@ from unbraid.inference import CheckpointError, Checkpoints
 
 from .method import Parts
 from .options import OptionError
-from .stored import build_stored
+from .stored import build_stored, judged_weights
 
 
 def trained_parts(option: str, folder: str) -> tuple[str, Parts]:
@@ -31,7 +31,7 @@ def trained_parts(option: str, folder: str) -> tuple[str, Parts]:
         parts, _ = build_stored(config)
         prefix = "averaged_" if config["ema"] is not None else ""
         modules = {f"{prefix}model": parts.model, f"{prefix}guide": parts.guide}
-        Checkpoints(path / "checkpoints").load_modules(modules)
+        Checkpoints(path / "checkpoints").load_modules(modules, judged_weights(config, parts))
     except (CheckpointError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise OptionError(
             f"{option} is {folder}, of which the weights cannot be had: {error}. Expected the "
