@@ -28,7 +28,7 @@ from .leave_one_out import LeaveOneOut
 from .likelihood import Likelihood
 from .likelihoods import LIKELIHOODS, default_likelihood, make_likelihood
 from .mlp import MLPDecoder, MLPEncoder, mlp
-from .modulation import Modulation
+from .modulation import Modulation, modulate
 from .one_hot import OneHot
 from .pair_critic import PairCritic
 from .pairwise import PairwiseEncoder
@@ -102,6 +102,7 @@ __all__ = [
     "mean_of_items",
     "mlp",
     "mlp_trunk",
+    "modulate",
     "number_of_frames",
     "product_of_items",
     "product_with_prior",

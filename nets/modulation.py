@@ -46,3 +46,16 @@ class Modulation(nn.Module):
         """Return features `(..., H)` of codes `(..., F + Z)`."""
         content, pose = codes.split(self.sizes, -1)
         return self.features(content) * (1.0 + self.scales(pose))
+
+
+def modulate(layers: nn.Sequential, content_dim: int, pose_dim: int, activation: str) -> None:
+    """Put a `Modulation` in the place of the first of a decoder's layers, which is linear.
+
+    Args:
+        layers: The decoder's layers, from the code on.
+        content_dim: Number of coordinates of the content, the first ones of the code.
+        pose_dim: Number of those of the pose, the others.
+        activation: Name of the activation of the net on the pose.
+    """
+    hidden = layers[0].get_parameter("bias").numel()
+    layers[0] = Modulation(content_dim, pose_dim, hidden, activation=activation)

@@ -47,7 +47,7 @@ def test_a_pose_scales_what_the_content_says(nets):
         ({"join": "modulate", "code_spread": 2.0}, "join is modulate with code_spread=2.0"),
         (
             {"join": "modulate", "static_dim": 0, "similarity": 0.0, "adversary": 0.0},
-            "join is modulate with static_dim=0; expected a content",
+            "join is modulate with static_dim=0; expected a static code",
         ),
         ({"scale": 0.0}, "scale is 0.0; expected a finite number above 0"),
         ({"critic_hidden": (0,)}, "critic_hidden is 0"),

@@ -35,6 +35,8 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("drnet", {"form": "variational"}),
     ("drnet", {"form": "variational", "nets": "conv", "warmup": 10, "adversary": 0.0}),
 ]
+JOINED = ["static-dynamic", "neural-statistician", "group-vae", "fhvae"]
+VARIANTS += [(name, {"join": "modulate"}) for name in JOINED]
 variants = pytest.mark.parametrize("name, options", VARIANTS, ids=str)
 both = pytest.mark.parametrize("ragged", [False, True], ids=["even", "ragged"])
 
@@ -291,3 +293,18 @@ def test_companions_alone_tell_the_static_code():
     ]
     torch.testing.assert_close(means[0], means[1])
     assert (means[0] - means[2]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("nets", ["mlp", "conv"])
+@pytest.mark.parametrize("name", JOINED)
+def test_dynamic_codes_scale_what_the_static_code_says(name, nets):
+    """Of twice the static code, the decoder's first layer gives twice as much."""
+    options = {"nets": nets, "layers": 2} if name == "neural-statistician" else {"nets": nets}
+    width = SMALL["static_dim"] + SMALL["dynamic_dim"] * (1 + (name == "neural-statistician"))
+    codes = torch.randn(5, width)
+    twice = codes.clone()
+    twice[:, : SMALL["static_dim"]] *= 2
+    for join, scaled in (("modulate", True), ("concatenate", False)):
+        first = build(name, spec(), join=join, **options).model.decoder.net[0]
+        doubled = torch.allclose(first(twice), 2 * first(codes), rtol=1e-4, atol=1e-6)
+        assert doubled is scaled, join

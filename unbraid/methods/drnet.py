@@ -20,7 +20,6 @@ from unbraid.nets import (
     FrameEncoder,
     Likelihood,
     MLPCritic,
-    Modulation,
     PairCritic,
     SkipDecoder,
     SkipEncoder,
@@ -75,9 +74,6 @@ class Options(SequenceOptions):
         code_hidden: Widths of the hidden layers from a frame's features to its code.
         skips: Whether the maps of the content encoder's convolutions go to the decoder too, as
             part of the content, which then tells where things are.
-        join: How the decoder's first layer takes content and pose: `concatenate`, side by side as
-            published, or `modulate`, where a net on the pose scales features of the content, which
-            learns sooner that the same thing is shown elsewhere.
         preset: `light` for CPUs, or `published`: the sizes for coloured digits, for GPUs and for
             data of three channels. Sizes that are set to others than the light ones count before
             the preset.
@@ -105,7 +101,6 @@ class Options(SequenceOptions):
     static_dim: int = 64
     dynamic_dim: int = 8
     skips: bool = False
-    join: Literal["concatenate", "modulate"] = "concatenate"
     similarity: float = 1.0
     adversary: float = 0.1
     content_warmup: int = 0
@@ -142,12 +137,6 @@ class Options(SequenceOptions):
                     f"{name} is {value} with static_dim=0; expected {none}, since there is no "
                     f"content. Set {name}={none}"
                 )
-        if self.join == "modulate" and not (self.static_dim and not self.code_spread):
-            name = "code_spread" if self.static_dim else "static_dim"
-            raise OptionError(
-                f"join is modulate with {name}={getattr(self, name)}; expected a content, and "
-                "code_spread=0. Set that, or leave join out"
-            )
         if self.skips and self.form == "variational":
             raise OptionError(
                 "skips is true with form=variational; expected false, since maps are points and "
@@ -216,17 +205,9 @@ class Options(SequenceOptions):
                 self.activation,
                 self.code_spread,
             )
-            layers = decoder.head
-        else:
-            decoder = self.make_decoder(data, self.static_dim + self.dynamic_dim, likelihood)
-            layers = decoder.get_submodule("net")
-        if self.join == "modulate":
-            width = layers.get_submodule("0").get_parameter("bias").numel()
-            layers.register_module(
-                "0",
-                Modulation(self.static_dim, self.dynamic_dim, width, activation=self.activation),
-            )
-        return decoder
+            self.join_first(decoder.head, self.dynamic_dim)
+            return decoder
+        return self.make_joint_decoder(data, likelihood)
 
     def require_clips(self, data: DataSpec) -> None:
         """Raise `ValueError` unless the data are two clips or more, in colours where asked for."""

@@ -84,7 +84,7 @@ def build(options: Options, data: DataSpec) -> Parts:
     warmup = {"kl": LinearWarmup(options.warmup)} if options.warmup else {}
     return Parts(
         model=models.FHVAE(
-            options.make_decoder(data, options.static_dim + options.dynamic_dim, likelihood),
+            options.make_joint_decoder(data, likelihood),
             options.static_dim,
             options.dynamic_dim,
             *scales,

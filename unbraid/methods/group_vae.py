@@ -61,7 +61,7 @@ def build(options: Options, data: DataSpec) -> Parts:
     )
     return Parts(
         model=models.GroupVAE(
-            options.make_decoder(data, options.static_dim + options.dynamic_dim, likelihood),
+            options.make_joint_decoder(data, likelihood),
             options.static_dim,
             options.dynamic_dim,
             options.frames,

@@ -6,7 +6,6 @@ from typing import Literal
 from unbraid.nets import (
     ConvDecoder,
     ConvEncoder,
-    Decoder,
     Encoder,
     LabelEncoder,
     Likelihood,
@@ -118,7 +117,9 @@ class NetOptions:
             points,
         )
 
-    def make_decoder(self, data: DataSpec, latent_dim: int, likelihood: Likelihood) -> Decoder:
+    def make_decoder(
+        self, data: DataSpec, latent_dim: int, likelihood: Likelihood
+    ) -> ConvDecoder | MLPDecoder:
         """Make a decoder of codes to the likelihood's distribution of images."""
         if self.convolves(data):
             return ConvDecoder(

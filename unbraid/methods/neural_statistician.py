@@ -68,10 +68,9 @@ def build(options: Options, data: DataSpec) -> Parts:
     options = with_preset(options, PUBLISHED)
     likelihood = options.make_likelihood(data)
     trunk = options.make_trunk(data)
-    code_dim = options.static_dim + options.layers * options.dynamic_dim
     return Parts(
         model=models.NeuralStatistician(
-            options.make_decoder(data, code_dim, likelihood),
+            options.make_joint_decoder(data, likelihood, options.layers * options.dynamic_dim),
             _layers(options),
             options.static_dim,
             options.frames,

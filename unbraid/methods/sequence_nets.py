@@ -4,7 +4,17 @@ from dataclasses import dataclass, fields, replace
 from math import prod
 from typing import ClassVar, Literal, TypeVar
 
-from unbraid.nets import JointNormal, Trunk, conv_trunk, mlp_trunk
+from torch import nn
+
+from unbraid.nets import (
+    Decoder,
+    JointNormal,
+    Likelihood,
+    Trunk,
+    conv_trunk,
+    mlp_trunk,
+    modulate,
+)
 
 from .image_nets import NetOptions
 from .method import DataSpec
@@ -30,6 +40,9 @@ class FramesOptions(NetOptions):
         frames: Frames drawn of each sequence at every step, at least 2.
         code_hidden: Widths of the hidden layers between codes, comma-separated.
         warmup: Steps over which the divergences' weight rises from 0 to 1; 0 for none.
+        join: How the decoder's first layer takes the two codes: `concatenate`, side by side as
+            published, or `modulate`, where a net on the dynamic code scales features of the static
+            one, which learns sooner that the same thing is shown elsewhere.
     """
 
     static_dim: int = 32
@@ -37,6 +50,7 @@ class FramesOptions(NetOptions):
     frames: int = 3
     code_hidden: tuple[int, ...] = (128, 128)
     warmup: int = 0
+    join: Literal["concatenate", "modulate"] = "concatenate"
     activation: Literal["relu", "leaky-relu", "tanh", "silu", "softplus"] = "leaky-relu"
     fewest_static: ClassVar[int] = 1
 
@@ -46,6 +60,13 @@ class FramesOptions(NetOptions):
         in_range("dynamic_dim", self.dynamic_dim, 1, 4096)
         in_range("frames", self.frames, 2, 4096)
         in_range("warmup", self.warmup, 0)
+        if self.join == "modulate" and not (self.static_dim and not self.code_spread):
+            name = "code_spread" if self.static_dim else "static_dim"
+            needed = "code_spread=0" if self.static_dim else "a static code"
+            raise OptionError(
+                f"join is modulate with {name}={getattr(self, name)}; expected {needed}. Set "
+                "that, or leave join out"
+            )
         if not self.code_hidden:
             raise OptionError("code_hidden is empty; expected at least one width, such as 128,128")
         for width in self.code_hidden:
@@ -84,6 +105,20 @@ class FramesOptions(NetOptions):
         """Make the encoder of a frame's code from its features and the static code."""
         inputs = (prod(trunk.feature_shape), self.static_dim)
         return JointNormal(inputs, dim, self.code_hidden, self.activation)
+
+    def make_joint_decoder(
+        self, data: DataSpec, likelihood: Likelihood, dynamic_dim: int | None = None
+    ) -> Decoder:
+        """Make the decoder of a static code and of dynamic ones, `dynamic_dim` unless given."""
+        pose_dim = self.dynamic_dim if dynamic_dim is None else dynamic_dim
+        decoder = self.make_decoder(data, self.static_dim + pose_dim, likelihood)
+        self.join_first(decoder.net, pose_dim)
+        return decoder
+
+    def join_first(self, layers: nn.Sequential, dynamic_dim: int) -> None:
+        """Let the first of a decoder's layers take the codes as `join` says."""
+        if self.join == "modulate":
+            modulate(layers, self.static_dim, dynamic_dim, self.activation)
 
     def keys(self, data: DataSpec) -> tuple[str, ...]:
         """Keys of a batch that the pair takes: the lengths too, where sequences differ in them."""

@@ -43,12 +43,11 @@ def build(options: Options, data: DataSpec) -> Parts:
     options.require_sequences(data)
     options = with_preset(options, {**PUBLISHED, "pair_channels": 512})
     likelihood = options.make_likelihood(data)
-    code_dim = options.static_dim + options.dynamic_dim
     trunk = options.make_trunk(data)
     keys = options.keys(data)
     return Parts(
         model=models.StaticDynamic(
-            options.make_decoder(data, code_dim, likelihood),
+            options.make_joint_decoder(data, likelihood),
             options.make_prior(options.dynamic_dim),
             options.static_dim,
             options.frames,
