@@ -25,6 +25,10 @@ RUNS = {
     "drnet": ["drnet", *NETS, "static_dim=4", "critic_hidden=5"],
     "skips": ["drnet", *NETS, "static_dim=4", *POINTS, "skips=true", "nets=conv", "channels=3,4"],
     "normals": ["drnet", *NETS, "static_dim=4", *POINTS, "form=variational"],
+    "warmed": [
+        *("drnet", *NETS, "static_dim=4", *POINTS),
+        *("form=variational", "content_warmup=2", "join=modulate"),
+    ],
     "frames": ["drnet", *NETS, "static_dim=0", *POINTS],
     "frames-normal": ["drnet", *NETS, "static_dim=0", *POINTS, "form=variational"],
     "static-dynamic": ["static-dynamic", *NETS, "static_dim=4"],
@@ -119,6 +123,26 @@ def test_the_loss_is_the_density_of_the_poses(name, runs):
         assert parts.choose_by_bound and "successive frames" in parts.remark
 
 
+@pytest.mark.parametrize("name", ["normals", "static-dynamic", "frames-normal"])
+def test_without_draws_the_means_are_points(name, runs):
+    """The loss has no noise, is the density of the means and no bound."""
+    parts, drawn = build(runs, name, draws=False), build(runs, name)
+    x = batch()
+    objective = Objective(parts.weights, parts.hooks)
+    torch.manual_seed(3)
+    loss = objective.mean_loss(parts.model, parts.guide, (x,))
+    content = drawn.guide.codes.content(x[:, 2:3]).mean
+    poses = drawn.guide.codes.pose(x.unsqueeze(1), content.unsqueeze(-2)).mean
+    density = parts.model.transition(content, 7).log_prob(poses).sum() / 5
+    torch.testing.assert_close(loss.total, -density)
+    torch.manual_seed(4)
+    again = objective.mean_loss(parts.model, parts.guide, (x,))
+    assert torch.equal(again.total, loss.total)
+    assert "elbo" not in loss.parts and not parts.choose_by_bound and parts.remark is None
+    parameters = pair_parameters(parts.model, parts.guide)
+    assert {id(p) for p in parameters} == {id(p) for p in parts.model.transition.parameters()}
+
+
 def test_the_published_loss_is_the_squared_error_of_the_next_pose(runs):
     """With deviations of sqrt(1/2), but for a constant and the first pose."""
     parts = build(runs, "drnet", scale=0.5**0.5)
@@ -201,7 +225,7 @@ def words(runs: Path, name: str, *more: str, data: str = "clips.npz") -> list[st
     return [*start, "--steps", "4", "--batch-size", "5", "--set", *options, *more]
 
 
-@pytest.mark.parametrize("name", ["drnet", "normals", "frames"])
+@pytest.mark.parametrize("name", ["drnet", "normals", "frames", "warmed"])
 def test_a_run_is_trained_predicts_and_is_reported(name, runs, place, unbraid):
     outcome = unbraid(*words(runs, name))
     assert outcome.code == 0, outcome

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import pyro.distributions as dist
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor, nn
 
@@ -54,6 +55,26 @@ class StaticDynamicCodes(nn.Module):
         return self.guide.dynamic_encoder(self.guide.trunk(frames).flatten(-3), content)
 
 
+class MeanCodes(nn.Module):
+    """Points where other codes have their means.
+
+    Args:
+        codes: The other ones.
+    """
+
+    def __init__(self, codes: DrNetCodes | StaticDynamicCodes) -> None:
+        super().__init__()
+        self.codes = codes
+
+    def content(self, frames: Tensor) -> TorchDistributionMixin:
+        """Return the content, batch `(B, 1)`, of one frame of each clip."""
+        return dist.Delta(self.codes.content(frames).mean, event_dim=1)
+
+    def pose(self, frames: Tensor, content: Tensor) -> TorchDistributionMixin:
+        """Return the poses, batch `(..., N)`, of frames `(..., N, C, H, W)`."""
+        return dist.Delta(self.codes.pose(frames, content).mean, event_dim=1)
+
+
 class TrainedCodes(NamedTuple):
     """What a run of sequences gives to a method that builds on it; its weights no longer move.
 
@@ -67,7 +88,7 @@ class TrainedCodes(NamedTuple):
         points: Whether codes are points.
     """
 
-    codes: DrNetCodes | StaticDynamicCodes
+    codes: DrNetCodes | StaticDynamicCodes | MeanCodes
     decoder: Decoder
     likelihood: Likelihood
     content_dim: int
@@ -76,13 +97,14 @@ class TrainedCodes(NamedTuple):
     points: bool
 
 
-def trained_codes(option: str, folder: str, data: DataSpec) -> TrainedCodes:
+def trained_codes(option: str, folder: str, data: DataSpec, *, draws: bool = True) -> TrainedCodes:
     """Return encoders and decoder of a run of `drnet` or `static-dynamic`, frozen.
 
     Args:
         option: Name of the option that names the run.
         folder: The run's folder.
         data: The data that they are to be used on.
+        draws: Whether codes that are Normals are drawn from; otherwise they are points, the means.
 
     Raises:
         OptionError: If the folder holds no such run, or one of other frames.
@@ -91,9 +113,9 @@ def trained_codes(option: str, folder: str, data: DataSpec) -> TrainedCodes:
     model: Any = parts.model
     guide: Any = parts.guide
     if isinstance(guide, guides.DrNet):
-        codes = DrNetCodes(guide)
+        codes: DrNetCodes | StaticDynamicCodes | MeanCodes = DrNetCodes(guide)
         told: int = guide.content_encoder.latent_dim  # pyright: ignore
-        points = "static" in parts.weights
+        points: bool = guide.pose_encoder.points  # pyright: ignore
     elif isinstance(model, models.StaticDynamic):
         codes, told, points = StaticDynamicCodes(guide), model.static_dim, False
     else:
@@ -107,6 +129,8 @@ def trained_codes(option: str, folder: str, data: DataSpec) -> TrainedCodes:
             f"{option} is {folder}, of frames of shape {tuple(decoder.shape)}; expected "
             f"{tuple(data.shape)}. Train on the frames of these data"
         )
+    if not (draws or points):
+        codes, points = MeanCodes(codes), True
     for module in (codes, decoder):
         module.requires_grad_(False)
     pose_dim = decoder.latent_dim - model.static_dim

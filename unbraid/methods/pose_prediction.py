@@ -48,6 +48,9 @@ class Options:
         decode: Whether frames are decoded in each step, for their -log p and the bound to be
             logged. No weight that is trained depends on it, and steps without it are faster; the
             bound of validation clips is there all the same. Points are never decoded.
+        draws: Whether the LSTM learns from draws of codes that are Normals, so that the loss is a
+            bound of log p(x). false takes their means as points, as published codes are: no bound,
+            and no noise that hides how fast things move.
     """
 
     codes: str | None = None
@@ -59,6 +62,7 @@ class Options:
     scale: float | None = None
     content: bool = True
     decode: bool = True
+    draws: bool = True
     first_stages: ClassVar[tuple[str, ...]] = ("codes",)
 
     def __post_init__(self) -> None:
@@ -105,7 +109,7 @@ def build(options: Options, data: DataSpec) -> Parts:
         OptionError: If the run is not there or does not fit, or clips are too short.
         ValueError: If the data are images.
     """
-    trained = trained_codes("codes", options.require_windows(data), data)
+    trained = trained_codes("codes", options.require_windows(data), data, draws=options.draws)
     transition = LSTMTransition(
         trained.pose_dim,
         trained.told if options.content else 0,
