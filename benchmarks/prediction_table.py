@@ -31,10 +31,10 @@ from .prediction_scores import scores
 from .rows import ROW, VALUES, Row
 
 PLAN = Plan()
-AHEAD: dict[str, Any] = {"n_past": PLAN.past, "n_future": 15, "decode": False}
+AHEAD: dict[str, Any] = {"n_past": PLAN.past, "n_future": 15, "draws": False}
 LENGTH = 40  # frames of the clips that the LSTM learns from
 TRAIN: dict[str, Any] = {"batch_size": 32, "learning_rate": 1e-3}
-STEPS = 6000
+STEPS = 12_000
 WIDTH = drnet_table.OPTIONS["static_dim"] + drnet_table.OPTIONS["dynamic_dim"]
 CODES: dict[str, dict[str, Any]] = {
     "drnet": drnet_table.ROWS["drnet"],
