@@ -127,14 +127,17 @@ def finish_standing(row: Row, truth: Truth, out: Path) -> dict[str, Any]:
 
 
 def check(row: Row, found: dict[str, Any], plan: Plan, asked: argparse.Namespace) -> None:
-    """Raise `ValueError` where a finished row has other clips, or codes of other steps."""
-    expected = {"clips": plan.clips}
-    if row.method in CODES and asked.drnet_table is None:
-        expected["codes_steps"] = asked.codes_steps
+    """Raise `ValueError` where a finished row has other clips, options, or codes' steps."""
+    expected: dict[str, Any] = {"clips": plan.clips}
+    if row.method in CODES:
+        expected |= AHEAD
+        if asked.drnet_table is None:
+            expected["codes_steps"] = asked.codes_steps
+    kept = {**found.get("options", {}), **found}
     for name, value in expected.items():
-        if found[name] != value:
+        if kept.get(name) != value:
             raise ValueError(
-                f"{row.folder(asked.out)} has {name}={found[name]}; expected {value}. Choose "
+                f"{row.folder(asked.out)} has {name}={kept.get(name)}; expected {value}. Choose "
                 "another --out, or remove the folder"
             )
 

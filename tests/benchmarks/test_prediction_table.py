@@ -185,6 +185,9 @@ def test_the_table_trains_each_row_once_and_prints_it(table, tmp_path, capsys):
         table.main(["--steps", "3", "--codes-steps", "4", "--out", str(tmp_path)])
     with pytest.raises(ValueError, match="holds 3 steps judged on test; expected 5"):
         table.main(["--steps", "5", "--rows", "drnet", "--out", str(tmp_path)])
+    table.AHEAD = {**table.AHEAD, "n_future": 5}  # the fixture sets it anew
+    with pytest.raises(ValueError, match="drnet-0 has n_future=4; expected 5"):
+        table.main([*words, "--rows", "drnet"])
 
 
 def test_codes_of_the_table_of_drnet_are_taken(table, tmp_path, capsys):
