@@ -341,7 +341,7 @@ def test_the_likelihood_knows_no_hook(unbraid, train_words):
     assert unbraid(*train_words(*hooked(f"prior:weight=3,{SMALL}", "dip"))).code == 0
     with_hooks = face.load("run", device="cpu")
     record = config()
-    record["hooks"] = []
+    record["hooks"], record["keep"] = [], "last"
     Path("run/config.json").write_text(json.dumps(record))
     without = face.load("run", device="cpu")
     found = [run.log_likelihood(3, progress=False).log_likelihood for run in (with_hooks, without)]
