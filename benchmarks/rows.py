@@ -98,7 +98,7 @@ class Row:
         """
         folder, started = self.folder(out), time.process_time()
         begun = (folder / "checkpoints").exists()
-        settings = {"steps": self.steps, "data_seed": DATA_SEED, **settings}
+        given = {"steps": self.steps, "data_seed": DATA_SEED, "seed": self.seed, **settings}
         run = unbraid.train(
             method,
             data,
@@ -106,8 +106,7 @@ class Row:
             resume=begun,
             force=folder.exists() and not begun,
             say=lambda _: None,
-            seed=self.seed,
-            **settings,
+            **given,
         )
         if run.result is None or run.result.stopped == "signal":
             raise KeyboardInterrupt(f"{folder} was stopped; the same command goes on with it")
