@@ -92,9 +92,9 @@ def settings_of(method: str, progress: bool) -> dict[str, Any]:
     }
 
 
-def best_start(row: Row, out: Path, starts: int, progress: bool) -> tuple[int, list[float]]:
-    """Return the seed of the start with the lowest loss, and the losses of all of them."""
-    losses = []
+def best_start(row: Row, out: Path, starts: int, progress: bool) -> tuple[int, list[float], int]:
+    """Return the seed of the start with the lowest loss, the losses of all, and their seconds."""
+    losses, spent = [], 0
     seeds = range(row.seed * starts, (row.seed + 1) * starts)
     for seed in seeds:
         start = Row(row.setting, f"{row.method}-start", seed, START_STEPS, row.split)
@@ -107,7 +107,8 @@ def best_start(row: Row, out: Path, starts: int, progress: bool) -> tuple[int, l
             last = [point["loss"] for point in logged if "loss" in point][-START_ROWS:]
             found = start.keep(out, run, loss=float(np.mean(last)), training_seconds=seconds)
         losses.append(found["loss"])
-    return seeds[int(np.argmin(losses))], losses
+        spent += found["training_seconds"]
+    return seeds[int(np.argmin(losses))], losses, spent
 
 
 def finish(row: Row, out: Path, starts: int, progress: bool) -> dict[str, Any]:
@@ -125,10 +126,10 @@ def finish(row: Row, out: Path, starts: int, progress: bool) -> dict[str, Any]:
                 "another --out, or remove the folder"
             )
         return found
-    chosen, losses = best_start(row, out, starts, progress)
+    chosen, losses, spent = best_start(row, out, starts, progress)
     folder = row.folder(out)
     curve = json.loads((folder / "curve.json").read_text()) if _begun(folder) else []
-    run, seconds = None, sum(point["seconds"] for point in curve)
+    run, seconds = None, spent + sum(point["seconds"] for point in curve)
     for piece in range(len(curve) + 1, PIECES + 1):
         steps = row.steps * piece // PIECES
         run, more = row.train(

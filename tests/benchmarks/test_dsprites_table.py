@@ -47,7 +47,8 @@ def test_a_row_goes_on_with_the_start_of_the_lowest_loss(table, trained, tmp_pat
     assert table.main([*words, "--out", str(tmp_path)]) == 0
     starts = [("vae-start", seed, table.START_STEPS, seed) for seed in (6, 7, 8)]
     assert trained == [*starts, *(("vae", 2, steps, 7) for steps in range(10, 61, 10))]
-    assert "| vae | 2 | 0.500 |" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "| vae | 2 | 0.500 |" in told and "| 3 | 18 |" in told  # 2 s of 3 starts and 6 pieces
     count = len(trained)
     assert table.main([*words, "--out", str(tmp_path)]) == 0
     assert len(trained) == count
