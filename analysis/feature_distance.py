@@ -126,11 +126,13 @@ def kernel_distance(
         seed: Of the shuffling.
 
     Raises:
-        ValueError: If shapes do not fit, a value is not finite, `blocks` is no integer, or there
-            are too few data for so many blocks.
+        ValueError: If shapes do not fit, a value is not finite, `blocks` or `seed` is no integer
+            or too small, or there are too few data for so many blocks.
     """
     if not isinstance(blocks, Integral):
         raise ValueError(f"blocks is {blocks!r}; expected an integer of at least 2. Round it.")
+    if not isinstance(seed, Integral) or seed < 0:
+        raise ValueError(f"seed is {seed!r}; expected an integer of at least 0. Choose another.")
     parts = _both(features, others)
     sizes = [len(part) // max(blocks, 1) for part in parts]
     if blocks < 2 or min(sizes) < FEWEST_PER_BLOCK:

@@ -56,13 +56,10 @@ def accuracy(guide: Any, data: Dataset) -> float:
 
 
 def finish(row: Row, labels: int, out: Path, progress: bool) -> dict[str, Any]:
-    """Train a row, judge it, and keep what it came to."""
-    out = out / f"labels-{labels}"
-    found = row.finished(out)
-    if found is not None:
-        return found
-    run, seconds = row.train(
-        out,
+    """Do what `Row.finish` says."""
+    return row.finish(
+        out / f"labels-{labels}",
+        lambda run: {"labels": labels, "accuracy": accuracy(run.guide, run.split(row.split))},
         "aae-semi",
         row.setting,
         options={**OPTIONS, **ROWS[row.method]},
@@ -72,8 +69,6 @@ def finish(row: Row, labels: int, out: Path, progress: bool) -> dict[str, Any]:
         data_seed=row.seed,
         progress=progress,
     )
-    found = accuracy(run.guide, run.split(row.split))
-    return row.keep(out, run, labels=labels, accuracy=found, training_seconds=seconds)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

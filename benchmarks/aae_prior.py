@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unbraid import Run
 from unbraid.data import Batches, Dataset
 
 from .rows import Row
@@ -46,7 +47,7 @@ MOST_AREA, MOST_ERROR = 0.6, 1.1
 
 
 @torch.no_grad()
-def codes_of(run: Any, data: Dataset, seed: int = 0) -> tuple[Tensor, float]:
+def codes_of(run: Run, data: Dataset, seed: int = 0) -> tuple[Tensor, float]:
     """Codes sampled by the guide, `(N, K)`, and the squared error of the images made of them.
 
     Args:
@@ -65,15 +66,13 @@ def codes_of(run: Any, data: Dataset, seed: int = 0) -> tuple[Tensor, float]:
 
 
 def finish(row: Row, out: Path, options: dict[str, Any], progress: bool) -> dict[str, Any]:
-    """Train a row, judge it, and keep what it came to."""
-    found = row.finished(out)
-    if found is not None:
-        return found
+    """Do what `Row.finish` says."""
     kind = ROWS[row.method]
     # The last weights are judged: at the end alone the bound may choose, which an AAE has none of.
     more: dict[str, Any] = {} if kind["method"] == "aae" else {"validate_every": row.steps}
-    run, seconds = row.train(
+    return row.finish(
         out,
+        lambda run: judge(run, row),
         kind["method"],
         row.setting,
         options={**COMMON, **kind["options"], **options},
@@ -82,17 +81,18 @@ def finish(row: Row, out: Path, options: dict[str, Any], progress: bool) -> dict
         **more,
         progress=progress,
     )
+
+
+def judge(run: Run, row: Row) -> dict[str, Any]:
+    """How well a fresh classifier tells the codes from the prior, and what they are like."""
     codes, error = codes_of(run, run.split(row.split))
     prior = torch.randn(codes.shape, generator=torch.Generator().manual_seed(row.seed + 1))
-    return row.keep(
-        out,
-        run,
-        area=told_apart(codes, prior, row.seed),
-        error=error,
-        means=codes.mean(0).tolist(),
-        scales=codes.std(0).tolist(),
-        training_seconds=seconds,
-    )
+    return {
+        "area": told_apart(codes, prior, row.seed),
+        "error": error,
+        "means": codes.mean(0).tolist(),
+        "scales": codes.std(0).tolist(),
+    }
 
 
 def print_row(row: dict[str, Any]) -> None:

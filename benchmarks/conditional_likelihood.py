@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from unbraid import Run
+
 from .rows import VALUES, Row
 
 NETS: dict[str, Any] = {
@@ -86,17 +88,11 @@ VARIANTS = {
 
 
 def finish(row: Row, out: Path, schedule: Schedule, *, progress: bool) -> dict[str, Any]:
-    """Return a row's results; train and judge what is not there yet.
-
-    Raises:
-        KeyboardInterrupt: If a signal stopped the training; a part of it is never judged.
-    """
-    found = row.finished(out)
-    if found is not None:
-        return found
+    """Do what `Row.finish` says."""
     variant = VARIANTS[row.method]
-    run, _ = row.train(
+    return row.finish(
         out,
+        lambda run: judge(run, row, schedule, row.folder(out) / VALUES, progress=progress),
         variant.method,
         row.setting,
         options={**NETS, **variant.options},
@@ -105,21 +101,21 @@ def finish(row: Row, out: Path, schedule: Schedule, *, progress: bool) -> dict[s
         validate_every=max(1, row.steps // schedule.validations),
         **schedule.train,
     )
+
+
+def judge(run: Run, row: Row, schedule: Schedule, kept: Path, *, progress: bool) -> dict[str, Any]:
+    """Estimate log p of a trained run, keep the values, and ask codes for the condition."""
     judged = run.log_likelihood(
         schedule.samples, split=row.split, limit=schedule.limit, progress=progress
     )
     told = {}
     if run.parts.given is not None:
         told = run.probe_condition()
-    np.savez_compressed(
-        row.folder(out) / VALUES, log_likelihood=judged.log_likelihood.cpu().numpy()
-    )
-    return row.keep(
-        out,
-        run,
+    np.savez_compressed(kept, log_likelihood=judged.log_likelihood.cpu().numpy())
+    return {
         **{key: value for key, value in judged.summary().items() if key != "seed"},
-        condition_from_codes=told,
-    )
+        "condition_from_codes": told,
+    }
 
 
 def paired(values: np.ndarray, others: np.ndarray) -> tuple[float, float]:

@@ -17,25 +17,16 @@ from .vitae_settings import BASE, SETTINGS
 
 
 def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
-    """Return the row's results; train, evaluate and score what is not there yet.
-
-    Raises:
-        AssertionError: If the estimate of log p(x) is below the ELBO of the same samples.
-        KeyboardInterrupt: If a signal stopped the training; a part of it is never judged.
-        ValueError: If the folder holds the results of other settings.
-    """
-    found = row.finished(out)
-    if found is not None:
-        return found
-    folder = row.folder(out)
+    """Do what `Row.finish` says."""
     setting = SETTINGS[row.setting]
     options = setting.row_options(row.method)
     if row.method != BASE:
         target = count_parameters(BASE, setting.row_options(BASE), setting.spec)
         options = match_hidden(row.method, target, options, setting.spec).options
     settings = {"validate_every": max(row.steps // 10, 1), "keep": "best", **setting.train}
-    run, seconds = row.train(
+    return row.finish(
         out,
+        lambda run: judge(run, row, row.folder(out), progress=progress),
         row.method,
         setting.data,
         options=options,
@@ -43,6 +34,15 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
         progress=progress,
         **settings,
     )
+
+
+def judge(run: Run, row: Row, folder: Path, *, progress: bool) -> dict[str, Any]:
+    """Estimate log p(x) of a trained run, keep the values, and score its codes.
+
+    Raises:
+        AssertionError: If the estimate of log p(x) is below the ELBO of the same samples.
+    """
+    setting = SETTINGS[row.setting]
     trained = time.process_time()
     result = run.log_likelihood(
         setting.samples,
@@ -61,15 +61,12 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
         log_likelihood=result.log_likelihood.cpu().numpy(),
         elbo=result.elbo.cpu().numpy(),
     )
-    return row.keep(
-        out,
-        run,
-        images=_fingerprint(run, row.split, setting.images),
-        training_seconds=seconds,
-        evaluation=result.summary(),
+    return {
+        "images": _fingerprint(run, row.split, setting.images),
+        "evaluation": result.summary(),
         **scores(run, setting, part=row.split),
-        judging_seconds=round(time.process_time() - trained),
-    )
+        "judging_seconds": round(time.process_time() - trained),
+    }
 
 
 def _fingerprint(run: Run, split: str, count: int) -> str:

@@ -205,3 +205,9 @@ def test_wrong_moments_are_named():
             frechet_distance_of_moments(mean, good, mean, bad)
     with pytest.raises(ValueError, match="mean has 2 values and other_mean 3"):
         frechet_distance_of_moments(mean, good, np.zeros(3), np.eye(3))
+
+
+@pytest.mark.parametrize("seed", [1.5, -1, "0"])
+def test_a_seed_that_is_none_is_refused(seed):
+    with pytest.raises(ValueError, match=f"seed is {seed!r}; expected an integer of at least 0"):
+        kernel_distance(torch.randn(20, 3), torch.randn(20, 3), blocks=2, seed=seed)

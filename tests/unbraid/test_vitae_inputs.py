@@ -1,10 +1,14 @@
 # pyright: reportMissingImports=false
-"""What the command line answers to options and data that VITAE cannot take."""
+"""What the options of VITAE do, and what the command line answers to those it cannot take."""
 
 import json
 
 import numpy as np
 import pytest
+import torch
+
+from unbraid.inference import Objective
+from unbraid.methods import DataSpec, load_method, read_options
 
 TRAIN = "train c-vitae --data digits.npz --out run --steps 1 --set hidden=8"
 REFUSED = {
@@ -28,6 +32,8 @@ REFUSED = {
         "scale_warmup=5 likelihood=continuous-bernoulli",
         r"scale_warmup is 5, but likelihood continuous-bernoulli learns no scale; expected 0",
     ),
+    "no steps": ("appearance_warmup=-1", r"appearance_warmup is -1; expected an integer of at"),
+    "no weight": ("appearance_warmup_from=-2", r"appearance_warmup_from is -2.0; expected a"),
     "no scale": ("likelihood=normal scale=0", r"scale is 0.*expected a .*number above 0"),
 }
 
@@ -62,3 +68,26 @@ def test_the_scale_learns_after_its_warm_up(unbraid, place):
     words = [*TRAIN.replace("--steps 1", "--steps 4").split(), "likelihood=normal-learned"]
     assert unbraid(*words, "scale_warmup=2").code == 0
     assert unbraid(*words, "scale_warmup=2", "--resume").code == 0
+
+
+@pytest.mark.parametrize("method", ["c-vitae", "u-vitae"])
+@pytest.mark.parametrize("warmup", [0, 8])
+def test_the_divergence_of_appearance_alone_starts_dear(method, warmup):
+    """Whatever the divergence of perspectives does; the bound is that at unit weights."""
+    chosen = load_method(method)
+    dear = {"appearance_warmup": 4, "appearance_warmup_from": 9.0, "warmup": warmup}
+    options = read_options(chosen.options, {"hidden": (9,), **dear})
+    parts = chosen.build(options, DataSpec((1, 6, 7), "binary", 120))
+    objective, x = Objective(parts.weights, parts.hooks), torch.rand(8, 1, 6, 7).round()
+    for step in range(9):
+        torch.manual_seed(step)
+        loss = objective.mean_loss(parts.model, parts.guide, (x,))
+        costs = loss.parts
+        poses = min(step / 8, 1.0) if warmup else 1.0
+        looks = 9.0 + (1.0 - 9.0) * min(step / 4, 1.0)
+        expected = costs["x"] + poses * costs["perspective"] + looks * costs["appearance"]
+        torch.testing.assert_close(loss.total, expected)
+        bound = costs["x"] + costs["perspective"] + costs["appearance"]
+        torch.testing.assert_close(costs["elbo"], -bound)
+        objective.advance()
+    assert objective.ends_as_bound

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from unbraid import guides, models
-from unbraid.inference import Hold, Hook, LinearWarmup
+from unbraid.inference import Hold, Hook, LinearWarmup, Weight
 from unbraid.nets import Likelihood, make_likelihood, mlp
 from unbraid.transforms import Transform, make_transform
 
@@ -40,6 +40,10 @@ class Options(NetOptions):
         perspective_hidden: Widths of the hidden layers from the perspective to the warp's
             parameters, comma-separated.
         warmup: Steps over which the divergences' weight rises from 0 to 1; 0 for none.
+        appearance_warmup: Steps over which the weight of the appearance's divergence goes from
+            `appearance_warmup_from` to 1, in place of `warmup`; 0 for none.
+        appearance_warmup_from: What it starts from. Above 1, all that a warp can say is cheaper
+            in the perspective at first, and what is said there stays there.
         scale: Standard deviation that a Normal likelihood starts from; the image range is 1.
         scale_warmup: Steps for which the scale of likelihood normal-learned stays there.
         code_spread: Standard deviation that the outputs of the decoder's first layer start with;
@@ -53,6 +57,8 @@ class Options(NetOptions):
     padding: Literal["border", "zeros", "reflection"] = "border"
     perspective_hidden: tuple[int, ...] = (64,)
     warmup: int = 0
+    appearance_warmup: int = 0
+    appearance_warmup_from: float = 0.0
     scale: float = 0.1
     scale_warmup: int = 0
     code_spread: float = 2.0
@@ -69,6 +75,8 @@ class Options(NetOptions):
         for count in self.cells:
             in_range("cells", count, 1, 1000)
         in_range("warmup", self.warmup, 0)
+        in_range("appearance_warmup", self.appearance_warmup, 0)
+        in_range("appearance_warmup_from", self.appearance_warmup_from, 0.0)
         in_range("scale", self.scale, 0.0, open_low=True)
         in_range("scale_warmup", self.scale_warmup, 0)
 
@@ -122,9 +130,20 @@ def build(options: Options, data: DataSpec, conditional: bool) -> Parts:
             conditional,
         ),
         likelihood=likelihood,
-        weights={"kl": LinearWarmup(options.warmup)} if options.warmup else {},
+        weights=_weights(options),
         hooks=_variance_switch(options, likelihood),
     )
+
+
+def _weights(options: Options) -> dict[str, Weight]:
+    weights: dict[str, Weight] = {}
+    if options.warmup:
+        weights["kl"] = LinearWarmup(options.warmup)
+    if options.appearance_warmup:
+        weights["appearance"] = LinearWarmup(
+            options.appearance_warmup, options.appearance_warmup_from
+        )
+    return weights
 
 
 def _near_identity(options: Options, transform: Transform) -> nn.Sequential:
