@@ -1,10 +1,9 @@
 """How well FactorVAE, beta-TCVAE and a VAE pull dSprites' factors apart, over several seeds.
 
 Run: python -m benchmarks.dsprites_table --rows vae beta-tcvae factor-vae --seeds 0 1 2 3 4
-Of several starts a row goes on with the one of the lowest loss after 1000 steps; the loss looks at
-no factor. Finished rows are kept under --out and not run again. Scores are of all images of the
-split, those along the way of 20 000. Every row has the same nets, steps, batches and learning
-rate, and as many starts.
+Finished rows are kept under --out and not run again. Scores are of all images of the split, those
+along the way of 20 000. Every row has the same nets, steps, batches and learning rate. --decoder
+mirror has the encoder's layers in reverse for a decoder, in place of one that knows places.
 """
 
 import argparse
@@ -29,6 +28,7 @@ FACTORS = ("shape", "scale", "orientation", "position x", "position y")
 COMMON = {
     "nets": "mlp",
     "hidden": (256, 256),
+    "broadcast_hidden": (64, 64),
     "latent_dim": 10,
     "warmup": 6000,
     "warmup_from": 12.0,
@@ -40,7 +40,6 @@ ROWS: dict[str, dict[str, Any]] = {
     "factor-vae": {"method": "factor-vae", "options": {"gamma": 40.0, **CRITIC}},
 }
 LEARNING_RATE, BATCH_SIZE, SIZE = 1e-3, 128, 32
-STARTS, START_STEPS, START_ROWS = 8, 1000, 3  # the loss is a mean of so many logged rows
 PIECES = 6  # curves have as many points
 SEEN = 20_000
 
@@ -76,13 +75,13 @@ def scores(run: Any, data: Dataset, limit: int) -> dict[str, Any]:
     }
 
 
-def settings_of(method: str, progress: bool) -> dict[str, Any]:
+def settings_of(method: str, decoder: str, progress: bool) -> dict[str, Any]:
     """What a row is trained with, beside its seed and steps."""
     kind = ROWS[method]
     return {
         "method": kind["method"],
         "data": "dsprites",
-        "options": {**COMMON, **kind["options"]},
+        "options": {**COMMON, "decoder": decoder, **kind["options"]},
         "data_options": {"size": SIZE},
         "batch_size": BATCH_SIZE,
         "learning_rate": LEARNING_RATE,
@@ -92,26 +91,7 @@ def settings_of(method: str, progress: bool) -> dict[str, Any]:
     }
 
 
-def best_start(row: Row, out: Path, starts: int, progress: bool) -> tuple[int, list[float], int]:
-    """Return the seed of the start with the lowest loss, the losses of all, and their seconds."""
-    losses, spent = [], 0
-    seeds = range(row.seed * starts, (row.seed + 1) * starts)
-    for seed in seeds:
-        start = Row(row.setting, f"{row.method}-start", seed, START_STEPS, row.split)
-        found = start.finished(out)
-        if found is None:
-            run, seconds = start.train(
-                out, **settings_of(row.method, progress), validate_every=START_STEPS
-            )
-            logged = [] if run.result is None else run.result.history
-            last = [point["loss"] for point in logged if "loss" in point][-START_ROWS:]
-            found = start.keep(out, run, loss=float(np.mean(last)), training_seconds=seconds)
-        losses.append(found["loss"])
-        spent += found["training_seconds"]
-    return seeds[int(np.argmin(losses))], losses, spent
-
-
-def finish(row: Row, out: Path, starts: int, progress: bool) -> dict[str, Any]:
+def finish(row: Row, out: Path, decoder: str, progress: bool) -> dict[str, Any]:
     """Train a row piece by piece, score it after each, and keep what it came to.
 
     Raises:
@@ -119,24 +99,22 @@ def finish(row: Row, out: Path, starts: int, progress: bool) -> dict[str, Any]:
     """
     found = row.finished(out)
     if found is not None:
-        count = len(found.get("starts", ()))
-        if count != starts:
+        has = found["options"].get("decoder", "mirror")
+        if has != decoder:
             raise ValueError(
-                f"{row.folder(out)} has {count} starts; expected {starts}. Choose "
-                "another --out, or remove the folder"
+                f"{row.folder(out)} has the decoder {has}; expected {decoder}. Choose another "
+                "--out, or remove the folder"
             )
         return found
-    chosen, losses, spent = best_start(row, out, starts, progress)
     folder = row.folder(out)
     curve = json.loads((folder / "curve.json").read_text()) if _begun(folder) else []
-    run, seconds = None, spent + sum(point["seconds"] for point in curve)
+    run, seconds = None, sum(point["seconds"] for point in curve)
     for piece in range(len(curve) + 1, PIECES + 1):
         steps = row.steps * piece // PIECES
         run, more = row.train(
             out,
-            **settings_of(row.method, progress),
+            **settings_of(row.method, decoder, progress),
             steps=steps,
-            seed=chosen,
             validate_every=row.steps,
         )
         seconds += more
@@ -145,8 +123,7 @@ def finish(row: Row, out: Path, starts: int, progress: bool) -> dict[str, Any]:
         write_json_atomically(folder / "curve.json", curve)
     run = unbraid.load(folder) if run is None else run
     whole = scores(run, run.split(row.split), len(run.split(row.split)))
-    began = {"start": chosen, "starts": losses}
-    return row.keep(out, run, **whole, **began, curve=curve, training_seconds=seconds)
+    return row.keep(out, run, **whole, curve=curve, training_seconds=seconds)
 
 
 def _begun(folder: Path) -> bool:
@@ -181,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--steps", type=int, default=30_000)
-    parser.add_argument("--starts", type=int, default=STARTS, help="of which the best goes on")
+    parser.add_argument("--decoder", choices=["broadcast", "mirror"], default="broadcast")
     parser.add_argument("--split", choices=["test", "validation"], default="test")
     parser.add_argument("--out", type=Path, default=Path("runs/dsprites-table"))
     given = parser.parse_args(arguments)
@@ -192,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for seed in given.seeds:
         for method in given.rows:
             row = Row("dsprites", method, seed, given.steps, given.split)
-            rows.append(finish(row, given.out, given.starts, progress=sys.stderr.isatty()))
+            rows.append(finish(row, given.out, given.decoder, progress=sys.stderr.isatty()))
             print_row(rows[-1])
     print_curves(rows)
     return 0

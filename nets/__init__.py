@@ -9,6 +9,7 @@ from .accumulate import (
 )
 from .activations import activation
 from .arguments import batch_size, number_of_frames
+from .broadcast import BroadcastDecoder
 from .class_encoder import ClassEncoder, ClassLogits, NormalVector
 from .completion import CompletingDecoder, Completion
 from .conditional import ConditionalDecoder, ConditionalEncoder, ConditionalPrior
@@ -43,6 +44,7 @@ __all__ = [
     "ACCUMULATIONS",
     "LIKELIHOODS",
     "Accumulate",
+    "BroadcastDecoder",
     "ClassCondition",
     "ClassEncoder",
     "ClassLogits",

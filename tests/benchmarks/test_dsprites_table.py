@@ -1,13 +1,12 @@
-"""The table of dSprites: which start a row goes on with, without training any."""
+"""The table of dSprites: its pieces and what its rows share, without training any."""
 
 import importlib
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
-LOSSES = {6: 9.0, 7: 3.0, 8: 4.0}
 
 
 @pytest.fixture
@@ -18,18 +17,15 @@ def table(monkeypatch) -> Any:
 
 
 @pytest.fixture
-def trained(table, monkeypatch) -> list[tuple[str, int, int, int]]:
-    """Trainings that would have run: row, its seed, steps, seed of the training."""
+def trained(table, monkeypatch) -> list[tuple[str, int, int]]:
+    """Trainings that would have run: row, its seed, steps."""
     asked = []
 
     def train(row, out, method, data, **settings):
-        seed = settings.get("seed", row.seed)
-        asked.append((row.method, row.seed, settings.get("steps", row.steps), seed))
+        asked.append((row.method, row.seed, settings["steps"]))
         row.folder(out).mkdir(parents=True, exist_ok=True)
         (row.folder(out) / "checkpoints").mkdir(exist_ok=True)
-        history = [{"loss": 1000.0}] + 3 * [{"loss": LOSSES.get(row.seed, 0.0)}, {"elbo": 0.0}]
-        config = {"options": {}}
-        run = SimpleNamespace(result=SimpleNamespace(history=history), config=config)
+        run = SimpleNamespace(config={"options": settings["options"]})
         run.model = run.guide = None
         run.split = lambda name: [name]
         return run, 2
@@ -42,21 +38,37 @@ def trained(table, monkeypatch) -> list[tuple[str, int, int, int]]:
     return asked
 
 
-def test_a_row_goes_on_with_the_start_of_the_lowest_loss(table, trained, tmp_path, capsys):
-    words = ["--rows", "vae", "--seeds", "2", "--steps", "60", "--starts", "3"]
-    assert table.main([*words, "--out", str(tmp_path)]) == 0
-    starts = [("vae-start", seed, table.START_STEPS, seed) for seed in (6, 7, 8)]
-    assert trained == [*starts, *(("vae", 2, steps, 7) for steps in range(10, 61, 10))]
+def test_a_row_is_trained_and_scored_piece_by_piece(table, trained, tmp_path, capsys):
+    words = ["--rows", "vae", "--seeds", "2", "--steps", "60", "--out", str(tmp_path)]
+    assert table.main(words) == 0
+    assert trained == [("vae", 2, steps) for steps in range(10, 61, 10)]
     told = capsys.readouterr().out
-    assert "| vae | 2 | 0.500 |" in told and "| 3 | 18 |" in told  # 2 s of 3 starts and 6 pieces
+    assert "| vae | 2 | 0.500 |" in told and "| 3 | 12 |" in told  # 2 s of each of 6 pieces
+    assert told.count("| vae | ") == 7  # and the curve
     count = len(trained)
-    assert table.main([*words, "--out", str(tmp_path)]) == 0
+    assert table.main(words) == 0
     assert len(trained) == count
-    with pytest.raises(ValueError, match="vae-2 has 3 starts; expected 4"):
-        table.main([*words[:-1], "4", "--out", str(tmp_path)])
+    with pytest.raises(ValueError, match="vae-2 has the decoder broadcast; expected mirror"):
+        table.main([*words, "--decoder", "mirror"])
 
 
-def test_starts_of_seeds_do_not_meet(table, trained, tmp_path):
-    words = ["--rows", "factor-vae", "--seeds", "0", "1", "--steps", "60", "--starts", "2"]
-    assert table.main([*words, "--out", str(tmp_path)]) == 0
-    assert [row[1] for row in trained if row[0] == "factor-vae-start"] == [0, 1, 2, 3]
+def test_a_row_goes_on_after_its_last_piece(table, trained, tmp_path):
+    words = ["--rows", "vae", "--seeds", "2", "--steps", "60", "--out", str(tmp_path)]
+    assert table.main(words) == 0
+    folder = tmp_path / "dsprites" / "vae-2"
+    curve = json.loads((folder / "curve.json").read_text())
+    (folder / "curve.json").write_text(json.dumps(curve[:4]))
+    (folder / "row.json").unlink()
+    trained.clear()
+    assert table.main(words) == 0
+    assert trained == [("vae", 2, 50), ("vae", 2, 60)]
+
+
+def test_rows_differ_in_their_method_alone(table):
+    """The same nets, the same data, batches and learning rate."""
+    rows = [table.settings_of(name, "broadcast", False) for name in table.ROWS]
+    shared = ("likelihood", "nets", "hidden", "decoder", "broadcast_hidden", "latent_dim")
+    for row in rows:
+        assert {**row, "method": 0, "options": 0} == {**rows[0], "method": 0, "options": 0}
+        options = [each["options"] for each in (row, rows[0])]
+        assert len({str([each.get(name) for name in shared]) for each in options}) == 1

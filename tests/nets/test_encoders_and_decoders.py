@@ -1,5 +1,7 @@
 """Encoders and decoders: shapes, leading dims, gradients, precision, tracing."""
 
+from math import gcd
+
 import pyro
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from unbraid.nets import (
     LIKELIHOODS,
+    BroadcastDecoder,
     ConvDecoder,
     ConvEncoder,
     MLPDecoder,
@@ -25,9 +28,14 @@ ENCODERS = [
 DECODERS = [
     lambda k, shape, likelihood: MLPDecoder(k, shape, likelihood, hidden=(11, 13)),
     lambda k, shape, likelihood: ConvDecoder(k, shape, likelihood, channels=(7, 6, 5), hidden=12),
+    lambda k, shape, likelihood: BroadcastDecoder(
+        k, shape, likelihood, hidden=(9, 8), patch=gcd(shape[1], shape[2])
+    ),
 ]
 both_encoders = pytest.mark.parametrize("make_encoder", ENCODERS, ids=["mlp", "conv"])
-both_decoders = pytest.mark.parametrize("make_decoder", DECODERS, ids=["mlp", "conv"])
+all_decoders = pytest.mark.parametrize("make_decoder", DECODERS, ids=["mlp", "conv", "broadcast"])
+
+mirrored_decoders = pytest.mark.parametrize("make_decoder", DECODERS[:2], ids=["mlp", "conv"])
 
 shapes = st.tuples(st.integers(1, 4), st.integers(8, 40), st.integers(8, 40))
 leads = st.sampled_from([(), (0,), (1,), (3,), (2, 3), (2, 0), (2, 1, 3)])
@@ -53,7 +61,7 @@ def test_the_scale_is_read_from_its_own_half(make_encoder):
     torch.testing.assert_close(posterior.stddev, (1 + raw[:, 5:].exp()).log() + 1e-6)
 
 
-@both_decoders
+@all_decoders
 @settings(max_examples=25, deadline=None)
 @given(
     shape=shapes, lead=leads, latent_dim=st.integers(1, 6), name=st.sampled_from([*LIKELIHOODS])
@@ -84,7 +92,7 @@ def test_encoder_treats_leading_dims_as_data(make_encoder):
             torch.testing.assert_close(together.scale[s, b], alone.scale)
 
 
-@both_decoders
+@all_decoders
 def test_decoder_treats_leading_dims_as_data(make_decoder):
     decoder = make_decoder(5, (3, 9, 14), make_likelihood("discretised-logistic", 3))
     z = torch.randn(2, 4, 5)
@@ -153,7 +161,7 @@ def test_encoder_stays_finite_for_extreme_images(size):
 
 
 @both_encoders
-@both_decoders
+@all_decoders
 @pytest.mark.parametrize("name", [*LIKELIHOODS])
 def test_densities_stay_in_float32_under_autocast(make_encoder, make_decoder, name):
     shape = (3, 9, 14)
@@ -174,7 +182,7 @@ def test_densities_stay_in_float32_under_autocast(make_encoder, make_decoder, na
 
 
 @both_encoders
-@both_decoders
+@all_decoders
 @pytest.mark.parametrize("name", [*LIKELIHOODS])
 def test_double_nets_agree_with_float_ones(make_encoder, make_decoder, name):
     shape = (3, 9, 14)
@@ -194,7 +202,7 @@ def test_double_nets_agree_with_float_ones(make_encoder, make_decoder, name):
 
 
 @both_encoders
-@both_decoders
+@all_decoders
 @pytest.mark.parametrize("name", [*LIKELIHOODS])
 def test_nets_trace_to_a_straight_line(make_encoder, make_decoder, name):
     shape = (3, 9, 14)
@@ -273,7 +281,7 @@ def test_convolutional_nets_refuse_no_channels():
         ConvEncoder((1, 28, 28), 5, channels=())
 
 
-@both_decoders
+@all_decoders
 def test_decoder_refuses_a_likelihood_of_other_channels(make_decoder):
     with pytest.raises(ValueError, match=r"likelihood.channels is 1; expected 3"):
         make_decoder(5, (3, 9, 14), make_likelihood("bernoulli", 1))
@@ -289,7 +297,7 @@ def test_unknown_activation_is_refused():
         MLPEncoder((1, 9, 14), 5, activation="gelu")
 
 
-@both_decoders
+@mirrored_decoders
 @pytest.mark.parametrize("latent_dim", [1, 2, 30])
 def test_the_first_layers_outputs_start_with_the_spread_that_was_asked_for(
     make_decoder, latent_dim
@@ -309,7 +317,7 @@ def test_the_first_layers_outputs_start_with_the_spread_that_was_asked_for(
     assert float(first.bias.var()) == pytest.approx(1.7**2 / 3, rel=0.03)
 
 
-@both_decoders
+@mirrored_decoders
 def test_without_a_spread_the_first_layer_follows_glorots_rule(make_decoder):
     torch.manual_seed(0)
     decoder = make_decoder(2, (1, 9, 14), make_likelihood("bernoulli", 1))

@@ -142,6 +142,11 @@ class Options(SequenceOptions):
                 "skips is true with form=variational; expected false, since maps are points and "
                 "have no density. Leave it out, or set form=published"
             )
+        if self.skips and self.decoder == "broadcast":
+            raise OptionError(
+                "skips is true with decoder=broadcast; expected mirror, which takes maps of every "
+                "size. Leave one of both out"
+            )
 
     def make_critic(self) -> MLPCritic | PairCritic:
         """Make the scene discriminator's net."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from unbraid.nets import (
+    BroadcastDecoder,
     ConvDecoder,
     ConvEncoder,
     Encoder,
@@ -33,7 +34,12 @@ class NetOptions:
         channels: Channels of the encoder's convolutions, likewise.
         activation: What follows each hidden layer.
         code_spread: Standard deviation that the outputs of the decoder's first layer start with,
-            about 2 for few codes; 0 for Glorot's rule, which makes them small.
+            about 2 for few codes; 0 for Glorot's rule, which makes them small, or for 1 where
+            the decoder is `broadcast`.
+        decoder: `mirror`, the encoder's layers in reverse, or `broadcast`: one net of the code and
+            the place draws every part of the image, so that places are easily told apart.
+        broadcast_hidden: Widths of the hidden layers of a broadcast decoder, comma-separated.
+        broadcast_patch: Pixels on a side of the squares that it draws; divides height and width.
     """
 
     likelihood: str = "auto"
@@ -42,12 +48,20 @@ class NetOptions:
     channels: tuple[int, ...] = (32, 32, 64, 64)
     activation: Literal["relu", "leaky-relu", "tanh", "silu", "softplus"] = "relu"
     code_spread: float = 0.0
+    decoder: Literal["mirror", "broadcast"] = "mirror"
+    broadcast_hidden: tuple[int, ...] = (128, 128)
+    broadcast_patch: int = 4
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "channels"):
+        for name in ("hidden", "channels", "broadcast_hidden"):
             for width in getattr(self, name):
                 in_range(name, width, 1, 65_536)
         in_range("code_spread", self.code_spread, 0.0)
+        in_range("broadcast_patch", self.broadcast_patch, 1, 65_536)
+        if not self.broadcast_hidden:
+            raise OptionError(
+                "broadcast_hidden is none; expected at least one width. Name one, such as 64,64"
+            )
 
     def require_images(self, data: DataSpec) -> None:
         """Raise `ValueError` if the data are sequences."""
@@ -119,8 +133,10 @@ class NetOptions:
 
     def make_decoder(
         self, data: DataSpec, latent_dim: int, likelihood: Likelihood
-    ) -> ConvDecoder | MLPDecoder:
+    ) -> ConvDecoder | MLPDecoder | BroadcastDecoder:
         """Make a decoder of codes to the likelihood's distribution of images."""
+        if self.decoder == "broadcast":
+            return self._broadcast(data, latent_dim, likelihood)
         if self.convolves(data):
             return ConvDecoder(
                 latent_dim,
@@ -139,3 +155,19 @@ class NetOptions:
             self.activation,
             self.code_spread,
         )
+
+    def _broadcast(
+        self, data: DataSpec, latent_dim: int, likelihood: Likelihood
+    ) -> BroadcastDecoder:
+        try:
+            return BroadcastDecoder(
+                latent_dim,
+                data.shape,
+                likelihood,
+                self.broadcast_hidden,
+                self.activation,
+                self.code_spread or 1.0,
+                self.broadcast_patch,
+            )
+        except ValueError as error:
+            raise OptionError(str(error)) from error

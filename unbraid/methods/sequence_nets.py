@@ -60,6 +60,11 @@ class FramesOptions(NetOptions):
         in_range("dynamic_dim", self.dynamic_dim, 1, 4096)
         in_range("frames", self.frames, 2, 4096)
         in_range("warmup", self.warmup, 0)
+        if self.join == "modulate" and self.decoder == "broadcast":
+            raise OptionError(
+                "join is modulate with decoder=broadcast; expected concatenate, since a broadcast "
+                "decoder takes the codes beside the place. Leave one of both out"
+            )
         if self.join == "modulate" and not (self.static_dim and not self.code_spread):
             name = "code_spread" if self.static_dim else "static_dim"
             needed = "code_spread=0" if self.static_dim else "a static code"
