@@ -70,6 +70,8 @@ def test_a_pose_scales_what_the_content_says(nets):
             "content_warmup is 5 with static_dim=0; expected 0",
         ),
         ({"skips": True, "form": "variational"}, "skips is true with form=variational"),
+        ({"skips": True, "decoder": "broadcast"}, "skips is true with decoder=broadcast"),
+        ({"join": "modulate", "decoder": "broadcast"}, "join is modulate with decoder=broadcast"),
         ({"skips": True, "nets": "mlp"}, "skips is true, but the nets have no convolutions"),
         ({"likelihood": "norml"}, "likelihood is 'norml'.* Did you mean normal"),
     ],

@@ -9,7 +9,7 @@ import torch
 from unbraid.inference import Objective, gradients, pair_parameters
 from unbraid.methods import METHODS, DataSpec, OptionError, load_method, read_options
 
-DATA = DataSpec((1, 9, 14), "binary", 120)
+DATA = DataSpec((1, 9, 15), "binary", 120)
 SEQUENCES = dataclasses.replace(DATA, sequence_length=9)
 SMALL = {"hidden": (13, 11), "channels": (4, 7)}
 PERSPECTIVES = {"appearance_dim": 5, "perspective_dim": 3, "perspective_hidden": (6,)}
@@ -63,6 +63,10 @@ NEEDS = {  # options that only have an effect beside another one
     "scale_warmup": {"likelihood": "normal-learned"},
     "emphasis_steps": {"emphasis": 1.0, "emphasis_steps": 1},
     "warmup_from": {"warmup": 2},
+    "appearance_warmup_from": {"appearance_warmup": 2},
+    "decoder": {"broadcast_patch": 1},
+    "broadcast_hidden": {"decoder": "broadcast", "broadcast_patch": 1},
+    "broadcast_patch": {"decoder": "broadcast", "broadcast_patch": 1},
 }
 OPTIONS = [
     (name, field.name)

@@ -31,6 +31,7 @@ VARIANTS = [
     ("vae", {}),
     ("vae", {"nets": "conv"}),
     ("vae", {"warmup": 10}),
+    ("vae", {"decoder": "broadcast", "broadcast_hidden": (9, 8), "broadcast_patch": 1}),
     ("beta-vae", {}),
     ("beta-vae", {"nets": "conv"}),
     ("beta-vae", {"capacity": 3.0}),
@@ -63,6 +64,7 @@ VARIANTS = [
     ("c-vitae", {}),
     ("c-vitae", {"nets": "conv", "transform": "cpab", "cells": (2, 3)}),
     ("c-vitae", {"transform": "similarity+cpab", "warmup": 10}),
+    ("c-vitae", {"appearance_warmup": 10, "appearance_warmup_from": 9.0}),
     ("u-vitae", {}),
     ("u-vitae", {"transform": "rotation+translation"}),
 ]
