@@ -29,9 +29,10 @@ COMMON = {
     "nets": "mlp",
     "hidden": (256, 256),
     "broadcast_hidden": (64, 64),
+    "broadcast_patch": 8,
     "latent_dim": 10,
-    "warmup": 6000,
-    "warmup_from": 12.0,
+    "warmup": 2000,
+    "warmup_from": 6.0,
 }
 CRITIC = {"critic_hidden": (256, 256, 256), "critic_rate": 1e-3, "critic_steps": 3}
 ROWS: dict[str, dict[str, Any]] = {
@@ -39,7 +40,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "beta-tcvae": {"method": "beta-tcvae", "options": {"beta": 6.0}},
     "factor-vae": {"method": "factor-vae", "options": {"gamma": 40.0, **CRITIC}},
 }
-LEARNING_RATE, BATCH_SIZE, SIZE = 1e-3, 128, 32
+LEARNING_RATE, BATCH_SIZE, SIZE = 1e-3, 64, 64
 PIECES = 6  # curves have as many points
 SEEN = 20_000
 
