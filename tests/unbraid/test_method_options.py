@@ -192,6 +192,16 @@ def test_an_unknown_option_suggests_the_nearest(name):
         read_options(options, {f"{meant}s": "tanh"})
 
 
+def test_squares_of_a_broadcast_decoder_fill_the_image():
+    chosen = load_method("vae")
+    options = read_options(chosen.options, {"decoder": "broadcast"})
+    wanted = r"^broadcast_patch is 4; expected a divisor of 9 and 15, .* 1 divides all\.$"
+    with pytest.raises(OptionError, match=wanted):
+        chosen.build(options, DATA)
+    with pytest.raises(OptionError, match="broadcast_hidden is none; expected at least one width"):
+        read_options(chosen.options, {"broadcast_hidden": "none"})
+
+
 @pytest.mark.parametrize("name, option", NUMBERS)
 @pytest.mark.parametrize("wrong", ["many", "-1", "nan", "inf", ""])
 def test_a_wrong_number_is_refused_by_name(name, option, wrong):

@@ -170,4 +170,4 @@ class NetOptions:
                 self.broadcast_patch,
             )
         except ValueError as error:
-            raise OptionError(str(error)) from error
+            raise OptionError(f"broadcast_{error}") from error
