@@ -7,6 +7,7 @@ from .dataset import Dataset, Splits
 from .errors import DataError
 
 _SHARE = 0.1  # of the data that validate, and that test
+_TRAIN, _VALIDATION, _TEST = range(3)
 
 
 def carve(train: Dataset, test: Dataset, validation: int, seed: int) -> Splits:
@@ -19,24 +20,18 @@ def carve(train: Dataset, test: Dataset, validation: int, seed: int) -> Splits:
 def split(data: Dataset, seed: int) -> Splits:
     """Cut data by `seed` into 80 % to train, 10 % to validate and 10 % to test.
 
-    Sequences stay whole, and so do groups where the data have them. Images and sequences that
-    validate and test come in a random order: data often lie sorted by class or factor, and the
-    first hundred of a part should stand for it.
+    Sequences stay whole, and so do groups where the data have them.
 
     Raises:
         DataError: If there are too few of them for three parts.
     """
     require(data, len(data), "sequences" if data.is_sequence else "images", at_least=4)
-    target = max(1, round(_SHARE * len(data)))
-    if data.groups is None:
-        test, validation, train = _cut(torch.ones(len(data), dtype=torch.int64), target, seed)
-        return Splits(data.take(train.sort().values), data.take(validation), data.take(test))
-    _, unit, sizes = data.groups.unique(return_inverse=True, return_counts=True)
-    require(data, len(sizes), "groups", at_least=3)
-    test, validation, train = (
-        data.take(torch.isin(unit, units).nonzero().squeeze(1))
-        for units in _cut(sizes, target, seed)
-    )
+    unit, sizes = torch.arange(len(data)), torch.ones(len(data), dtype=torch.int64)
+    if data.groups is not None:
+        _, unit, sizes = data.groups.unique(return_inverse=True, return_counts=True)
+        require(data, len(sizes), "groups", at_least=3)
+    part = _parts(sizes, max(1, round(_SHARE * len(data))), seed)[unit]
+    train, validation, test = (data.take((part == k).nonzero().squeeze(1)) for k in range(3))
     return Splits(train, validation, test)
 
 
@@ -49,13 +44,16 @@ def require(data: Dataset, count: int, what: str, at_least: int) -> None:
         )
 
 
-def _cut(sizes: Tensor, target: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return which units test, validate and train: `target` data or more of the first two."""
+def _parts(sizes: Tensor, target: int, seed: int) -> Tensor:
+    """Choose a part for each unit, so that `target` data or more validate, and test."""
     count = len(sizes)
     order = _permutation(count, seed)
     first = _leading(sizes[order], target, at_most=count - 2)
     second = first + _leading(sizes[order[first:]], target, at_most=count - 1 - first)
-    return order[:first], order[first:second], order[second:]
+    part = torch.full_like(sizes, _TRAIN)
+    part[order[:first]] = _TEST
+    part[order[first:second]] = _VALIDATION
+    return part
 
 
 def _leading(sizes: Tensor, target: int, at_most: int) -> int:

@@ -142,16 +142,13 @@ def action_poses() -> Tensor:
 
 
 def split_identities(seed: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return which of the first `count` identities train, validate and test, int64 each.
-
-    Those that validate and test are in a random order: the first few should stand for all.
-    """
+    """Return which of the first `count` identities train, validate and test, int64 each."""
     order = torch.from_numpy(np.random.RandomState(_SPLIT_SEED).permutation(IDENTITIES))
     trained = round(count * _TRAIN / IDENTITIES)
     rest, test = order[:trained], order[_TRAIN : _TRAIN + count - trained]
     mixed = rest[torch.randperm(trained, generator=torch.Generator().manual_seed(seed))]
     held_out = max(1, round(trained / _VALIDATION_SHARE))
-    return mixed[held_out:].sort().values, mixed[:held_out], test
+    return mixed[held_out:].sort().values, mixed[:held_out].sort().values, test.sort().values
 
 
 def _split(make: Callable[[Tensor], Dataset], seed: int, count: int) -> Splits:

@@ -31,16 +31,6 @@ def test_every_datum_is_in_one_part(count, seed):
     assert len(validation) == len(test) == max(1, round(count / 10))
 
 
-def test_the_first_of_a_held_out_part_stand_for_it():
-    """Of data that lie sorted: their mean rank is within 5.5 standard errors (4e-8 each)."""
-    splits = split(numbered(5000), 0)
-    error = 5000 / (12 * 50) ** 0.5
-    for part in (splits.validation, splits.test):
-        first = sum(numbers(part.take(torch.arange(50)))) / 50
-        assert abs(first - 2500) < 5.5 * error
-    assert numbers(splits.train) == sorted(numbers(splits.train))
-
-
 @given(st.lists(st.integers(0, 9), min_size=4, max_size=60), st.integers(0, 999))
 @settings(derandomize=True, deadline=None, max_examples=80)
 def test_groups_stay_whole(groups, seed):
