@@ -47,7 +47,7 @@ MOST_AREA, MOST_ERROR = 0.6, 1.1
 
 
 @torch.no_grad()
-def codes_of(run: Run, data: Dataset, seed: int = 0) -> tuple[Tensor, float]:
+def codes_of(run: Any, data: Dataset, seed: int = 0) -> tuple[Tensor, float]:
     """Codes sampled by the guide, `(N, K)`, and the squared error of the images made of them.
 
     Args:
