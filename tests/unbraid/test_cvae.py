@@ -112,8 +112,8 @@ def test_a_half_is_observed(observed):
 def test_the_learned_prior_is_learned_from_the_condition():
     parts, batch = build(prior="learned"), make_batch()
     prior = parts.model.prior(batch["label"])
-    assert torch.equal(prior.mean[0], prior.mean[3])
-    assert not torch.equal(prior.mean[0], prior.mean[1])
+    torch.testing.assert_close(prior.mean[0], prior.mean[3])  # rows of one product may round apart
+    assert not torch.allclose(prior.mean[0], prior.mean[1])
     assert build().model.prior is None
 
 
