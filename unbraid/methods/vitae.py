@@ -42,8 +42,8 @@ class Options(NetOptions):
         warmup: Steps over which the divergences' weight rises from 0 to 1; 0 for none.
         appearance_warmup: Steps over which the weight of the appearance's divergence goes from
             `appearance_warmup_from` to 1, in place of `warmup`; 0 for none.
-        appearance_warmup_from: What it starts from. Above 1, all that a warp can say is cheaper
-            in the perspective at first, and what is said there stays there.
+        appearance_warmup_from: What it starts from, at least 0. Above 1, what a warp can say is
+            cheaper in the perspective at first.
         scale: Standard deviation that a Normal likelihood starts from; the image range is 1.
         scale_warmup: Steps for which the scale of likelihood normal-learned stays there.
         code_spread: Standard deviation that the outputs of the decoder's first layer start with;
