@@ -99,7 +99,7 @@ def _cut(data: Dataset, seed: int) -> Splits:
     order = torch.randperm(len(rest), generator=torch.Generator().manual_seed(seed))
     chosen = (order[validated:].sort().values, order[:validated].sort().values)
     train, validation = (data.take(rest[rows].flatten()) for rows in chosen)
-    return Splits(train, validation, data.take(test.flatten()))
+    return Splits(train, validation, data.take(test.flatten()), in_order=True)
 
 
 def _images(count: int, name: str) -> np.ndarray:

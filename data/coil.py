@@ -83,7 +83,8 @@ def coil20(seed: int, *, size: int = 64, length: int = 12, turns: bool = False) 
     held = held_out(count)
     first = torch.arange(_OBJECTS).unsqueeze(1) * count
     parts = (order[:, 2 * held :], order[:, held : 2 * held], order[:, :held])
-    return Splits(*(data.take((first + part).flatten().sort().values) for part in parts))
+    taken = (data.take((first + part).flatten().sort().values) for part in parts)
+    return Splits(*taken, in_order=True)
 
 
 def _whole_turns(seed: int, frames: Tensor, angles: Tensor) -> Splits:
@@ -100,7 +101,7 @@ def _whole_turns(seed: int, frames: Tensor, angles: Tensor) -> Splits:
     order = torch.randperm(_OBJECTS, generator=torch.Generator().manual_seed(seed))
     count = held_out(_OBJECTS)
     parts = order[:count].sort().values, order[count:].sort().values
-    return Splits(trained, *(held.take(part) for part in parts))
+    return Splits(trained, *(held.take(part) for part in parts), in_order=True)
 
 
 def _check_angles(angles: np.ndarray) -> None:

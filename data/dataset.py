@@ -145,11 +145,20 @@ class Dataset:
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """The three parts of the data; training and model selection never see `test`."""
+    """The three parts of the data; training and model selection never see `test`.
+
+    Args:
+        train: What pairs are trained on.
+        validation: What they are chosen by.
+        test: What they are judged on.
+        in_order: Whether parts lie in an order that tells something, such as by factor, identity
+            or time, so that the first few do not stand for all.
+    """
 
     train: Dataset
     validation: Dataset
     test: Dataset
+    in_order: bool = False
 
 
 def describe(dataset: Dataset) -> str:

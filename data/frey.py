@@ -102,4 +102,5 @@ def _cut(data: Dataset, seed: int) -> Splits:
         parts.append(order[start:stop])
         start = stop
     test, validation, train = (part.sort().values for part in (*parts, order[start:]))
-    return Splits(data.take(train), data.take(validation), data.take(test))
+    taken = (data.take(part) for part in (train, validation, test))
+    return Splits(*taken, in_order=True)

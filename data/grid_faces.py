@@ -49,7 +49,8 @@ def grid_faces(seed: int, *, size: int = 64, length: int = 15) -> Splits:
     held = held_out(stretches.shape[1])
     names = tuple(str(name) for name in arrays["names"])
     ends = (None, -2 * held, -held, None)
-    return Splits(*(_part(stretches[:, a:b], names) for a, b in pairwise(ends)))
+    parts = (_part(stretches[:, a:b], names) for a, b in pairwise(ends))
+    return Splits(*parts, in_order=True)
 
 
 def _part(stretches: torch.Tensor, names: tuple[str, ...]) -> Dataset:

@@ -127,7 +127,7 @@ def grouped(
         still = made[0].factor_names if made else None
         where = f"{dataset.name} ({part})"
         made.append(_group(dataset, where, groups, group_size, seed, still))
-    return Splits(*made)
+    return Splits(*made, in_order=splits.in_order)
 
 
 def _group(

@@ -112,7 +112,8 @@ def kth(
             f"numbers of stretches to train, to validate and to test are {sizes}; expected at "
             f"least 1 each. Take a smaller length, or all archives. {_WHERE}"
         )
-    return Splits(*(_part(images, kept, chosen, part == place) for place in range(3)))
+    parts = (_part(images, kept, chosen, part == place) for place in range(3))
+    return Splits(*parts, in_order=True)
 
 
 def _chosen(actions: str) -> tuple[str, ...]:

@@ -196,11 +196,13 @@ def _binarised(splits: Splits, how: str, seed: int) -> Splits:
     if how == "threshold":
         cut = (Binarise("threshold"),)
         parts = (splits.train, splits.validation, splits.test)
-        return Splits(*(freeze(part, cut, seed) for part in parts))
-    return Splits(
-        replace(splits.train, dynamic=True),
-        _drawn(splits.validation, seed),
-        _drawn(splits.test, seed),
+        frozen = (freeze(part, cut, seed) for part in parts)
+        return Splits(*frozen, in_order=splits.in_order)
+    return replace(
+        splits,
+        train=replace(splits.train, dynamic=True),
+        validation=_drawn(splits.validation, seed),
+        test=_drawn(splits.test, seed),
     )
 
 

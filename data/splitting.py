@@ -32,7 +32,7 @@ def split(data: Dataset, seed: int) -> Splits:
         require(data, len(sizes), "groups", at_least=3)
     part = _parts(sizes, max(1, round(_SHARE * len(data))), seed)[unit]
     train, validation, test = (data.take((part == k).nonzero().squeeze(1)) for k in range(3))
-    return Splits(train, validation, test)
+    return Splits(train, validation, test, in_order=True)
 
 
 def require(data: Dataset, count: int, what: str, at_least: int) -> None:

@@ -152,7 +152,7 @@ def split_identities(seed: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _split(make: Callable[[Tensor], Dataset], seed: int, count: int) -> Splits:
-    return Splits(*(make(part) for part in split_identities(seed, count)))
+    return Splits(*(make(part) for part in split_identities(seed, count)), in_order=True)
 
 
 def _looks(identities: Tensor) -> Tensor:

@@ -155,6 +155,8 @@ def _known(run: Run) -> dict[str, Any]:
 def _keep_values(run: Run, result: LogLikelihood, split: str, frames: int | None) -> None:
     """Keep log p(x) of each datum, and what tells the data from others."""
     of = f"{run.config['fingerprint']} {split}"
+    if run.data.mixed:
+        of += " in random order"
     if frames is not None:
         of += f" {frames} frames by {run.data_seed}"
     buffer = BytesIO()

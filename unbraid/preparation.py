@@ -10,6 +10,7 @@ from unbraid.methods import DataSpec
 
 from .config import TrainConfig
 
+ORDER_SEED = 0  # the same for all seeds, where these do not choose what is held out
 FINGERPRINTED_IMAGES, FINGERPRINTED_SEQUENCES, FINGERPRINTED_FRAMES = 1000, 100, 10
 
 
@@ -26,6 +27,8 @@ class RunData:
         description: One line for people.
         fingerprint: Hash of the training, validation and test pixels, so that a resumed or
             evaluated run notices other data.
+        mixed: Whether held-out data were brought into a random order, as their own tells something
+            of them; the fingerprint is of their own.
     """
 
     train: Dataset
@@ -35,6 +38,7 @@ class RunData:
     spec: DataSpec
     description: str
     fingerprint: str
+    mixed: bool
 
 
 def prepare(config: TrainConfig) -> RunData:
@@ -71,6 +75,8 @@ def prepare(config: TrainConfig) -> RunData:
     fingerprint = hashlib.sha256()
     for part in (train, *held_out):
         fingerprint.update(_sample_bytes(part))
+    if splits.in_order:
+        held_out = [_in_random_order(part) for part in held_out]
     return RunData(
         train,
         held_out[0],
@@ -79,7 +85,14 @@ def prepare(config: TrainConfig) -> RunData:
         spec,
         f"{describe(train)}; {sizes}",
         fingerprint.hexdigest()[:16],
+        splits.in_order,
     )
+
+
+def _in_random_order(part: Dataset) -> Dataset:
+    """Mix held-out data, so that the first few stand for all: much is judged on and shows them."""
+    generator = torch.Generator().manual_seed(ORDER_SEED)
+    return part.take(torch.randperm(len(part), generator=generator))
 
 
 def _sample_bytes(part: Dataset) -> bytes:
