@@ -37,7 +37,7 @@ COMMON = {
 CRITIC = {"critic_hidden": (256, 256, 256), "critic_rate": 1e-3, "critic_steps": 3}
 ROWS: dict[str, dict[str, Any]] = {
     "vae": {"method": "vae", "options": {}},
-    "beta-tcvae": {"method": "beta-tcvae", "options": {"beta": 6.0}},
+    "beta-tcvae": {"method": "beta-tcvae", "options": {"beta": 4.0}},
     "factor-vae": {"method": "factor-vae", "options": {"gamma": 40.0, **CRITIC}},
 }
 LEARNING_RATE, BATCH_SIZE, SIZE = 1e-3, 64, 64

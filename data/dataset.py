@@ -1,6 +1,6 @@
 """The data contract: images or sequences, and what is known about each of them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -158,7 +158,7 @@ class Splits:
     train: Dataset
     validation: Dataset
     test: Dataset
-    in_order: bool = False
+    in_order: bool = field(default=False, kw_only=True)
 
 
 def describe(dataset: Dataset) -> str:
