@@ -39,7 +39,8 @@ COUNT = 60
 def build(data: DataSpec = DATA, **options: Any) -> Any:
     method = load_method("m2")
     torch.manual_seed(0)
-    return method.build(read_options(method.options, {**SMALL, **options}), data)
+    small = {} if "features" in options else SMALL
+    return method.build(read_options(method.options, {**small, **options}), data)
 
 
 def make_batch() -> dict[str, Any]:
@@ -113,6 +114,11 @@ def test_the_warmup_makes_the_class_cheaper_than_the_code():
         ({}, {"latent_dim": 0}, "latent_dim is 0; expected"),
         ({}, {"features": "nowhere"}, "features is .*nowhere, .*expected the folder of a run"),
         ({}, {"features": "x", "likelihood": "normal"}, "likelihood is normal; expected auto"),
+        ({}, {"features": "x", "nets": "conv"}, "nets is conv; expected auto beside features"),
+        ({}, {"features": "x", "channels": "8,8"}, "channels is 8,8; expected 32,32,64,64 beside"),
+        ({}, {"features": "x", "code_spread": 1.0}, "code_spread is 1.0; expected 0.0 beside"),
+        ({}, {"features": "x", "decoder": "broadcast"}, "decoder is broadcast; expected mirror"),
+        ({}, {"features": "x", "broadcast_patch": 8}, "broadcast_patch is 8; expected 4 beside"),
     ],
     ids=str,
 )

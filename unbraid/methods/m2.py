@@ -25,6 +25,15 @@ CITATION = """@inproceedings{kingma2014semi,
 
 SITE = "label"
 CODES, LEAST = 64, 0.001
+_OF_IMAGES = (
+    "likelihood",
+    "nets",
+    "channels",
+    "code_spread",
+    "decoder",
+    "broadcast_hidden",
+    "broadcast_patch",
+)
 
 
 @dataclass(frozen=True)
@@ -57,13 +66,22 @@ class Options(NetOptions):
         in_range("warmup", self.warmup, 0)
         in_range("warmup_from", self.warmup_from, 0.0)
         if self.features is not None:
-            if self.likelihood != "auto":
-                raise OptionError(
-                    f"likelihood is {self.likelihood}; expected auto beside features, whose VAE "
-                    "has its own. Leave it out"
-                )
+            self._refuse_nets_of_images()
             # A run is to be found from wherever it is loaded.
             object.__setattr__(self, "features", str(Path(self.features).resolve()))
+
+    def _refuse_nets_of_images(self) -> None:
+        for name in _OF_IMAGES:
+            given, default = (getattr(of, name) for of in (self, type(self)))
+            if given != default:
+                told, expected = (
+                    ",".join(map(str, it)) if isinstance(it, tuple) else it
+                    for it in (given, default)
+                )
+                raise OptionError(
+                    f"{name} is {told}; expected {expected} beside features, whose VAE has its "
+                    "own. Leave it out"
+                )
 
     def require_labels(self, data: DataSpec) -> None:
         """Raise `ValueError` if the data are no images with labels of at least two classes."""
