@@ -22,13 +22,14 @@ from unbraid.data import Batches, Dataset
 
 from .rows import Row
 
-CLIPS, CHUNK = 8000, 200  # that probes are trained on, and how many are encoded together
+# Clips that probes are trained on at most, and that are encoded together: most digits are shown.
+CLIPS, CHUNK = 40_000, 200
 DIGITS: dict[str, Any] = {
     "form": "drnet",
     "size": 32,
     "digit_size": 16,
     "digits_from": "mnist",
-    "sequences": 20_000,
+    "sequences": 100_000,
 }
 OPTIONS: dict[str, Any] = {
     "static_dim": 64,

@@ -98,14 +98,9 @@ def finish(row: Row, out: Path, decoder: str, progress: bool) -> dict[str, Any]:
     Raises:
         ValueError: If the folder holds the results of other settings.
     """
-    found = row.finished(out)
+    settings = settings_of(row.method, decoder, progress)
+    found = row.finished(out, **settings)
     if found is not None:
-        has = found["options"].get("decoder", "mirror")
-        if has != decoder:
-            raise ValueError(
-                f"{row.folder(out)} has the decoder {has}; expected {decoder}. Choose another "
-                "--out, or remove the folder"
-            )
         return found
     folder = row.folder(out)
     curve = json.loads((folder / "curve.json").read_text()) if _begun(folder) else []
@@ -114,7 +109,7 @@ def finish(row: Row, out: Path, decoder: str, progress: bool) -> dict[str, Any]:
         steps = row.steps * piece // PIECES
         run, more = row.train(
             out,
-            **settings_of(row.method, decoder, progress),
+            **settings,
             steps=steps,
             validate_every=row.steps,
         )
@@ -124,7 +119,7 @@ def finish(row: Row, out: Path, decoder: str, progress: bool) -> dict[str, Any]:
         write_json_atomically(folder / "curve.json", curve)
     run = unbraid.load(folder) if run is None else run
     whole = scores(run, run.split(row.split), len(run.split(row.split)))
-    return row.keep(out, run, **whole, curve=curve, training_seconds=seconds)
+    return row.keep(out, run, settings, **whole, curve=curve, training_seconds=seconds)
 
 
 def _begun(folder: Path) -> bool:

@@ -94,7 +94,8 @@ def finish(row: Row, truth: Truth, asked: argparse.Namespace) -> dict[str, Any]:
         KeyboardInterrupt: If a signal stopped a training; a part of it is never judged.
         ValueError: If the folder holds the results of other settings.
     """
-    found = row.finished(asked.out)
+    settings: dict[str, Any] = {"data_options": {**digits_of(asked), "length": LENGTH}, **TRAIN}
+    found = row.finished(asked.out, **settings)
     if found is not None:
         check(row, found, truth.plan, asked)
         return found
@@ -106,14 +107,14 @@ def finish(row: Row, truth: Truth, asked: argparse.Namespace) -> dict[str, Any]:
         "pose-prediction",
         "moving-mnist",
         options={**AHEAD, "codes": str(folder)},
-        data_options={**digits_of(asked), "length": LENGTH},
         progress=asked.progress,
-        **TRAIN,
+        **settings,
     )
     watched = watch(rolled_out(run, truth), truth)
     watched.save(run.folder / VALUES)
     trained = {"codes_steps": steps, "training_seconds": seconds}
-    return row.keep(asked.out, run, clips=truth.plan.clips, **trained, **scores(watched, truth))
+    results = {"clips": truth.plan.clips, **trained, **scores(watched, truth)}
+    return row.keep(asked.out, run, settings, **results)
 
 
 def finish_standing(row: Row, truth: Truth, out: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import unbraid
 from unbraid import Run
 from unbraid.inference import pair_parameters, write_json_atomically
 
-ROW, VALUES = "row.json", "values.npz"
+ROW, VALUES, ASKED = "row.json", "values.npz", "asked"
 DATA_SEED = 0  # rows and seeds of a table are judged on the same data
 
 
@@ -37,8 +37,12 @@ class Row:
         """Where the row is kept."""
         return out / self.setting / f"{self.method}-{self.seed}"
 
-    def finished(self, out: Path) -> dict[str, Any] | None:
+    def finished(self, out: Path, **settings: Any) -> dict[str, Any] | None:
         """Return the row's results, or None where they are not there yet.
+
+        Args:
+            out: Folder of the table.
+            **settings: Those that the row is to be of, as given to `keep`.
 
         Raises:
             ValueError: If the folder holds the results of other settings.
@@ -51,6 +55,14 @@ class Row:
             raise ValueError(
                 f"{folder} holds {found['steps']} steps judged on {found['split']}; expected "
                 f"{self.steps} on {self.split}. Choose another --out, or remove the folder"
+            )
+        asked, kept = _plain(settings), found.get(ASKED, {})
+        differing = [n for n in {**asked, **kept} if asked.get(n) != kept.get(n)]
+        if asked and kept and differing:
+            has, expected = (_shown(of.get(differing[0])) for of in (kept, asked))
+            raise ValueError(
+                f"{folder} holds results of {differing[0]} {has}; expected {expected}. Choose "
+                "another --out, or remove the folder"
             )
         return found
 
@@ -75,11 +87,12 @@ class Row:
             KeyboardInterrupt: If a signal stopped the training; a part of it is never judged.
             ValueError: If the folder holds the results of other settings.
         """
-        found = self.finished(out)
+        asked = {"data": data, **settings}
+        found = self.finished(out, **asked)
         if found is not None:
             return found
         run, seconds = self.train(out, method, data, **settings)
-        return self.keep(out, run, training_seconds=seconds, **judge(run))
+        return self.keep(out, run, asked, training_seconds=seconds, **judge(run))
 
     def train(self, out: Path, method: str, data: str, **settings: Any) -> tuple[Run, int]:
         """Train the row's run, or go on with the part of it that is there.
@@ -112,8 +125,17 @@ class Row:
             raise KeyboardInterrupt(f"{folder} was stopped; the same command goes on with it")
         return run, round(time.process_time() - started)
 
-    def keep(self, out: Path, run: Run, **results: Any) -> dict[str, Any]:
-        """Write the row's results beside what they are of, and return all."""
+    def keep(
+        self, out: Path, run: Run, settings: Mapping[str, Any], **results: Any
+    ) -> dict[str, Any]:
+        """Write the row's results beside what they are of, and return all.
+
+        Args:
+            out: Folder of the table.
+            run: The trained run.
+            settings: What it was trained with, which `finished` compares.
+            **results: What it came to.
+        """
         found = {
             "setting": self.setting,
             "method": self.method,
@@ -123,7 +145,23 @@ class Row:
             "parameters": sum(p.numel() for p in pair_parameters(run.model, run.guide)),
             **results,
             "options": run.config["options"],
+            ASKED: _plain(settings),
             "versions": run.config.get("versions"),
         }
         write_json_atomically(self.folder(out) / ROW, found)
         return found
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as JSON has them, options one by one; how progress is shown is none."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{key}": each for key, each in value.items()}
+        elif name != "progress":
+            flat[name] = value
+    return json.loads(json.dumps(flat, default=str))
+
+
+def _shown(value: Any) -> str:
+    return "as by default" if value is None else str(value)

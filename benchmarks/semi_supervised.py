@@ -73,11 +73,11 @@ def first_model(data: str, out: Path, steps: int | None, *, progress: bool) -> R
     """M1, trained where it is not there yet."""
     variant = ROWS[M1]
     row = Row(data, M1, 0, variant.steps if steps is None else steps)
-    if row.finished(out) is not None:
-        return unbraid.load(row.folder(out))
     settings = {**COMMON, **variant.train, "options": variant.options, "data_seed": M1_SEED}
+    if row.finished(out, **settings) is not None:
+        return unbraid.load(row.folder(out))
     run, seconds = row.train(out, "vae", data, progress=progress, **settings)
-    row.keep(out, run, training_seconds=seconds)
+    row.keep(out, run, settings, training_seconds=seconds)
     return run
 
 

@@ -48,7 +48,9 @@ def test_a_row_is_trained_and_scored_piece_by_piece(table, trained, tmp_path, ca
     count = len(trained)
     assert table.main(words) == 0
     assert len(trained) == count
-    with pytest.raises(ValueError, match="vae-2 has the decoder broadcast; expected mirror"):
+    with pytest.raises(
+        ValueError, match=r"vae-2 holds results of options\.decoder broadcast; expected mirror"
+    ):
         table.main([*words, "--decoder", "mirror"])
 
 

@@ -207,7 +207,7 @@ def test_codes_of_the_table_of_drnet_are_taken(table, tmp_path, capsys):
         progress=False,
         **first.TRAIN,
     )
-    row.keep(there, run)
+    row.keep(there, run, {})
     assert table.main(words) == 0
     assert "3 steps on codes of 1:" in capsys.readouterr().out
     found = json.loads((out / "digits" / "drnet-0" / "row.json").read_text())

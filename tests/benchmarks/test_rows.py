@@ -58,6 +58,7 @@ def test_a_row_is_trained_judged_and_kept_once(rows, trained, tmp_path):
     assert found == {
         **{"setting": "digits", "method": "vae-wide", "seed": 4, "steps": 7},
         **{"split": "validation", "parameters": 6, **KEPT, "options": OPTIONS},
+        "asked": {"data": "mnist-small", "options.latent_dim": 2, "batch_size": 5},
         "versions": {"unbraid": "1"},
     }
     kept = json.loads((folder / "row.json").read_text())
@@ -82,3 +83,33 @@ def test_results_of_other_settings_are_refused(rows, trained, tmp_path, changes)
     with pytest.raises(ValueError, match=r"holds 7 steps judged on test; expected .* Choose"):
         rows.Row(**{**row, **changes}).finish(tmp_path, pytest.fail, "vae", "mnist-small")
     assert len(trained) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"options": {"latent_dim": 3}}, "results of options.latent_dim 2; expected 3. Choose"),
+        ({"options": {**OPTIONS, "hidden": (3, 4)}}, r"options.hidden as by default; .*\[3, 4\]"),
+        ({"options": {}}, r"results of options\.latent_dim 2; expected as by default"),
+        ({"batch_size": 6}, "results of batch_size as by default; expected 6"),
+        ({"data_options": {"size": 32}}, "data_options.size as by default; expected 32"),
+    ],
+)
+def test_results_of_other_options_are_refused(rows, trained, tmp_path, changes, message):
+    row, given = rows.Row("digits", "vae", 0, 7), {"options": OPTIONS, "progress": True}
+    row.finish(tmp_path, lambda _: KEPT, "vae", "mnist-small", **given)
+    with pytest.raises(ValueError, match=message):
+        row.finish(tmp_path, pytest.fail, "vae", "mnist-small", **{**given, **changes})
+    row.finish(tmp_path, pytest.fail, "vae", "mnist-small", **{**given, "progress": False})
+    with pytest.raises(ValueError, match="results of data mnist-small; expected mnist"):
+        row.finish(tmp_path, pytest.fail, "vae", "mnist", **given)
+    assert len(trained) == 1
+
+
+def test_results_of_before_say_nothing_of_their_settings_and_stand(rows, trained, tmp_path):
+    row = rows.Row("digits", "vae", 0, 7)
+    row.finish(tmp_path, lambda _: KEPT, "vae", "mnist-small", options=OPTIONS)
+    path = row.folder(tmp_path) / "row.json"
+    kept = json.loads(path.read_text())
+    path.write_text(json.dumps({name: of for name, of in kept.items() if name != "asked"}))
+    assert row.finish(tmp_path, pytest.fail, "vae", "mnist-small", options={"latent_dim": 3})
