@@ -90,7 +90,7 @@ def prepare(config: TrainConfig) -> RunData:
 
 
 def _in_random_order(part: Dataset) -> Dataset:
-    """Mix held-out data, so that the first few stand for all: much is judged on and shows them."""
+    """Mix held-out data: the first few, which are judged and shown alone, then stand for all."""
     generator = torch.Generator().manual_seed(ORDER_SEED)
     return part.take(torch.randperm(len(part), generator=generator))
 
