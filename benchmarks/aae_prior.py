@@ -2,10 +2,10 @@
 
 Run: python -m benchmarks.aae_prior --seeds 0 1 2
 
-Three rows with the same nets, batches and steps: `aae`, the same without its critic, which is a
-plain autoencoder, and a VAE whose divergence has the weight 0.1. A fresh classifier, which no method has seen, is trained on half of the codes of held-out images against as
-many draws of the prior, and tested on the other half. Finished rows are kept under --out and not
-run again.
+Three rows with the same nets, batches and steps: `aae`, the same without its critic, and a VAE
+whose divergence has the weight 0.1. A fresh classifier, which no method has seen, is trained on
+half of the codes of held-out images against as many draws of the prior, and tested on the other
+half. Finished rows are kept under --out and not run again.
 """
 
 import argparse
