@@ -22,8 +22,7 @@ from unbraid.data import Batches, Dataset
 
 from .rows import Row
 
-# Clips that probes are trained on at most, and that are encoded together: most digits are shown.
-CLIPS, CHUNK = 40_000, 200
+CLIPS, CHUNK = 40_000, 200  # that probes are trained on, and how many are encoded together
 DIGITS: dict[str, Any] = {
     "form": "drnet",
     "size": 32,

@@ -1,6 +1,6 @@
 """The semi-supervised deep generative model (M2), of images or of the codes of a VAE (M1+M2)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,15 +25,7 @@ CITATION = """@inproceedings{kingma2014semi,
 
 SITE = "label"
 CODES, LEAST = 64, 0.001
-_OF_IMAGES = (
-    "likelihood",
-    "nets",
-    "channels",
-    "code_spread",
-    "decoder",
-    "broadcast_hidden",
-    "broadcast_patch",
-)
+_OF_CODES_TOO = ("hidden", "activation")  # the options of nets that M1+M2 has as well
 
 
 @dataclass(frozen=True)
@@ -71,7 +63,7 @@ class Options(NetOptions):
             object.__setattr__(self, "features", str(Path(self.features).resolve()))
 
     def _refuse_nets_of_images(self) -> None:
-        for name in _OF_IMAGES:
+        for name in (f.name for f in fields(NetOptions) if f.name not in _OF_CODES_TOO):
             given, default = (getattr(of, name) for of in (self, type(self)))
             if given != default:
                 told, expected = (
