@@ -14,7 +14,7 @@ from pyro.poutine.subsample_messenger import _Subsample
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from unbraid.inference import Program, Runner, Site, Terms
+from unbraid.inference import Program, Runner, Site, Terms, device_of
 
 FRAMES = 256  # frames that are decoded together
 
@@ -44,10 +44,19 @@ def undisturbed(*programs: Program, seed: int) -> Iterator[None]:
 
 
 def run(model: Program, guide: Program, args: tuple[Any, ...]) -> Terms:
-    """Run a pair once; discrete sites are sampled, not summed out."""
-    runner = Runner()
+    """Run a pair once, where its parameters are; discrete sites are sampled, not summed out."""
+    runner, args = Runner(), placed(args, model, guide)
     model_sites, guide_sites = runner.run_pair(model, guide, args)
     return Terms(model_sites, guide_sites, runner, model, guide, args)
+
+
+def placed(args: tuple[Any, ...], *programs: Program) -> tuple[Any, ...]:
+    """Arguments on the device of the programs' parameters, so that data may lie elsewhere."""
+    tensors = [a for a in args if isinstance(a, Tensor)]
+    if not tensors:
+        return args
+    place = device_of(*programs, default=tensors[0].device)
+    return tuple(a.to(place) if isinstance(a, Tensor) else a for a in args)
 
 
 def shared_latents(terms: Terms) -> tuple[str, ...]:
@@ -87,7 +96,7 @@ def sites_at_points(
         Its sites by name.
     """
     with _AtPoints():
-        return Runner().run(program, args, values).sites
+        return Runner().run(program, placed(args, program), values).sites
 
 
 def distribution_at(
@@ -113,7 +122,7 @@ def distribution_at(
     reaching = poutine.escape(poutine.condition(program, data=dict(values)), is_reached)
     try:
         with _AtPoints():
-            reaching(*args)
+            reaching(*placed(args, program))
     except NonlocalExit as reached:
         site: Any = reached.site
         return site["fn"]

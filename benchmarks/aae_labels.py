@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from unbraid.data import Batches, Dataset
+from unbraid.inference import device_of
 
 from .rows import Row
 
@@ -45,7 +46,7 @@ def accuracy(guide: Any, data: Dataset) -> float:
         ValueError: If no label is known.
     """
     right = known = 0
-    for batch in Batches(data, 1000, shuffle=False):
+    for batch in Batches(data, 1000, shuffle=False, device=device_of(guide)):
         if "label" in batch:
             found, label = guide(batch["x"])[0].argmax(-1), batch["label"]
             right += int((found == label).sum())

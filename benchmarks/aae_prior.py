@@ -58,10 +58,10 @@ def codes_of(run: Any, data: Dataset, seed: int = 0) -> tuple[Tensor, float]:
     codes, error = [], 0.0
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        for batch in Batches(data, 1000, shuffle=False):
+        for batch in Batches(data, 1000, shuffle=False, device=run.device):
             z = run.guide(batch["x"])
             error += float((run.model.decoder(z).mean - batch["x"]).square().sum())
-            codes.append(z)
+            codes.append(z.cpu())
     return torch.cat(codes), error / len(data)
 
 

@@ -116,16 +116,19 @@ def known(
 ) -> KnownSequences:
     """The codes of one frame of each of some clips, means or draws, and what is known of it."""
     chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))[:clips]
-    batches = Batches(data.take(chosen), CHUNK, shuffle=False, frames=1, seed=seed)
+    batches = Batches(
+        data.take(chosen), CHUNK, shuffle=False, device=run.device, frames=1, seed=seed
+    )
     factors: list[tuple[torch.Tensor, torch.Tensor]] = []
     draws: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def frames() -> Any:
         for batch in batches:
-            factors.append((batch["factors"].clone(), batch["frame_factors"].clone()))
+            known = (batch["factors"], batch["frame_factors"])
+            factors.append((known[0].to("cpu", copy=True), known[1].to("cpu", copy=True)))
             if drawn:  # without gradients, by `seed`: `sequence_codes` asks for this
                 content, pose = run.guide(batch["x"])
-                draws.append((content.squeeze(1), pose))
+                draws.append((content.squeeze(1).cpu(), pose.cpu()))
             yield (batch["x"],)
 
     codes = sequence_codes(run.model, run.guide, frames(), seed=seed)

@@ -51,10 +51,10 @@ def codes_of(run: Any, data: Dataset, limit: int) -> tuple[np.ndarray, np.ndarra
     part = data.take(order.sort().values)
     means, scales = [], []
     with torch.no_grad():
-        for batch in Batches(part, 2000, shuffle=False):
+        for batch in Batches(part, 2000, shuffle=False, device=run.device):
             normal = run.guide.encoder(batch["x"]).base_dist
-            means.append(normal.loc.numpy().copy())
-            scales.append(normal.scale.numpy().copy())
+            means.append(normal.loc.cpu().numpy().copy())
+            scales.append(normal.scale.cpu().numpy().copy())
     if part.factors is None:
         raise ValueError("the data have no factors; expected dSprites")
     return np.concatenate(means), np.concatenate(scales), part.factors[:, 1:].numpy()

@@ -20,6 +20,7 @@ from benchmarks.svi_step import CASES, HandWritten, Pair, make_pair
 from unbraid.inference import SVI, Objective, log_likelihood
 
 PARITY = 1e-4
+MODES = ("eager", "record", "compile", "fused", "graph")
 
 
 def parity(name: str) -> float:
@@ -40,32 +41,6 @@ def parity(name: str) -> float:
     return max(
         float((a - b).norm() / a.norm().clamp(min=1e-6)) for a, b in zip(*results, strict=True)
     )
-
-
-class CudaGraph:
-    """A recorded step (loss, gradients and fused Adam) captured as one CUDA graph."""
-
-    def __init__(self, pair: Pair, x: Tensor) -> None:
-        model, guide = copy.deepcopy(pair)[:2]
-        parameters = [*model.parameters(), *guide.parameters()]
-        optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True, capturable=True)
-        self.svi = SVI(model, guide, optimizer, mode="record")
-        self.x = x.clone()
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(3):
-                self.svi.step(self.x)
-        torch.cuda.current_stream().wait_stream(stream)
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
-            self.loss = self.svi.step(self.x)
-
-    def step(self, x: Tensor) -> Tensor:
-        """Replay the step on other data."""
-        self.x.copy_(x)
-        self.graph.replay()
-        return self.loss
 
 
 def milliseconds(work: Callable[[], object], steps: int) -> float:
@@ -98,17 +73,10 @@ def step_times(name: str, steps: int) -> dict[str, float]:
         made = HandWritten(pair, compiled=compiled)
         return lambda: made.step(x)
 
-    def graph() -> Callable[[], object]:
-        made = CudaGraph(pair, x)
-        return lambda: made.step(x)
-
     makers: dict[str, Callable[[], Callable[[], object]]] = {
         "hand-written": lambda: hand(False),
         "hand-written, compiled": lambda: hand(True),
-        **{
-            mode: (lambda mode=mode: svi(mode)) for mode in ("eager", "record", "compile", "fused")
-        },
-        "record, CUDA graph": graph,
+        **{mode: (lambda mode=mode: svi(mode)) for mode in MODES},
     }
     times = {}
     for variant, make in makers.items():

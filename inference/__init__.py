@@ -13,7 +13,7 @@ from .checkpoint_folder import CheckpointError
 from .clamped_reconstruction import ClampedReconstruction
 from .code_similarity import CodeSimilarity
 from .critic_schedule import CriticSchedule
-from .device import resolve_device
+from .device import device_of, resolve_device
 from .diagnostics import pareto_k, tail_length
 from .dip import DIP
 from .domain_examples import DomainsOneSided
@@ -164,6 +164,7 @@ __all__ = [
     "check_writable",
     "chunk_size",
     "critic_adam",
+    "device_of",
     "divergence_parts",
     "fit",
     "from_prior",

@@ -25,10 +25,10 @@ from .annealed_result import AnnealedLikelihood
 from .annealed_start import Blocks, NoiseOfBlocks, ProgramStart, Start, guide_start
 from .blocks import BLOCK, Data, blocks, padded
 from .continuous import ContinuousModel, require_continuous
+from .device import device_of
 from .evaluating import (
     check_integer,
     checked,
-    device_of,
     in_evaluation_mode,
     likelihoods_of,
     own_noise,
@@ -152,7 +152,7 @@ def annealed_log_likelihood(
         raise ValueError(f"adaptation is {adaptation!r}; expected {' or '.join(ADAPTATIONS)}")
     programs = [program for program in (model, guide) if program is not None]
     modules = modules_of(*programs)
-    place = torch.device(device) if device is not None else device_of(modules)
+    place = torch.device(device) if device is not None else device_of(*modules)
     likelihoods = [likelihood] if likelihood is not None else likelihoods_of(model)
     described = {
         "annealed": [chains, temperatures, schedule, leapfrog_steps, start, adaptation, seed],

@@ -32,8 +32,8 @@ from .annealing import (
 from .blocks import BLOCK, padded
 from .check import PairError
 from .continuous import ContinuousModel, require_continuous
-from .device import mix, seed_noise
-from .evaluating import check_integer, device_of, in_evaluation_mode, likelihoods_of, own_noise
+from .device import device_of, mix, seed_noise
+from .evaluating import check_integer, in_evaluation_mode, likelihoods_of, own_noise
 from .sites import Program, Runner, modules_of
 
 _MIXING = 10
@@ -100,7 +100,7 @@ def bidirectional_bounds(
         if len(value) != size:
             raise ValueError(f"conditions[{name!r}] has size {len(value)}; expected size={size}")
     modules = modules_of(*[program for program in (model, guide) if program is not None])
-    place = torch.device(device) if device is not None else device_of(modules)
+    place = torch.device(device) if device is not None else device_of(*modules)
     found: list[tuple[Tensor, ...]] = []
     drawn: list[tuple[Tensor, ...]] = []
     everything = [range(size)[i : i + BLOCK] for i in range(0, size, BLOCK)]

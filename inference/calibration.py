@@ -21,8 +21,9 @@ from pyro.distributions import Delta
 from scipy.stats import chi2
 from torch import Tensor
 
+from .device import device_of
 from .eligibility import layers_of
-from .evaluating import check_integer, device_of, in_evaluation_mode, own_noise
+from .evaluating import check_integer, in_evaluation_mode, own_noise
 from .sites import Program, Runner, Site, modules_of
 
 CHUNK = 100  # simulations that are drawn together
@@ -124,7 +125,7 @@ def simulation_based_calibration(
         )
     parts: dict[str, list[Tensor]] = {}
     modules = modules_of(model, guide)
-    with own_noise(device_of(modules)), in_evaluation_mode(modules), torch.no_grad():
+    with own_noise(device_of(*modules)), in_evaluation_mode(modules), torch.no_grad():
         torch.manual_seed(seed)
         for start in range(0, simulations, CHUNK):
             size = min(CHUNK, simulations - start)

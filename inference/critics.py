@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from .guard import Guard
 from .hooks import Batch, CriticLoss, Hook, in_two_stages
+from .objective import laid_out
 from .terms import Terms
 
 CriticInputs = list[list[tuple[Tensor, ...]]]
@@ -84,7 +85,7 @@ class Critics:
         loss, figures = told if isinstance(told, CriticLoss) else (told, {})
         parameters = self._parameters[hook.name]
         found = torch.autograd.grad(loss, parameters, allow_unused=True)
-        for parameter, gradient in zip(parameters, found, strict=True):
+        for parameter, gradient in zip(parameters, laid_out(found, parameters), strict=True):
             parameter.grad = gradient
         if self._update(hook, parameters, loss.detach()):
             hook.after_critic_step()

@@ -1,6 +1,10 @@
-"""Choose the device that a run uses."""
+"""The device that a run uses."""
+
+from itertools import chain
 
 import torch
+
+from .sites import Program, modules_of
 
 
 def resolve_device(name: str) -> torch.device:
@@ -28,6 +32,15 @@ def resolve_device(name: str) -> torch.device:
     if kind == "mps" and not torch.backends.mps.is_available():
         raise OSError("device is 'mps'; this machine has none. Use --device cpu or auto")
     return torch.device(name)
+
+
+CPU = torch.device("cpu")
+
+
+def device_of(*programs: Program, default: torch.device = CPU) -> torch.device:
+    """Where the parameters and buffers of programs are; `default` where they have none."""
+    tensors = (chain(m.parameters(), m.buffers()) for m in modules_of(*programs))
+    return next((tensor.device for tensor in chain.from_iterable(tensors)), default)
 
 
 def seed_noise(seed: int, step: int, device: torch.device) -> None:

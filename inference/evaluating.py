@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -27,12 +26,6 @@ def likelihoods_of(model: Program) -> list[Likelihood]:
     return [
         m for module in modules_of(model) for m in module.modules() if isinstance(m, Likelihood)
     ]
-
-
-def device_of(modules: Sequence[nn.Module]) -> torch.device:
-    """Where the modules' parameters and buffers are; the CPU where they have none."""
-    tensors = chain.from_iterable(chain(m.parameters(), m.buffers()) for m in modules)
-    return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
 
 def checked(

@@ -22,11 +22,11 @@ from unbraid.nets import Likelihood
 
 from .blocks import BLOCK, Data, blocks, padded
 from .chunks import ChunkEvaluator
+from .device import device_of
 from .eligibility import Layout, require_likelihood, require_nested
 from .evaluating import (
     check_integer,
     checked,
-    device_of,
     in_evaluation_mode,
     likelihoods_of,
     own_noise,
@@ -113,7 +113,7 @@ def log_likelihood(
         check_integer(name, number, least)
     chosen = Proposal() if proposal is None else proposal
     modules = modules_of(model, guide)
-    place = torch.device(device) if device is not None else device_of(modules)
+    place = torch.device(device) if device is not None else device_of(*modules)
     likelihoods = [likelihood] if likelihood is not None else likelihoods_of(model)
     settings = {
         "keys": list(keys),

@@ -21,9 +21,9 @@ from unbraid.nets import Likelihood
 
 from .blocks import blocks, padded
 from .continuous import ContinuousModel
+from .device import device_of
 from .evaluating import (
     checked,
-    device_of,
     in_evaluation_mode,
     likelihoods_of,
     own_noise,
@@ -148,7 +148,7 @@ def masked_posterior(
     # From here on nobody can look at a hidden pixel.
     entries |= {keys[0]: torch.where(seen, images, images.new_zeros(())), _MASK: seen}
     modules = modules_of(model, guide)
-    place = torch.device(device) if device is not None else device_of(modules)
+    place = torch.device(device) if device is not None else device_of(*modules)
     likelihoods = [likelihood] if likelihood is not None else likelihoods_of(model)
     results, done = [], 0
     with torch.no_grad(), in_evaluation_mode(modules):

@@ -252,7 +252,8 @@ def gradients(
         parameters: The parameters to move.
 
     Returns:
-        One gradient per parameter, None where the loss does not depend on it.
+        One gradient per parameter, None where the loss does not depend on it, in the parameter's
+        own layout.
     """
     keep = bool(loss.routed)
     found: list[Tensor | None] = list(
@@ -271,7 +272,17 @@ def gradients(
             before = found[j]
             if gradient is not None:
                 found[j] = gradient if before is None else before + gradient
-    return found
+    return laid_out(found, parameters)
+
+
+def laid_out(found: Sequence[Tensor | None], parameters: Sequence[Tensor]) -> list[Tensor | None]:
+    """Gradients with the strides of their parameters, which fused optimisers need on a GPU."""
+    return [
+        gradient
+        if gradient is None or gradient.stride() == parameter.stride()
+        else torch.empty_like(parameter).copy_(gradient)
+        for gradient, parameter in zip(found, parameters, strict=True)
+    ]
 
 
 def _nothing() -> None:

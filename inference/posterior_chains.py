@@ -22,12 +22,11 @@ from unbraid.nets import Likelihood
 from .annealed_start import FITTED, Blocks, ProgramStart, guide_start
 from .blocks import BLOCK, blocks, padded
 from .continuous import ContinuousModel, require_continuous
-from .device import mix
+from .device import device_of, mix
 from .eligibility import NoLikelihoodError, is_silent, layers_of
 from .evaluating import (
     check_integer,
     checked,
-    device_of,
     in_evaluation_mode,
     likelihoods_of,
     own_noise,
@@ -114,7 +113,7 @@ def posterior_chains(
     for name, number, lowest in (*least, ("seed", seed, 0), ("rows", rows, 1)):
         check_integer(name, number, lowest)
     modules = modules_of(model, guide)
-    place = device_of(modules)
+    place = device_of(*modules)
     likelihoods = [likelihood] if likelihood is not None else likelihoods_of(model)
     keys = tuple(f"argument {place}" for place in range(len(args)))
     parts: list[tuple[ContinuousModel, JointDensity, Chains]] = []

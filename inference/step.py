@@ -1,8 +1,9 @@
-"""One step of stochastic variational inference: loss, gradients, update, in four modes."""
+"""One step of stochastic variational inference: loss, gradients, update, in five modes."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, Literal, get_args
 
 import pyro
@@ -12,6 +13,7 @@ from torch.optim import Optimizer
 from torch.utils import _pytree as pytree
 
 from .critics import CriticInputs, Critics
+from .cuda_graph import CapturedSteps
 from .fused import AdamState, FusedAdam
 from .guard import Guard
 from .hooks import Batch, has_critic, rewrites_gradients
@@ -23,7 +25,7 @@ from .untouched import untouched
 
 logger = logging.getLogger("unbraid")
 
-Mode = Literal["eager", "record", "compile", "fused"]
+Mode = Literal["eager", "record", "compile", "fused", "graph"]
 Precision = Literal["float32", "bfloat16"]
 Recorded = Callable[[list[Tensor], list[Tensor]], tuple[list[Tensor], list[Tensor], CriticInputs]]
 
@@ -43,7 +45,8 @@ class Step:
         optimizer: A torch optimiser of the pair's parameters.
         mode: `"eager"` runs Pyro at every step; `"record"` runs it once per shape and replays its
             tensor operations; `"compile"` compiles the recording; `"fused"` compiles it together
-            with the (Adam or AdamW) update.
+            with the (Adam or AdamW) update; `"graph"` captures the recording, the (fused Adam or
+            AdamW) update and the critics' steps as one CUDA graph, and leaves no `.grad`.
         clip_norm: Largest norm of the gradient, or None.
         precision: `"bfloat16"` runs the nets under autocast; densities stay in float32.
         summed: Whether gradients are those of the loss summed over the batch, as Pyro's, not of
@@ -86,6 +89,8 @@ class Step:
         self._compiled: dict[Any, Any] = {}
         self._detached: list[Tensor] = []
         self._adam: AdamState | None = None
+        optimizers = [optimizer, *self.critics.optimizers.values()]
+        self._graphs = CapturedSteps(optimizers) if self.mode == "graph" else None
         self.size = 0
 
     def _possible_mode(self, mode: Mode) -> Mode:
@@ -103,6 +108,19 @@ class Step:
                 "or changes gradients; using compile"
             )
             return "compile"
+        if mode == "graph" and not all(
+            map(CapturedSteps.fits, [self.optimizer, *self.critics.optimizers.values()])
+        ):
+            logger.warning(
+                "mode graph needs a CUDA device and fused Adam or AdamW, of the pair and of "
+                "critics; using record"
+            )
+            return "record"
+        if mode == "graph" and any(hook.generator is not None for hook in hooks):
+            logger.warning(
+                "mode graph needs hooks that draw by torch's own generator; using record"
+            )
+            return "record"
         return mode
 
     @property
@@ -138,6 +156,17 @@ class Step:
         with torch.no_grad():
             if isinstance(run, FusedAdam):
                 return dict(zip(names, run(tensors), strict=True))
+        if self._graphs is not None:
+            parts = self._graphs.take(key, tensors, partial(self._recorded_step, run, names))
+            for parameter in self.parameters:
+                parameter.grad = None  # its memory is the next replay's
+            return parts
+        return self._recorded_step(run, names, tensors)
+
+    def _recorded_step(
+        self, run: Recorded, names: list[str], tensors: list[Tensor]
+    ) -> dict[str, Tensor]:
+        with torch.no_grad():
             values, found, inputs = run(self._detached, tensors)
         parts = dict(zip(names, values, strict=True))
         for parameter, gradient in zip(self.parameters, found, strict=True):
@@ -219,7 +248,7 @@ class Step:
         except NotStaticError as error:
             logger.warning("%s; every step runs Pyro instead (mode eager)", error)
             return None, names
-        if self.mode == "record":
+        if self.mode in ("record", "graph"):
             return graph, names
         if self.mode == "compile":
             return torch.compile(graph, fullgraph=True, dynamic=False), names

@@ -28,7 +28,8 @@ class SVI:
         optim: A torch optimiser of the pair's parameters, or a function that makes one of them;
             Adam with learning rate 1e-3 unless given.
         loss: The objective; unit weights and no hooks unless given.
-        mode: How a step runs: `"eager"`, `"record"`, `"compile"` or `"fused"`; see `Step`.
+        mode: How a step runs: `"eager"`, `"record"`, `"compile"`, `"fused"` or `"graph"`; see
+            `Step`.
         clip_norm: Largest norm of the gradient, or None.
         precision: `"float32"`, or `"bfloat16"` for autocast of the nets.
 

@@ -12,7 +12,7 @@ from unbraid.methods import OptionError, in_range
 Schedule = Literal["constant", "cosine"]
 Binarisation = Literal["dynamic", "threshold"]
 Precision = Literal["float32", "bfloat16"]
-Mode = Literal["record", "eager", "compile", "fused"]
+Mode = Literal["record", "eager", "compile", "fused", "graph"]
 Keep = Literal["auto", "best", "last"]
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "schedule": get_args(Schedule),
