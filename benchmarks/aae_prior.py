@@ -32,7 +32,7 @@ COMMON: dict[str, Any] = {
 }
 AAE: dict[str, Any] = {
     "encoder": "deterministic",
-    "weight": 120.0,
+    "weight": 165.0,
     "critic_hidden": (256, 256),
     "critic_rate": 5e-4,
     "critic_steps": 5,
@@ -65,11 +65,15 @@ def codes_of(run: Any, data: Dataset, seed: int = 0) -> tuple[Tensor, float]:
     return torch.cat(codes), error / len(data)
 
 
-def finish(row: Row, out: Path, options: dict[str, Any], progress: bool) -> dict[str, Any]:
+def finish(
+    row: Row, out: Path, options: dict[str, Any], progress: bool, mode: str = "record"
+) -> dict[str, Any]:
     """Do what `Row.finish` says."""
     kind = ROWS[row.method]
     # The last weights are judged: at the end alone the bound may choose, which an AAE has none of.
     more: dict[str, Any] = {} if kind["method"] == "aae" else {"validate_every": row.steps}
+    if mode != "record":
+        more["mode"] = mode
     return row.finish(
         out,
         lambda run: judge(run, row),
@@ -128,12 +132,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=30_000)
+    parser.add_argument("--steps", type=int, default=60_000)
     parser.add_argument("--data", choices=["mnist", "mnist-small"], default="mnist")
     parser.add_argument("--split", choices=["test", "validation"], default="test")
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="other options of aae"
     )
+    parser.add_argument("--mode", choices=["record", "graph"], default="record")
     parser.add_argument("--out", type=Path, default=Path("runs/aae-prior"))
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -144,7 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for method in given.rows:
             row = Row(given.data, method, seed, given.steps, given.split)
             options = dict(word.split("=", 1) for word in given.set) if method == "aae" else {}
-            rows.append(finish(row, given.out, options, progress=sys.stderr.isatty()))
+            progress = sys.stderr.isatty()
+            rows.append(finish(row, given.out, options, progress, given.mode))
             print_row(rows[-1])
     if {row["method"] for row in rows} == set(ROWS):
         return 0 if verdict(rows) else 1

@@ -72,9 +72,10 @@ def setting_of(digits: int) -> str:
     return next(name for name, count in SETTINGS.items() if count == digits)
 
 
-def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
+def finish(row: Row, out: Path, *, mode: str = "record", progress: bool) -> dict[str, Any]:
     """Do what `Row.finish` says."""
     options = {**OPTIONS, **ROWS[row.method]}
+    more = {} if mode == "record" else {"mode": mode}
     drawn = options["form"] == "variational"
 
     def results(run: Run) -> dict[str, Any]:
@@ -93,6 +94,7 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
         data_options={**DIGITS, "digits": SETTINGS[row.setting]},
         progress=progress,
         **TRAIN,
+        **more,
     )
 
 
@@ -177,13 +179,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--split", choices=["test", "validation"], default="test")
     parser.add_argument("--out", type=Path, default=Path("runs/drnet-table"))
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--mode", choices=["record", "graph"], default="record")
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     setting = setting_of(given.digits)
     for seed in given.seeds:
         for name in given.rows:
             row = Row(setting, name, seed, given.steps, given.split)
-            print_row(finish(row, given.out, progress=sys.stderr.isatty()))
+            print_row(finish(row, given.out, mode=given.mode, progress=sys.stderr.isatty()))
     return 0
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pyro
 import torch
-from torch import Tensor
 
 from benchmarks.svi_step import CASES, HandWritten, Pair, make_pair
 from unbraid.inference import SVI, Objective, log_likelihood

@@ -1,5 +1,6 @@
 """Steps captured as CUDA graphs: all kernels of a step are launched by one call of the host."""
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -37,7 +38,6 @@ class CapturedSteps:
         if not all(map(self.fits, optimizers)):
             raise ValueError("an optimiser is no fused Adam or AdamW on a CUDA device")
         self._optimizers = list(optimizers)
-        self._groups = [group for o in optimizers for group in o.param_groups]
         device = self._groups[0]["params"][0].device
         self._rates = [torch.zeros((), device=device) for _ in self._groups]
         self._rate_values: list[float | None] = [None] * len(self._groups)
@@ -45,7 +45,12 @@ class CapturedSteps:
         self._pool: Any = None
         self._plain: dict[Any, int] = {}
         self._captured: dict[Any, _Captured] = {}
-        self._state: list[Any] = []
+        self._state: list[Tensor | None] = []
+
+    @property
+    def _groups(self) -> list[dict[str, Any]]:
+        """The optimisers' groups, which they replace when they load a state."""
+        return [group for optimizer in self._optimizers for group in optimizer.param_groups]
 
     @staticmethod
     def fits(optimizer: Optimizer) -> bool:
@@ -69,7 +74,8 @@ class CapturedSteps:
             CaptureError: If the step reads from the device or is otherwise not to be captured.
             ValueError: If a number other than the learning rate was changed since the first step.
         """
-        if self._state != (state := self._places_of_state()):
+        state = self._first_means()
+        if len(state) != len(self._state) or any(map(operator.is_not, state, self._state)):
             self._captured.clear()  # an optimiser has loaded another state
             self._state = state
         if key not in self._captured:
@@ -98,8 +104,10 @@ class CapturedSteps:
                 kind = torch.float64 if _any_double(parts) else torch.float32
                 values = torch.stack([value.to(kind) for value in parts.values()])
         except RuntimeError as error:
+            _free_noise(self._rates[0].device)
+            cause = error.__context__ or error  # the end of a failed capture fails as well
             raise CaptureError(
-                f"the step cannot be captured as a CUDA graph: {error}. Use mode 'record'"
+                f"the step cannot be captured as a CUDA graph: {cause}. Use mode 'record'"
             ) from error
         if self._pool is None:
             self._pool = graph.pool()
@@ -108,21 +116,20 @@ class CapturedSteps:
     @contextmanager
     def _rates_on_the_device(self) -> Iterator[None]:
         """Have optimisers read their learning rates from tensors until the block ends."""
-        kept = [(group["lr"], group["capturable"]) for group in self._groups]
-        for group, rate in zip(self._groups, self._rates, strict=True):
+        groups = self._groups
+        kept = [(group["lr"], group["capturable"]) for group in groups]
+        for group, rate in zip(groups, self._rates, strict=True):
             group["lr"], group["capturable"] = rate, True
         try:
             yield
         finally:
-            for group, (rate, capturable) in zip(self._groups, kept, strict=True):
+            for group, (rate, capturable) in zip(groups, kept, strict=True):
                 group["lr"], group["capturable"] = rate, capturable
 
-    def _places_of_state(self) -> list[Any]:
-        firsts = (optimizer.state.get(o["params"][0]) for optimizer, o in self._with_first_group())
-        return [None if state is None else id(state.get("exp_avg")) for state in firsts]
-
-    def _with_first_group(self) -> Iterator[tuple[Optimizer, dict[str, Any]]]:
-        return ((optimizer, optimizer.param_groups[0]) for optimizer in self._optimizers)
+    def _first_means(self) -> list[Tensor | None]:
+        """A tensor of each optimiser's state, which is another one once a state was loaded."""
+        firsts = [o.state.get(o.param_groups[0]["params"][0], {}) for o in self._optimizers]
+        return [state.get("exp_avg") for state in firsts]
 
     def _hyperparameters(self) -> list[tuple[Any, ...]]:
         return [(group["betas"], group["eps"], group["weight_decay"]) for group in self._groups]
@@ -141,6 +148,12 @@ class _Captured:
             held.copy_(given)
         self._graph.replay()
         return dict(zip(self._names, self._values.clone().unbind(), strict=True))
+
+
+def _free_noise(device: torch.device) -> None:
+    """Give a device noise again: a failed capture keeps the generator's state for itself."""
+    generator = torch.cuda.default_generators[device.index or 0]
+    generator.graphsafe_set_state(torch.Generator(device).manual_seed(generator.initial_seed()))
 
 
 def _any_double(parts: Parts) -> bool:

@@ -18,6 +18,23 @@ from torch.fx.experimental.proxy_tensor import make_fx
 Tensors = Sequence[Tensor]
 
 
+def _normal(
+    mean: Tensor | float, std: Tensor, *, generator: torch.Generator | None = None
+) -> Tensor:
+    """Draw what `torch.normal` draws, which reads on the host whether a scale is negative."""
+    shape = torch.broadcast_shapes(getattr(mean, "shape", ()), std.shape)
+    chosen = {} if generator is None else {"generator": generator}
+    noise = torch.randn(shape, dtype=std.dtype, device=std.device, **chosen)
+    return noise * std + mean
+
+
+UNCHECKED: dict[Any, Callable[..., Any]] = {
+    torch.ops.aten.normal.Tensor_Tensor: _normal,
+    torch.ops.aten.normal.float_Tensor: _normal,
+}
+"""Draws that are recorded without their checks, which would make the host wait for a GPU."""
+
+
 class NotStaticError(RuntimeError):
     """The function depends on tensor values in Python, so that one run cannot stand for all."""
 
@@ -79,7 +96,7 @@ def record(
     try:
         traced = make_fx(
             function,
-            dict(decompositions or {}),
+            {**UNCHECKED, **(decompositions or {})},
             tracing_mode="real" if real else "fake",
             _allow_non_fake_inputs=not real,
         )

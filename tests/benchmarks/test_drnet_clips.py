@@ -92,12 +92,12 @@ def test_codes_are_of_single_frames_beside_what_is_known_of_them(frames, table, 
     found = table.encode(run, data, frames, seed=3)
     count = 5 if frames is None else frames
     for clip, place in ((0, 0), (3, count - 1)):
-        frame = found.x[clip, place][None, None]
+        frame = found.x[clip, place][None, None].to(run.device)
         with torch.no_grad():
             content = run.guide.content_encoder(frame, None).mean[0, 0]
             pose = run.guide.pose_encoder(frame).mean[0, 0]
-        torch.testing.assert_close(found.static[clip, place], content)
-        torch.testing.assert_close(found.dynamic[clip, place], pose)
+        torch.testing.assert_close(found.static[clip, place], content.cpu())
+        torch.testing.assert_close(found.dynamic[clip, place], pose.cpu())
         (angle,) = _angles_of(data, clip, found.x[clip, place])
         expected = torch.stack([torch.deg2rad(angle).cos(), torch.deg2rad(angle).sin()])
         torch.testing.assert_close(found.pose[clip, place], expected)

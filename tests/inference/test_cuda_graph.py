@@ -1,6 +1,7 @@
 """Captured steps are those of a recording, launched at once; what is said where none can be."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -75,17 +76,13 @@ def batch_of(i, size=B):
     return (torch.rand(size, *SHAPE, generator=generator) < 0.4).float()
 
 
-def step_of(pair, mode, hooks=(), device="cuda", optimizer=torch.optim.Adam, **options):
+def step_of(pair, mode, hooks=(), device="cuda", **options) -> Any:
     pair.to(device)
     objective = Objective({"kl": LinearWarmup(6)}, hooks)
     objective.as_module().to(device)
-    return Step(
-        *pair,
-        objective,
-        optimizer(pair.parameters(), lr=1e-2, fused=True),
-        mode=mode,
-        **options,
-    )
+    model, guide = pair
+    optimizer = torch.optim.Adam(pair.parameters(), lr=1e-2, fused=True)
+    return Step(model, guide, objective, optimizer, mode=mode, **options)
 
 
 def take(step, i, size=B, x=None):
@@ -201,7 +198,7 @@ class TestOnAGpu:
         class Reading(Adversary):
             def after_critic_step(self):
                 for parameter in self.critic_parameters():
-                    float(parameter.sum())
+                    float(parameter.detach().sum())
 
         step = step_of(made(), "graph", [Reading("r", AgainstPrior("z"), MLPCritic(K, (7,)))])
         for i in range(WARM_UP):

@@ -47,7 +47,8 @@ def pair_weights(run, step) -> dict[str, Any]:
 
 
 def same(first, second):
-    return first.keys() == second.keys() and all(first[k].equal(second[k]) for k in first)
+    same_names = first.keys() == second.keys()
+    return same_names and all(first[k].cpu().equal(second[k].cpu()) for k in first)
 
 
 def hooked(*hooks):
