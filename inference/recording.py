@@ -23,9 +23,10 @@ def _normal(
 ) -> Tensor:
     """Draw what `torch.normal` draws, which reads on the host whether a scale is negative."""
     shape = torch.broadcast_shapes(getattr(mean, "shape", ()), std.shape)
-    chosen = {} if generator is None else {"generator": generator}
-    noise = torch.randn(shape, dtype=std.dtype, device=std.device, **chosen)
-    return noise * std + mean
+    like: dict[str, Any] = {"dtype": std.dtype, "device": std.device}
+    if generator is not None:
+        like["generator"] = generator
+    return torch.randn(shape, **like) * std + mean
 
 
 UNCHECKED: dict[Any, Callable[..., Any]] = {
