@@ -32,7 +32,7 @@ COMMON: dict[str, Any] = {
 }
 AAE: dict[str, Any] = {
     "encoder": "deterministic",
-    "weight": 165.0,
+    "weight": 140.0,
     "critic_hidden": (256, 256),
     "critic_rate": 5e-4,
     "critic_steps": 5,

@@ -106,8 +106,9 @@ class CapturedSteps:
         except RuntimeError as error:
             _free_noise(self._rates[0].device)
             cause = error.__context__ or error  # the end of a failed capture fails as well
+            said = str(cause).partition("\n")[0]
             raise CaptureError(
-                f"the step cannot be captured as a CUDA graph: {cause}. Use mode 'record'"
+                f"the step cannot be captured as a CUDA graph: {said}. Use mode 'record'"
             ) from error
         if self._pool is None:
             self._pool = graph.pool()

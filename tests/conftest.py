@@ -1,5 +1,6 @@
 """Fixtures for every test: fixed seeds, one thread, and no traces left behind."""
 
+import os
 import signal
 
 import pyro
@@ -19,6 +20,16 @@ def heard_signals():
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def unseen_gpu(request, monkeypatch):
+    """Hide a GPU from tests that are not of one: figures by seed are a CPU's.
+
+    UNBRAID_TEST_GPU=1 shows it to all of them, to see what fails on it.
+    """
+    if request.node.get_closest_marker("gpu") is None and "UNBRAID_TEST_GPU" not in os.environ:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
 
 @pytest.fixture(autouse=True)

@@ -58,7 +58,8 @@ class Settings:
         device: auto, cpu, cuda, cuda:N or mps.
         precision: bfloat16 runs the nets under autocast; densities stay in float32.
         mode: How a step runs: record (fast, for methods without data-dependent control flow),
-            eager, compile or fused.
+            eager, compile, fused, or graph (fastest on an NVIDIA GPU, which is then told of a
+            whole step at once).
     """
 
     epochs: float | None = None

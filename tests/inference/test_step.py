@@ -1,4 +1,4 @@
-"""A step: the four modes agree, nothing non-finite moves a parameter, nothing is read back."""
+"""A step: the modes agree, nothing non-finite moves a parameter, nothing is read back."""
 
 from importlib import import_module
 from typing import Any
@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from unbraid import guides, models
-from unbraid.inference import Hook, LinearWarmup, Objective, Step
+from unbraid.inference import MMD, Hook, LinearWarmup, Objective, Step
 from unbraid.inference.fused import AdamState  # pyright: ignore[reportMissingImports]
 from unbraid.nets import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, make_likelihood
 
@@ -374,6 +374,34 @@ class HostReads(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         self.count += func is torch.ops.aten._local_scalar_dense.default
         return func(*args, **(kwargs or {}))
+
+
+class CheckedDraws(TorchDispatchMode):
+    """Counts draws that read, on a GPU, whether a scale is negative."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        normal = torch.ops.aten.normal
+        self.count += func in (normal.Tensor_Tensor, normal.float_Tensor)
+        return func(*args, **(kwargs or {}))
+
+
+def test_recorded_draws_of_a_prior_make_no_gpu_wait():
+    """They are those of `torch.normal` to the bit; the eager step shows that there are some."""
+    found = []
+    for mode in ("record", "eager"):
+        pair = vae()
+        optimizer = torch.optim.Adam(pair.parameters, fused=True)
+        step = Step(*pair[:2], Objective(hooks=[MMD("z", 9.0)]), optimizer, mode=mode)
+        step(pair.args)
+        with CheckedDraws() as draws:
+            torch.manual_seed(3)
+            found.append(float(step(pair.args)["loss"]))
+        assert draws.count == (mode == "eager")
+    assert found[0] == found[1]
 
 
 class Critic(Hook):

@@ -1,0 +1,53 @@
+"""Passes run where the pair is, wherever the data are; `meta` stands for a GPU."""
+
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+from torch import nn
+
+from unbraid.analysis.passes import (  # pyright: ignore[reportMissingImports]
+    distribution_at,
+    placed,
+    run,
+    sites_at_points,
+)
+
+SIZE, K = 5, 3
+
+
+class Noting(nn.Module):
+    """Notes where its argument lies; its own tensors are elsewhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(2, device="meta"))
+        self.seen = []
+
+    def forward(self, x):
+        self.seen.append(x.device.type)
+        with pyro.plate("data", SIZE):
+            return pyro.sample("z", dist.Normal(torch.zeros(SIZE, K), 1.0).to_event(1))
+
+
+PASSES = {
+    "run": lambda program, args: run(program, program, args),
+    "points": sites_at_points,
+    "distribution": lambda program, args: distribution_at(program, args, {}, "z"),
+}
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_data_are_moved_to_the_pair(name):
+    program = Noting()
+    PASSES[name](program, (torch.zeros(SIZE, 7),))
+    assert set(program.seen) == {"meta"}
+
+
+def test_what_is_no_tensor_and_data_of_functions_stay():
+    x = torch.zeros(SIZE, 7)
+    moved = placed((x, 4, None), Noting())
+    assert moved[0].device.type == "meta"
+    assert moved[1:] == (4, None)
+    assert placed((x.to("meta"),), lambda x: x)[0].device.type == "meta"
+    assert placed((), Noting()) == ()
