@@ -96,6 +96,12 @@ class CapturedSteps:
         return self._captured[key].replay(inputs)
 
     def _capture(self, inputs: list[Tensor], step: Callable[[list[Tensor]], Parts]) -> "_Captured":
+        elsewhere = [tensor.device for tensor in inputs if not tensor.is_cuda]
+        if elsewhere:
+            raise CaptureError(
+                f"a tensor of the batch is on {elsewhere[0]}; expected all on the GPU, as a "
+                "captured step reads nothing else. Move it, or use mode 'record'"
+            )
         held = [tensor.clone() for tensor in inputs]
         graph = torch.cuda.CUDAGraph()
         try:

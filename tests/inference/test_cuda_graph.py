@@ -186,6 +186,16 @@ class TestOnAGpu:
         with pytest.raises(ValueError, match=r"betas, eps or weight decay .* Use mode 'record'"):
             take(step, STEPS)
 
+    def test_data_on_the_cpu_are_refused(self):
+        step = step_of(made(), "graph")
+        for i in range(STEPS):
+            take(step, i)
+        x = batch_of(STEPS).cuda()
+        for _ in range(WARM_UP):
+            step((x,), {"x": x, "weight": torch.ones(B)})
+        with pytest.raises(CaptureError, match="a tensor of the batch is on cpu"):
+            step((x,), {"x": x, "weight": torch.ones(B)})
+
     def test_hooks_with_a_generator_of_their_own_are_recorded(self, caplog):
         class Drawing(Hook):
             generator = torch.Generator()
