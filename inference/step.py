@@ -139,6 +139,9 @@ class Step:
 
         Returns:
             Detached scalars in nats per datum: `loss`, `elbo`, each site's and each hook's part.
+
+        Raises:
+            CaptureError: In mode `"graph"`, if a hook reads from the device or data lie elsewhere.
         """
         # Freed first, so that this step's memory is the last step's, still in the cache.
         for parameter in self.parameters:

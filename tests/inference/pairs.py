@@ -8,7 +8,11 @@ import torch
 from pyro import poutine
 from torch import Tensor, nn
 
+from unbraid import guides, models
+from unbraid.nets import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, make_likelihood
+
 B, K, D, C, T = 5, 3, 4, 2, 6
+SHAPE = (1, 8, 9)
 
 
 class Pair(NamedTuple):
@@ -304,3 +308,17 @@ def assert_held_back(step, pair, bad_args):
         for parameter, kept in zip(pair.parameters, before, strict=True):
             assert torch.equal(parameter, kept)
     assert {k: str(v) for k, v in step.optimizer.state_dict()["state"].items()} == state
+
+
+def vae(conv=False, likelihood="bernoulli") -> Pair:
+    """The library's own pair of images, float32."""
+    torch.manual_seed(7)
+    made = make_likelihood(likelihood, 1)
+    if conv:
+        encoder = ConvEncoder(SHAPE, K, channels=(4, 5), hidden=11)
+        decoder = ConvDecoder(K, SHAPE, made, channels=(5, 4), hidden=11)
+    else:
+        encoder = MLPEncoder(SHAPE, K, hidden=(13, 11))
+        decoder = MLPDecoder(K, SHAPE, made, hidden=(11, 13))
+    x = (torch.rand(B, *SHAPE) < 0.4).float()
+    return Pair(models.VAE(decoder, K), guides.VAE(encoder), (x,))

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 
-from unbraid import guides, models
 from unbraid.inference import (
     Adversary,
     AgainstPrior,
@@ -24,16 +23,10 @@ from unbraid.inference.cuda_graph import (  # pyright: ignore[reportMissingImpor
     CaptureError,
 )
 from unbraid.inference.objective import laid_out  # pyright: ignore[reportMissingImports]
-from unbraid.nets import (
-    ConvDecoder,
-    ConvEncoder,
-    MLPCritic,
-    MLPDecoder,
-    MLPEncoder,
-    make_likelihood,
-)
+from unbraid.nets import MLPCritic
 
-SHAPE, K, B = (1, 8, 9), 3, 5
+from .pairs import SHAPE, B, K, vae
+
 STEPS = 3 * WARM_UP
 
 on_a_gpu = [
@@ -43,15 +36,7 @@ on_a_gpu = [
 
 
 def made(conv=False):
-    torch.manual_seed(7)
-    likelihood = make_likelihood("bernoulli", 1)
-    if conv:
-        encoder = ConvEncoder(SHAPE, K, channels=(4, 5), hidden=11)
-        decoder = ConvDecoder(K, SHAPE, likelihood, channels=(5, 4), hidden=11)
-    else:
-        encoder = MLPEncoder(SHAPE, K, hidden=(13, 11))
-        decoder = MLPDecoder(K, SHAPE, likelihood, hidden=(11, 13))
-    return torch.nn.ModuleList([models.VAE(decoder, K), guides.VAE(encoder)])
+    return torch.nn.ModuleList(vae(conv)[:2])
 
 
 def adversaries():

@@ -10,27 +10,10 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from unbraid import guides, models
 from unbraid.inference import MMD, Hook, LinearWarmup, Objective, Step
 from unbraid.inference.fused import AdamState  # pyright: ignore[reportMissingImports]
-from unbraid.nets import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, make_likelihood
 
-from .pairs import B, D, Guide, K, Model, Pair, assert_held_back, bad_data, data, make_pair
-
-SHAPE = (1, 8, 9)
-
-
-def vae(conv=False, likelihood="bernoulli") -> Pair:
-    torch.manual_seed(7)
-    made = make_likelihood(likelihood, 1)
-    if conv:
-        encoder = ConvEncoder(SHAPE, K, channels=(4, 5), hidden=11)
-        decoder = ConvDecoder(K, SHAPE, made, channels=(5, 4), hidden=11)
-    else:
-        encoder = MLPEncoder(SHAPE, K, hidden=(13, 11))
-        decoder = MLPDecoder(K, SHAPE, made, hidden=(11, 13))
-    x = (torch.rand(B, *SHAPE) < 0.4).float()
-    return Pair(models.VAE(decoder, K), guides.VAE(encoder), (x,))
+from .pairs import B, D, Guide, K, Model, Pair, assert_held_back, bad_data, data, make_pair, vae
 
 
 class DropoutGuide(Guide):
