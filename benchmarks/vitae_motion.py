@@ -4,7 +4,7 @@ Run: python -m benchmarks.vitae_motion --seed 0
 Trains C-VITAE with a perspective of size 4, rotates and shifts every test digit twice by known
 amounts, and compares the motion from the one image to the other with the one read off the two
 gammas. --setting mnist-motion warps by affine maps, which can pass a turn off as a slant;
-mnist-similarity turns, scales and shifts only.
+mnist-similarity turns, scales and shifts only. Settings are to be chosen with --split validation.
 """
 
 import argparse
@@ -58,9 +58,9 @@ def displacements(maps: Tensor, digits: Tensor) -> Tensor:
     return (carried - centres)[digits.flatten(1) > INK] * max(height, width) / 2
 
 
-def measure(run: Run, count: int, seed: int) -> bool:
+def measure(run: Run, split: str, count: int, seed: int) -> bool:
     """Print the agreement of known and inferred motion; return whether the targets are reached."""
-    part = load(run.config["data"], seed=DATA_SEED).test
+    part = getattr(load(run.config["data"], seed=DATA_SEED), split)
     chosen = torch.arange(min(count, len(part)))
     digits = part.pixels(chosen).float() / 255
     warp = make_transform("rotation+translation", part.shape, padding="zeros")
@@ -108,13 +108,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--share", type=float, default=1 / 3, help="of the steps in full")
     parser.add_argument("--steps", type=int, help="in place of a share")
+    parser.add_argument("--split", choices=["test", "validation"], default="test")
     parser.add_argument("--out", type=Path, default=Path("runs/vitae-table"))
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     steps = given.steps or max(round(given.share * SETTINGS[given.setting].steps), 1)
-    row = Row(given.setting, METHOD, given.seed, steps)
+    row = Row(given.setting, METHOD, given.seed, steps, given.split)
     print_row(finish(row, given.out, progress=sys.stderr.isatty()))
-    return 0 if measure(unbraid.load(row.folder(given.out)), given.images, given.seed) else 1
+    run = unbraid.load(row.folder(given.out))
+    return 0 if measure(run, given.split, given.images, given.seed) else 1
 
 
 if __name__ == "__main__":
