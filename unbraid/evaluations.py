@@ -72,7 +72,7 @@ def evaluate(
     evaluation |= {name: known[name] for name in (ANNEALED, CODES) if name in known}
     # What took long is kept before anything else can fail.
     _keep(run, evaluation)
-    _keep_values(run, result, split, judged_frames)
+    _keep_values(run, result, split, limit, judged_frames)
     partial.unlink(missing_ok=True)
     if run.parts.given is not None:
         evaluation[FROM_CODES] = run.probe_condition(seed)
@@ -152,11 +152,15 @@ def _known(run: Run) -> dict[str, Any]:
     return kept | {name: of for name, of in parts.items() if of.get("step") == run.step}
 
 
-def _keep_values(run: Run, result: LogLikelihood, split: str, frames: int | None) -> None:
+def _keep_values(
+    run: Run, result: LogLikelihood, split: str, limit: int | None, frames: int | None
+) -> None:
     """Keep log p(x) of each datum, and what tells the data from others."""
     of = f"{run.config['fingerprint']} {split}"
-    if run.data.mixed:
+    if run.data.mixed and split != "train":
         of += " in random order"
+    elif run.data.mixed and limit is not None:
+        of += " drawn at random"
     if frames is not None:
         of += f" {frames} frames by {run.data_seed}"
     buffer = BytesIO()

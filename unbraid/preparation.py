@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from unbraid.data import Binarise, Dataset, RandomAffine, describe, freeze, load
 from unbraid.methods import DataSpec
@@ -76,7 +77,8 @@ def prepare(config: TrainConfig) -> RunData:
     for part in (train, *held_out):
         fingerprint.update(_sample_bytes(part))
     if splits.in_order:
-        held_out = [_in_random_order(part) for part in held_out]
+        # The first few, which are judged and shown alone, are to stand for all.
+        held_out = [part.take(random_rows(len(part))) for part in held_out]
     return RunData(
         train,
         held_out[0],
@@ -89,10 +91,9 @@ def prepare(config: TrainConfig) -> RunData:
     )
 
 
-def _in_random_order(part: Dataset) -> Dataset:
-    """Mix held-out data: the first few, which are judged and shown alone, then stand for all."""
-    generator = torch.Generator().manual_seed(ORDER_SEED)
-    return part.take(torch.randperm(len(part), generator=generator))
+def random_rows(count: int) -> Tensor:
+    """Return the rows `(count,)` of data in a random order, always the same for as many."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(ORDER_SEED))
 
 
 def _sample_bytes(part: Dataset) -> bytes:

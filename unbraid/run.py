@@ -23,7 +23,7 @@ from unbraid.methods import Method, OptionError, Parts, judged_weights, load_met
 
 from .config import ConfigError, TrainConfig
 from .held_out import held_out_batches
-from .preparation import RunData, prepare
+from .preparation import RunData, prepare, random_rows
 
 if TYPE_CHECKING:
     from xarray import DataTree
@@ -176,6 +176,8 @@ class Run:
             return dataset
         if type(limit) is not int or limit < 1:
             raise OptionError(f"limit is {limit}; expected an integer of at least 1")
+        if split == "train" and self.data.mixed:  # these lie as their source has them
+            return dataset.take(random_rows(len(dataset))[:limit])
         return dataset.take(torch.arange(min(limit, len(dataset))))
 
     def annealed_log_likelihood(

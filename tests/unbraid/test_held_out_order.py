@@ -100,3 +100,25 @@ def test_estimates_in_another_order_are_not_compared_datum_by_datum(rising, tmp_
     run.evaluate(samples=8, limit=FIRST, codes=False, progress=False)
     with np.load(run.folder / "evaluation.npz") as kept:
         assert str(kept["of"]).endswith("test in random order")
+
+
+def test_a_few_training_data_stand_for_all_too(rising, tmp_path, monkeypatch):
+    """Four standard errors, false alarm 1e-4, fixed seeds; the file's first 20 are the darkest."""
+    run, seen = train(rising, tmp_path), []
+    take = type(run.data.train).take
+    monkeypatch.setattr(
+        type(run.data.train), "take", lambda self, rows: seen.append(take(self, rows)) or seen[-1]
+    )
+    run.evaluate(samples=8, split="train", limit=FIRST, codes=False, progress=False)
+    every = brightness(run.data.train)
+    assert len(seen[0]) == FIRST
+    assert (brightness(seen[0]).mean() - every.mean()).abs() < 4 * every.std() / FIRST**0.5
+    with np.load(run.folder / "evaluation.npz") as kept:
+        assert str(kept["of"]).endswith("train drawn at random")
+
+
+def test_all_training_data_are_judged_as_they_lie(rising, tmp_path):
+    run = train(rising, tmp_path)
+    run.evaluate(samples=8, split="train", codes=False, progress=False)
+    with np.load(run.folder / "evaluation.npz") as kept:
+        assert str(kept["of"]).endswith("train")
