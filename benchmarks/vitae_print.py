@@ -93,12 +93,16 @@ def _log_likelihoods(rows: list[dict[str, Any]], out: Path) -> np.ndarray:
 
 
 def _print_pose(rows: Sequence[dict[str, Any]]) -> None:
-    """Print how well each space tells the pose, and how well chance tells the class."""
+    """Print how well each space tells the pose and, from draws of the codes, the class as well."""
     names = list(next(iter(rows[0]["r2"].values())))
-    print("\n| R^2 of | " + " | ".join(names) + " |\n|" + "---|" * (len(names) + 1))
-    for method in ROWS:
-        mine = [row for row in rows if row["method"] == method]
-        for site in mine[0]["r2"] if mine else ():
-            means = [statistics.mean(r["r2"][site][name] for r in mine) for name in names]
-            cells = " | ".join(f"{value:.2f}" for value in means)
-            print(f"| `{method}`, {site} | {cells} |", flush=True)
+    heads = [*(f"R^2 of {name}" for name in names), "class"]
+    print("\n| codes | " + " | ".join(heads) + " |\n|" + "---|" * (len(heads) + 1))
+    drawn = [{**row, **row["of_draws"]} for row in rows if "of_draws" in row]
+    for kind, told in (("means", rows), ("draws", drawn)):
+        for method in ROWS:
+            mine = [row for row in told if row["method"] == method]
+            for site in mine[0]["r2"] if mine else ():
+                means = [statistics.mean(r["r2"][site][name] for r in mine) for name in names]
+                means.append(statistics.mean(r["accuracy"][site] for r in mine))
+                cells = " | ".join(f"{value:.3f}" for value in means)
+                print(f"| `{method}`, {site}, {kind} | {cells} |", flush=True)

@@ -1,13 +1,14 @@
 """What the codes of a trained pair tell of the class and the pose, for `vitae_table`."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import torch
+from pyro import poutine
 from torch import Tensor
 
 from unbraid import Run
 from unbraid.analysis import (
-    Accuracy,
     dci,
     forest_r2,
     knn_accuracy,
@@ -19,6 +20,7 @@ from unbraid.transforms import make_transform
 
 from .vitae_settings import VITAE, Setting
 
+Codes = dict[str, Tensor]
 CHUNK = 1000
 DCI_CODES, R2_CODES = 2000, 5000  # forests take their time
 
@@ -96,10 +98,21 @@ def _split_factors(dataset: Dataset, class_name: str) -> tuple[Tensor, Pose]:
     return labels, Pose(dataset.factors[:, kept], [names[i] for i in kept], discrete)
 
 
-def codes_of(run: Run, images: Tensor) -> dict[str, Tensor]:
+def codes_of(run: Run, images: Tensor) -> Codes:
     """Return the guide's means by latent site, `(N, K)`."""
     parts = [part.to(run.device) for part in images.split(CHUNK)]
     return {site: z.cpu() for site, z in posterior_means(run.model, run.guide, parts).items()}
+
+
+@torch.no_grad()
+def drawn_codes(run: Run, images: Tensor, sites: Iterable[str], seed: int) -> Codes:
+    """Return one draw of the guide's by latent site, `(N, K)`: what a decoder sees of a code."""
+    torch.manual_seed(seed)
+    parts = [
+        poutine.trace(run.guide).get_trace(part.to(run.device)).nodes
+        for part in images.split(CHUNK)
+    ]
+    return {site: torch.cat([part[site]["value"].cpu() for part in parts]) for site in sites}
 
 
 def canonical_images(run: Run, appearance: Tensor) -> Tensor:
@@ -112,7 +125,7 @@ def canonical_images(run: Run, appearance: Tensor) -> Tensor:
 
 
 def scores(run: Run, setting: Setting, *, part: str = "test", seed: int = 0) -> dict[str, Any]:
-    """Return accuracies of the class, R^2 of the pose and DCI.
+    """Return accuracies of the class and R^2 of the pose, from means and from draws, and DCI.
 
     Args:
         run: A trained run.
@@ -123,32 +136,17 @@ def scores(run: Run, setting: Setting, *, part: str = "test", seed: int = 0) -> 
     known = scored(run, setting, "train", setting.train_codes, seed + 1)
     asked = scored(run, setting, part, setting.test_codes, seed)
     known_codes, asked_codes = codes_of(run, known.images), codes_of(run, asked.images)
-    accuracy: dict[str, Accuracy] = {
-        site: knn_accuracy(known_codes[site], known.labels, asked_codes[site], asked.labels)
-        for site in known_codes
-    }
+    found = _told(known_codes, known, asked_codes, asked)
     if run.config["method"] in VITAE:
-        accuracy["unwarped"] = knn_accuracy(
+        unwarped = knn_accuracy(
             canonical_images(run, known_codes["appearance"]),
             known.labels,
             canonical_images(run, asked_codes["appearance"]),
             asked.labels,
         )
-    r2 = {
-        site: dict(
-            zip(
-                known.names[1:],
-                forest_r2(
-                    known_codes[site][:R2_CODES],
-                    known.factors[:R2_CODES, 1:],
-                    asked_codes[site][:R2_CODES],
-                    asked.factors[:R2_CODES, 1:],
-                ).per_target,
-                strict=True,
-            )
-        )
-        for site in known_codes
-    }
+        found["accuracy"]["unwarped"] = unwarped.accuracy
+        found["accuracy_se"]["unwarped"] = unwarped.standard_error
+    drawn = [drawn_codes(run, of.images, known_codes, seed) for of in (known, asked)]
     joined = [torch.cat(list(codes.values()), 1) for codes in (known_codes, asked_codes)]
     parts = dci(
         joined[0][:DCI_CODES],
@@ -158,10 +156,33 @@ def scores(run: Run, setting: Setting, *, part: str = "test", seed: int = 0) -> 
         discrete=known.discrete,
     )
     return {
-        "accuracy": {name: one.accuracy for name, one in accuracy.items()},
-        "accuracy_se": {name: one.standard_error for name, one in accuracy.items()},
-        "r2": r2,
+        **found,
+        "of_draws": _told(drawn[0], known, drawn[1], asked),
         "disentanglement": parts.disentanglement,
         "completeness": parts.completeness,
         "informativeness": parts.informativeness,
+    }
+
+
+def _told(
+    known_codes: Codes, known: Scored, asked_codes: Codes, asked: Scored
+) -> dict[str, dict[str, Any]]:
+    """Accuracy of the class and R^2 of the rest, from the codes of each site."""
+    accuracy = {
+        site: knn_accuracy(known_codes[site], known.labels, asked_codes[site], asked.labels)
+        for site in known_codes
+    }
+    r2 = {
+        site: forest_r2(
+            known_codes[site][:R2_CODES],
+            known.factors[:R2_CODES, 1:],
+            asked_codes[site][:R2_CODES],
+            asked.factors[:R2_CODES, 1:],
+        ).per_target
+        for site in known_codes
+    }
+    return {
+        "accuracy": {site: one.accuracy for site, one in accuracy.items()},
+        "accuracy_se": {site: one.standard_error for site, one in accuracy.items()},
+        "r2": {site: dict(zip(known.names[1:], one, strict=True)) for site, one in r2.items()},
     }

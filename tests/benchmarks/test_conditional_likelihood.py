@@ -69,3 +69,16 @@ def test_rows_are_trained_judged_and_kept(benchmark, tmp_path, capsys):
     assert capsys.readouterr().out == first
     found = json.loads((tmp_path / "mnist-small/cvae-0/row.json").read_text())
     assert found["n"] == 20 and found["samples"] == 2
+
+
+def test_the_full_schedule_misses_its_aims_where_no_vae_is_there(benchmark, tmp_path, capsys):
+    words = ["--data", "mnist-small", "--rows", "cvae", "--steps", "2", "--schedule", "full"]
+    words += ["--split", "validation", "--out", str(tmp_path)]
+    tiny = {"full": benchmark.Schedule(2, benchmark.COMMON, 1, 2, 20)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(benchmark, "SCHEDULES", tiny)
+        patch.setattr(benchmark, "NETS", {**benchmark.NETS, "hidden": (5,), "latent_dim": 2})
+        patch.setattr(benchmark, "LEAST", -1e9)
+        patch.setattr(benchmark, "MOST_TOLD", 1.0)
+        assert benchmark.main(words) == 1
+    assert '{"missed": ["cvae, seed 0"]}' in capsys.readouterr().out

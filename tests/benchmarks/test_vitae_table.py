@@ -128,3 +128,16 @@ def test_the_share_of_the_steps(modules):
     )
     found = modules["table"].rows_of(given)
     assert [(r.seed, r.steps) for r in found] == [(0, 14_333), (1, 14_333)]
+
+
+def test_draws_have_lines_of_their_own_where_they_were_kept(modules, tmp_path, capsys):
+    drawn = {"accuracy": {"perspective": 0.11}, "r2": {"perspective": {"rotation": 0.22}}}
+    folder = modules["rows"].Row("mnist-grey", "c-vitae", 0, 7).folder(tmp_path)
+    write_values(modules["rows"], folder, [-11.0, -12.0, -13.0])
+    modules["print"].print_table("mnist-grey", [row(of_draws=drawn)], tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    assert "| codes | R^2 of rotation | class |" in lines
+    assert "| `c-vitae`, perspective, means | 0.800 | 0.100 |" in lines
+    assert "| `c-vitae`, perspective, draws | 0.220 | 0.110 |" in lines
+    modules["print"].print_table("mnist-grey", [row()], tmp_path)
+    assert "draws" not in capsys.readouterr().out

@@ -65,6 +65,7 @@ VARIANTS = [
     ("c-vitae", {"nets": "conv", "transform": "cpab", "cells": (2, 3)}),
     ("c-vitae", {"transform": "similarity+cpab", "warmup": 10}),
     ("c-vitae", {"appearance_warmup": 10, "appearance_warmup_from": 9.0}),
+    ("c-vitae", {"appearance_beta": 9.0}),
     ("u-vitae", {}),
     ("u-vitae", {"transform": "rotation+translation"}),
 ]

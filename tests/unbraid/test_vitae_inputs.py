@@ -32,6 +32,7 @@ REFUSED = {
         "scale_warmup=5 likelihood=continuous-bernoulli",
         r"scale_warmup is 5, but likelihood continuous-bernoulli learns no scale; expected 0",
     ),
+    "no beta": ("appearance_beta=-1", r"appearance_beta is -1.0; expected a"),
     "no steps": ("appearance_warmup=-1", r"appearance_warmup is -1; expected an integer of at"),
     "no weight": ("appearance_warmup_from=-2", r"appearance_warmup_from is -2.0; expected a"),
     "no scale": ("likelihood=normal scale=0", r"scale is 0.*expected a .*number above 0"),
@@ -72,10 +73,12 @@ def test_the_scale_learns_after_its_warm_up(unbraid, place):
 
 @pytest.mark.parametrize("method", ["c-vitae", "u-vitae"])
 @pytest.mark.parametrize("warmup", [0, 8])
-def test_the_divergence_of_appearance_alone_starts_dear(method, warmup):
+@pytest.mark.parametrize("steps, beta", [(4, 1.0), (4, 3.0), (0, 3.0)])
+def test_the_divergence_of_appearance_alone_is_dear(method, warmup, steps, beta):
     """Whatever the divergence of perspectives does; the bound is that at unit weights."""
     chosen = load_method(method)
-    dear = {"appearance_warmup": 4, "appearance_warmup_from": 9.0, "warmup": warmup}
+    dear = {"appearance_warmup": steps, "appearance_warmup_from": 9.0, "appearance_beta": beta}
+    dear["warmup"] = warmup
     options = read_options(chosen.options, {"hidden": (9,), **dear})
     parts = chosen.build(options, DataSpec((1, 6, 7), "binary", 120))
     objective, x = Objective(parts.weights, parts.hooks), torch.rand(8, 1, 6, 7).round()
@@ -84,10 +87,10 @@ def test_the_divergence_of_appearance_alone_starts_dear(method, warmup):
         loss = objective.mean_loss(parts.model, parts.guide, (x,))
         costs = loss.parts
         poses = min(step / 8, 1.0) if warmup else 1.0
-        looks = 9.0 + (1.0 - 9.0) * min(step / 4, 1.0)
+        looks = 9.0 + (beta - 9.0) * min(step / 4, 1.0) if steps else beta * poses
         expected = costs["x"] + poses * costs["perspective"] + looks * costs["appearance"]
         torch.testing.assert_close(loss.total, expected)
         bound = costs["x"] + costs["perspective"] + costs["appearance"]
         torch.testing.assert_close(costs["elbo"], -bound)
         objective.advance()
-    assert objective.ends_as_bound
+    assert objective.ends_as_bound == (beta == 1.0)

@@ -40,8 +40,10 @@ class Options(NetOptions):
         perspective_hidden: Widths of the hidden layers from the perspective to the warp's
             parameters, comma-separated.
         warmup: Steps over which the divergences' weight rises from 0 to 1; 0 for none.
+        appearance_beta: Weight of the appearance's divergence, at least 0. Above 1, as in the
+            beta-VAE (Higgins et al. 2017, eq. 4), what a warp can say is left to the perspective.
         appearance_warmup: Steps over which the weight of the appearance's divergence goes from
-            `appearance_warmup_from` to 1, in place of `warmup`; 0 for none.
+            `appearance_warmup_from` to `appearance_beta`, in place of `warmup`; 0 for none.
         appearance_warmup_from: What it starts from, at least 0. Above 1, what a warp can say is
             cheaper in the perspective at first.
         scale: Standard deviation that a Normal likelihood starts from; the image range is 1.
@@ -57,6 +59,7 @@ class Options(NetOptions):
     padding: Literal["border", "zeros", "reflection"] = "border"
     perspective_hidden: tuple[int, ...] = (64,)
     warmup: int = 0
+    appearance_beta: float = 1.0
     appearance_warmup: int = 0
     appearance_warmup_from: float = 0.0
     scale: float = 0.1
@@ -75,6 +78,7 @@ class Options(NetOptions):
         for count in self.cells:
             in_range("cells", count, 1, 1000)
         in_range("warmup", self.warmup, 0)
+        in_range("appearance_beta", self.appearance_beta, 0.0)
         in_range("appearance_warmup", self.appearance_warmup, 0)
         in_range("appearance_warmup_from", self.appearance_warmup_from, 0.0)
         in_range("scale", self.scale, 0.0, open_low=True)
@@ -139,10 +143,12 @@ def _weights(options: Options) -> dict[str, Weight]:
     weights: dict[str, Weight] = {}
     if options.warmup:
         weights["kl"] = LinearWarmup(options.warmup)
+    beta, steps, start = options.appearance_beta, options.warmup, 0.0
     if options.appearance_warmup:
-        weights["appearance"] = LinearWarmup(
-            options.appearance_warmup, options.appearance_warmup_from
-        )
+        steps, start = options.appearance_warmup, options.appearance_warmup_from
+    elif beta == 1:
+        return weights
+    weights["appearance"] = LinearWarmup(steps, start, beta) if steps else beta
     return weights
 
 
