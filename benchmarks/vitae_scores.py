@@ -1,7 +1,7 @@
 """What the codes of a trained pair tell of the class and the pose, for `vitae_table`."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from pyro import poutine
@@ -112,7 +112,10 @@ def drawn_codes(run: Run, images: Tensor, sites: Iterable[str], seed: int) -> Co
         poutine.trace(run.guide).get_trace(part.to(run.device)).nodes
         for part in images.split(CHUNK)
     ]
-    return {site: torch.cat([part[site]["value"].cpu() for part in parts]) for site in sites}
+    return {
+        site: torch.cat([cast(Tensor, part[site].get("value")).cpu() for part in parts])
+        for site in sites
+    }
 
 
 def canonical_images(run: Run, appearance: Tensor) -> Tensor:

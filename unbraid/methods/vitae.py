@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from unbraid import guides, models
-from unbraid.inference import Hold, Hook, LinearWarmup, Weight
+from unbraid.inference import Constant, Hold, Hook, LinearWarmup, Weight
 from unbraid.nets import Likelihood, make_likelihood, mlp
 from unbraid.transforms import Transform, make_transform
 
@@ -148,7 +148,7 @@ def _weights(options: Options) -> dict[str, Weight]:
         steps, start = options.appearance_warmup, options.appearance_warmup_from
     elif beta == 1:
         return weights
-    weights["appearance"] = LinearWarmup(steps, start, beta) if steps else beta
+    weights["appearance"] = LinearWarmup(steps, start, beta) if steps else Constant(beta)
     return weights
 
 
