@@ -100,6 +100,19 @@ _NETS: dict[str, Any] = {
 }
 _FIT: dict[str, Any] = {"learning_rate": 2e-3, "clip_norm": 100.0, "mode": "compile"}
 _MOTION: dict[str, Any] = {**_FIT, "rotate": 20.0, "translate": 0.1}
+_BODIES: dict[str, Any] = {
+    "data": "bodies",
+    "shape": (1, 64, 32),
+    "steps": 15_000,
+    "batch_size": 64,
+    "warmup": 1000,
+    "train": {**_FIT, "learning_rate": 1e-3},
+    "samples": 1000,
+    "images": 500,
+    "train_codes": 7000,
+    "test_codes": 2000,
+    "class_name": "pose",
+}
 
 SETTINGS = {
     "mnist-binary": Setting(
@@ -136,37 +149,17 @@ SETTINGS = {
         class_name="shape",
     ),
     "bodies": Setting(
-        data="bodies",
-        shape=(1, 64, 32),
+        **_BODIES,
         appearance_dim=2,
         perspective_dim=2,
-        steps=15_000,
-        batch_size=64,
-        warmup=1000,
         options={**_NETS, "likelihood": "normal-learned"},
         vitae={"transform": "cpab", "scale_warmup": 1000},
-        train={**_FIT, "learning_rate": 1e-3},
-        samples=1000,
-        images=500,
-        train_codes=7000,
-        test_codes=2000,
-        class_name="pose",
     ),
     "bodies-apart": Setting(
-        data="bodies",
-        shape=(1, 64, 32),
+        **_BODIES,
         appearance_dim=1,
         perspective_dim=1,
-        steps=15_000,
-        batch_size=64,
-        warmup=1000,
         options={**_NETS, "likelihood": "normal"},
         vitae={"transform": "cpab", "scale": 0.1, "appearance_beta": 600.0},
-        train={**_FIT, "learning_rate": 1e-3},
-        samples=1000,
-        images=500,
-        train_codes=7000,
-        test_codes=2000,
-        class_name="pose",
     ),
 }
