@@ -176,7 +176,8 @@ class Evaluate:
         chains: Annealed chains per datum.
         temperatures: Steps of an annealed chain; more are more exact.
         start: Where annealed chains start: prior, or guide, which needs fewer steps if it is good.
-        limit: Use the first so many data only; all unless given, when annealing 100.
+        limit: Use the first so many data only, of ordered training data a random few; all unless
+            given, when annealing 100.
         split: Which part of the data.
         seed: Seed of the noise; the run's unless given.
         frames: Frames of each sequence; as many as in training unless given.

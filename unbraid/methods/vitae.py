@@ -39,7 +39,8 @@ class Options(NetOptions):
         padding: What lies outside of an image: border, zeros or reflection.
         perspective_hidden: Widths of the hidden layers from the perspective to the warp's
             parameters, comma-separated.
-        warmup: Steps over which the divergences' weight rises from 0 to 1; 0 for none.
+        warmup: Steps over which the divergences' weight rises from 0 to 1, the appearance's to
+            `appearance_beta`; 0 for none.
         appearance_beta: Weight of the appearance's divergence, at least 0. Above 1, as in the
             beta-VAE (Higgins et al. 2017, eq. 4), what a warp can say is left to the perspective.
         appearance_warmup: Steps over which the weight of the appearance's divergence goes from
