@@ -1,7 +1,7 @@
 """Films of coloured moving digits, true or predicted, and what is seen in them frame by frame."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import log10
 from pathlib import Path
@@ -29,11 +29,12 @@ class Plan:
     Attributes:
         past: Frames that are seen.
         frames: Frames that are predicted.
-        clips: Clips that are predicted.
+        clips: Clips that are predicted so far.
+        near_clips: Clips whose first predicted frames are compared with true ones, pixel by pixel.
         horizons: Predicted frames, from 1, of which a judge is asked.
         early: The horizon whose digits later ones are held against.
         window: First and last of the predicted frames whose motion is measured.
-        first: How many predicted frames are compared with true ones pixel by pixel.
+        first: How many frames these are.
         judge_frames: Frames of each training clip that a judge learns from.
         judge_steps: Steps of its training.
         judge_rate: Learning rate of the first of them.
@@ -42,6 +43,7 @@ class Plan:
     past: int = 5
     frames: int = 500
     clips: int = 500
+    near_clips: int = 5000
     horizons: tuple[int, ...] = (1, 10, 50, 100, 200, 500)
     early: int = 10
     window: tuple[int, int] = (400, 500)
@@ -53,12 +55,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Watched:
-    """What was seen of films of `B` clips with `D` digits, `T` frames each.
+    """What was seen of films of `B` clips with `D` digits, `T` frames each, and of `N` short ones.
 
     Attributes:
         right: Whether a judge tells the true digit, bools `(B, H, D)`, at each horizon.
         track: Where the digits are, `(B, T, D, 2)`.
-        ssim: Mean over the first frames, `(B,)`.
+        ssim: Mean over the first frames, `(N,)`.
         psnr: Likewise, in dB.
     """
 
@@ -121,7 +123,13 @@ class Truth:
     @cached_property
     def watched(self) -> Watched:
         """What is seen in the true frames."""
-        return watch(self.film(), self)
+        return watch(self.film(), self.near.film(), self)
+
+    @cached_property
+    def near(self) -> "Truth":
+        """More clips, as long as frames are compared one by one."""
+        plan = replace(self.plan, clips=self.plan.near_clips, frames=self.plan.first)
+        return Truth(self._digits, self._split, plan, self._out, self._progress)
 
     @property
     def seen(self) -> Tensor:
@@ -177,12 +185,13 @@ def digits_of(data: Dataset) -> Tensor:
     return data.factors
 
 
-def watch(film: Iterable[Tensor], truth: Truth) -> Watched:
+def watch(film: Iterable[Tensor], near_film: Iterable[Tensor], truth: Truth) -> Watched:
     """Look at films frame by frame; none is kept.
 
     Args:
         film: Frames `(B, n, C, H, W)` of all clips, a few at a time, from the first after those
             that are seen.
+        near_film: Likewise of the clips of `truth.near`.
         truth: The clips, and what is asked.
 
     Raises:
@@ -191,7 +200,6 @@ def watch(film: Iterable[Tensor], truth: Truth) -> Watched:
     plan, digits, done = truth.plan, digits_of(truth.clips), 0
     right: list[Tensor] = []
     tracks: list[Tensor] = []
-    near: list[tuple[Tensor, Tensor]] = []
     for part in film:
         frames = part.clamp(0, 1)
         tracks.append(centres(frames)[:, :, : digits.shape[1]])
@@ -200,10 +208,30 @@ def watch(film: Iterable[Tensor], truth: Truth) -> Watched:
             if done in plan.horizons:
                 told = truth.judge.predict(colours(frame, digits.shape[1]))[DIGIT]
                 right.append(told.view_as(digits) == digits)
-            if done <= plan.first:
-                true = truth.after(done)
-                near.append((ssim(frame, true), psnr(frame, true).clamp(max=CEILING)))
-    if done < plan.frames:
-        raise ValueError(f"a film has {done} frames; expected {plan.frames}. Predict as many")
+    _check_length(done, plan)
+    return Watched(torch.stack(right, 1), torch.cat(tracks, 1), *compare(near_film, truth.near))
+
+
+def compare(film: Iterable[Tensor], truth: Truth) -> tuple[Tensor, Tensor]:
+    """Return SSIM and PSNR (dB) of films, `(N,)` each, means over their frames.
+
+    Args:
+        film: Frames `(N, n, C, H, W)`, as of `watch`.
+        truth: The clips.
+
+    Raises:
+        ValueError: If there are fewer frames than are asked for.
+    """
+    near: list[tuple[Tensor, Tensor]] = []
+    for part in film:
+        for frame in part.clamp(0, 1).unbind(1):
+            true = truth.after(len(near) + 1)
+            near.append((ssim(frame, true), psnr(frame, true).clamp(max=CEILING)))
+    _check_length(len(near), truth.plan)
     similar, noise = (torch.stack(values, 1).mean(1) for values in zip(*near, strict=True))
-    return Watched(torch.stack(right, 1), torch.cat(tracks, 1), similar, noise)
+    return similar, noise
+
+
+def _check_length(frames: int, plan: Plan) -> None:
+    if frames < plan.frames:
+        raise ValueError(f"a film has {frames} frames; expected {plan.frames}. Predict as many")

@@ -110,26 +110,32 @@ def finish(row: Row, truth: Truth, asked: argparse.Namespace) -> dict[str, Any]:
         progress=asked.progress,
         **settings,
     )
-    watched = watch(rolled_out(run, truth), truth)
+    watched = watch(rolled_out(run, truth), rolled_out(run, truth.near), truth)
     watched.save(run.folder / VALUES)
     trained = {"codes_steps": steps, "training_seconds": seconds}
-    results = {"clips": truth.plan.clips, **trained, **scores(watched, truth)}
+    results = {**clips_of(truth.plan), **trained, **scores(watched, truth)}
     return row.keep(asked.out, run, settings, **results)
 
 
 def finish_standing(row: Row, truth: Truth, out: Path) -> dict[str, Any]:
     """Judge the last frame that is seen, over and over; returns the results."""
-    watched, folder = watch(truth.standing(), truth), row.folder(out)
+    watched = watch(truth.standing(), truth.near.standing(), truth)
+    folder = row.folder(out)
     folder.mkdir(parents=True, exist_ok=True)
     watched.save(folder / VALUES)
-    found = {**asdict(row), "clips": truth.plan.clips, **scores(watched, truth)}
+    found = {**asdict(row), **clips_of(truth.plan), **scores(watched, truth)}
     write_json_atomically(folder / ROW, found)
     return found
 
 
+def clips_of(plan: Plan) -> dict[str, int]:
+    """Return of how many clips a row tells, far ahead and at first."""
+    return {"clips": plan.clips, "near_clips": plan.near_clips}
+
+
 def check(row: Row, found: dict[str, Any], plan: Plan, asked: argparse.Namespace) -> None:
     """Raise `ValueError` where a finished row has other clips, options, or codes' steps."""
-    expected: dict[str, Any] = {"clips": plan.clips}
+    expected: dict[str, Any] = dict(clips_of(plan))
     if row.method in CODES:
         expected |= AHEAD
         if asked.drnet_table is None:
@@ -181,7 +187,7 @@ def print_row(row: dict[str, Any], plan: Plan) -> None:
         print(f"| {name}, {unit} | {' | '.join(cells)} |")
     print(
         f"\nThe place of a digit is known in {100 * row['placed']:.1f} % of these frames. First "
-        f"{plan.first} predicted frames: SSIM {within(row['ssim'], 4)}, PSNR "
+        f"{plan.first} predicted frames of {row['near_clips']} clips: SSIM {within(row['ssim'], 4)}, PSNR "
         f"{within(row['psnr'], 2)} dB",
         flush=True,
     )

@@ -30,7 +30,7 @@ def table(monkeypatch) -> Any:
     monkeypatch.setitem(module.CODES["ae-lstm"], "dynamic_dim", 9)
     monkeypatch.setattr(module, "AHEAD", {"n_past": 3, "n_future": 4, "hidden": 6})
     monkeypatch.setattr(module, "LENGTH", 9)
-    asked = {"past": 3, "frames": 12, "clips": 6, "horizons": (1, 4, 12), "early": 4}
+    asked = {"past": 3, "frames": 12, "clips": 6, "near_clips": 9, "horizons": (1, 4, 12), "early": 4}
     plan = replace(module.PLAN, **asked, window=(5, 12), first=3, judge_frames=2, judge_steps=30)
     monkeypatch.setattr(module, "PLAN", plan)
     return module
@@ -72,7 +72,7 @@ def test_what_is_seen_in_true_frames(truth):
     expected = torch.tensor([[False, False], [True, False], [True, False]]).expand(6, -1, -1)
     assert torch.equal(seen.right, expected)
     assert seen.track.shape == (6, 12, 2, 2)
-    assert bool((seen.ssim == 1).all()) and seen.psnr.tolist() == pytest.approx([58.92] * 6, 1e-3)
+    assert bool((seen.ssim == 1).all()) and seen.psnr.tolist() == pytest.approx([58.92] * 9, 1e-3)
     assert torch.equal(truth.seen, frames[:, :3])
     assert torch.equal(torch.cat(list(truth.film()), 1), frames[:, 3:])
 
@@ -92,23 +92,25 @@ def test_a_film_that_stands_fails_visibly(table, truth):
     frames = true_frames(truth)
     still = torch.cat(list(truth.standing()), 1)
     assert torch.equal(still, frames[:, 2:3].expand_as(still))
-    watched = table.watch(truth.standing(), truth)
+    watched = table.watch(truth.standing(), truth.near.standing(), truth)
     found = scores.scores(watched, truth)
     assert found["speed"]["mean"] == found["speed"]["deviation"] == found["bounces"]["mean"] == 0
     assert found["speed"]["truth"]["mean"] > 1 and found["speed"]["distance"] > 0.8
     assert found["bounces"]["distance"] > 0.5
-    near = [
-        torch.stack([q(frames[:, 2], frames[:, 3 + t]) for t in range(3)]) for q in (ssim, psnr)
-    ]
+    near = true_frames(truth.near)
+    assert near.shape == (9, 6, 3, 24, 24)
+    near = [torch.stack([q(near[:, 2], near[:, 3 + t]) for t in range(3)]) for q in (ssim, psnr)]
     assert found["ssim"]["mean"] == pytest.approx(float(near[0].mean()))
     assert found["psnr"]["mean"] == pytest.approx(float(near[1].clamp(max=58.92).mean()), rel=1e-4)
     own = scores.scores(truth.watched, truth)
     assert own["speed"]["distance"] == own["bounces"]["distance"] == 0
     with pytest.raises(ValueError, match="a film has 5 frames; expected 12"):
-        table.watch([frames[:, :5]], truth)
+        table.watch([frames[:, :5]], truth.near.film(), truth)
+    with pytest.raises(ValueError, match="a film has 2 frames; expected 3"):
+        table.watch([frames], [true_frames(truth.near)[:, 3:5]], truth)
 
 
-def test_motion_is_that_of_the_window(truth):
+def test_motion_is_that_of_the_window(table, truth):
     """A film whose second digit goes twice as far at every step, and stands at times."""
     scores = importlib.import_module("benchmarks.prediction_scores")
     frames = torch.zeros(6, 12, 3, 24, 24)
@@ -116,14 +118,14 @@ def test_motion_is_that_of_the_window(truth):
     for t, x in enumerate(places):
         frames[:, t, 0, 5:8, x : x + 3] = 1
         frames[:, t, 1, 2 * x : 2 * x + 3, 5:8] = 1
-    watched = importlib.import_module("benchmarks.prediction_films").watch([frames], truth)
+    watched = table.watch([frames], truth.near.film(), truth)
     found = scores.scores(watched, truth)
     assert found["placed"] == 1
     steps = np.diff(places[4:])
     steps = np.concatenate([steps, 2 * steps])
     assert found["speed"]["mean"] == pytest.approx(steps.mean(), rel=1e-5)
     assert found["speed"]["deviation"] == pytest.approx(steps.std(), rel=1e-5)
-    nothing = importlib.import_module("benchmarks.prediction_films").watch([0 * frames], truth)
+    nothing = table.watch([0 * frames], truth.near.film(), truth)
     found = scores.scores(nothing, truth)
     assert found["placed"] == 0 and found["speed"]["mean"] is None
     assert found["speed"]["distance"] == 1
@@ -160,12 +162,12 @@ def test_the_table_trains_each_row_once_and_prints_it(table, tmp_path, capsys):
         rows[name] = json.loads((folder / "row.json").read_text())
         run = unbraid.load(folder, "cpu")
         # As `unbraid predict` judges the same trajectory.
-        predicted = run.predict(past=3, future=12, count=6)
+        predicted = run.predict(past=3, future=3, count=6)
         with np.load(folder / "values.npz") as values:
             own = {key: values[key] for key in values}
         assert predicted.ssim is not None
-        np.testing.assert_allclose(own["ssim"], predicted.ssim[0, :, :3].mean(1), rtol=1e-9)
-        np.testing.assert_allclose(own["psnr"], predicted.psnr[0, :, :3].mean(1), rtol=1e-9)
+        np.testing.assert_allclose(own["ssim"][:6], predicted.ssim[0, :, :3].mean(1), rtol=1e-9)
+        np.testing.assert_allclose(own["psnr"][:6], predicted.psnr[0, :, :3].mean(1), rtol=1e-9)
         assert own["right"].shape == (6, 3, 2) and own["track"].shape == (6, 12, 2, 2)
         rows[name]["ssim of clips"] = own["ssim"]
         codes = unbraid.load(tmp_path / "codes-digits" / f"{name}-0", "cpu")
@@ -175,7 +177,8 @@ def test_the_table_trains_each_row_once_and_prints_it(table, tmp_path, capsys):
             tuple(codes.config["options"][key] for key in ("static_dim", "dynamic_dim")) == sizes
         )
     gain = rows["drnet"]["ssim of clips"] - rows["ae-lstm"]["ssim of clips"]
-    assert f"SSIM {gain.mean():+.4f} ± {gain.std(ddof=1) / 6**0.5:.4f}" in told
+    assert f"SSIM {gain.mean():+.4f} ± {gain.std(ddof=1) / 9**0.5:.4f}" in told
+    assert "First 3 predicted frames of 9 clips: SSIM" in told
     path = tmp_path / "digits" / "drnet-0" / "row.json"
     row = json.loads(path.read_text())
     path.write_text(json.dumps({**row, "split": "test", "placed": 0.123}))
