@@ -187,8 +187,8 @@ def print_row(row: dict[str, Any], plan: Plan) -> None:
         print(f"| {name}, {unit} | {' | '.join(cells)} |")
     print(
         f"\nThe place of a digit is known in {100 * row['placed']:.1f} % of these frames. First "
-        f"{plan.first} predicted frames of {row['near_clips']} clips: SSIM {within(row['ssim'], 4)}, PSNR "
-        f"{within(row['psnr'], 2)} dB",
+        f"{plan.first} predicted frames of {row['near_clips']} clips: SSIM "
+        f"{within(row['ssim'], 4)}, PSNR {within(row['psnr'], 2)} dB",
         flush=True,
     )
 

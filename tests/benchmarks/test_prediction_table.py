@@ -30,7 +30,14 @@ def table(monkeypatch) -> Any:
     monkeypatch.setitem(module.CODES["ae-lstm"], "dynamic_dim", 9)
     monkeypatch.setattr(module, "AHEAD", {"n_past": 3, "n_future": 4, "hidden": 6})
     monkeypatch.setattr(module, "LENGTH", 9)
-    asked = {"past": 3, "frames": 12, "clips": 6, "near_clips": 9, "horizons": (1, 4, 12), "early": 4}
+    asked = {
+        "past": 3,
+        "frames": 12,
+        "clips": 6,
+        "near_clips": 9,
+        "horizons": (1, 4, 12),
+        "early": 4,
+    }
     plan = replace(module.PLAN, **asked, window=(5, 12), first=3, judge_frames=2, judge_steps=30)
     monkeypatch.setattr(module, "PLAN", plan)
     return module
