@@ -56,9 +56,17 @@ class Variant:
 ROWS = {
     M1: Variant(12_000, {"latent_dim": 50, "hidden": (500, 500)}, {"batch_size": 100}),
     "m2": Variant(
-        4000,
-        {"latent_dim": 20, "hidden": (300,), "alpha": 1.0, "warmup": 2000, "warmup_from": 10.0},
-        {"batch_size": 50},
+        10_000,
+        {
+            "nets": "conv",
+            "channels": (16, 32),
+            "hidden": (300,),
+            "latent_dim": 20,
+            "alpha": 1.0,
+            "warmup": 8000,
+            "warmup_from": 10.0,
+        },
+        {"batch_size": 50, "mode": "compile"},
     ),
     "m1+m2": Variant(
         40_000,
