@@ -119,9 +119,9 @@ def _metrics(evaluation: Evaluation, datum: str) -> list[dict[str, Any]]:
     how = f"n = {get('n')}, K = {get('samples')} samples, seed {get('seed')}{note}"
     if proposal:
         how += f", {proposal}"
-    density = wording.density(evaluation)
+    of = f"{wording.density(evaluation)}, nats per {datum}"
     told = [
-        ("log-likelihood", f"{density}, nats per {datum} ({how})", get("log_likelihood")),
+        ("log-likelihood", f"{of} ({how})", get("log_likelihood")),
         ("elbo", f"{wording.elbo_words(evaluation)} per {datum} ({how})", get("elbo")),
         ("bits-per-dimension", f"bits per dimension ({how})", get("bits_per_dimension")),
     ]
@@ -129,9 +129,9 @@ def _metrics(evaluation: Evaluation, datum: str) -> list[dict[str, Any]]:
     told.append(
         (
             "annealed-log-likelihood",
-            f"{density} by annealing, nats per {datum} (n = {annealed.get('n')}, "
-            f"{annealed.get('chains')} chains of {annealed.get('temperatures')} steps, seed "
-            f"{annealed.get('seed')})",
+            f"{wording.density(annealed)} by annealing, nats per {datum} "
+            f"(n = {annealed.get('n')}, {annealed.get('chains')} chains of "
+            f"{annealed.get('temperatures')} steps, seed {annealed.get('seed')})",
             annealed.get("log_likelihood"),
         )
     )

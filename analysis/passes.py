@@ -14,7 +14,7 @@ from pyro.poutine.subsample_messenger import _Subsample
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from unbraid.inference import Program, Runner, Site, Terms, device_of
+from unbraid.inference import Program, Runner, Site, Terms, device_of, in_mode, modules_of
 
 FRAMES = 256  # frames that are decoded together
 
@@ -24,23 +24,14 @@ def undisturbed(*programs: Program, seed: int) -> Iterator[None]:
     """Run without gradients, in evaluation mode and from `seed`; put modes and random state back.
 
     Args:
-        *programs: Models and guides; functions have no mode.
+        *programs: Models and guides, within handlers of Pyro or without; functions have no mode.
         seed: Seed of all of torch's generators.
     """
-    roots = [getattr(program, "__self__", program) for program in programs]
-    modes = [
-        (m, m.training) for root in roots if isinstance(root, nn.Module) for m in root.modules()
-    ]
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    with torch.no_grad(), torch.random.fork_rng(devices):
+    mode = in_mode(False, modules_of(*programs))
+    with torch.no_grad(), mode, torch.random.fork_rng(devices):
         torch.manual_seed(seed)
-        for module, _ in modes:
-            module.training = False
-        try:
-            yield
-        finally:
-            for module, training in modes:
-                module.training = training
+        yield
 
 
 def run(model: Program, guide: Program, args: tuple[Any, ...]) -> Terms:

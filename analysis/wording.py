@@ -42,11 +42,9 @@ def summary(evaluation: Evaluation | None, datum: str = "image") -> str:
             "normalised density of such images."
         )
     samples = number(evaluation.get("samples"))
-    given = " and ".join(evaluation.get("given") or ())
-    given = f" given the {given}" if given else ""
     return (
-        f"On {where} the importance-sampled log-likelihood{given} is {value} nats per {datum} "
-        f"(K = {samples} samples each, ± one standard error over {datum}s)."
+        f"On {where} the importance-sampled log-likelihood{_given(evaluation)} is {value} nats "
+        f"per {datum} (K = {samples} samples each, ± one standard error over {datum}s)."
     )
 
 
@@ -55,9 +53,15 @@ def _annealed_summary(annealed: Mapping[str, Any], datum: str) -> str:
     where = f"{number(annealed.get('n'))} {annealed.get('split', '')} {datum}s"
     chains, steps = number(annealed.get("chains")), number(annealed.get("temperatures"))
     return (
-        f"On {' '.join(where.split())} the log-likelihood by annealing is {value} nats per {datum}"
-        f" ({chains} chains of {steps} steps each, ± one standard error over {datum}s)."
+        f"On {' '.join(where.split())} the log-likelihood{_given(annealed)} by annealing is "
+        f"{value} nats per {datum} ({chains} chains of {steps} steps each, ± one standard error "
+        f"over {datum}s)."
     )
+
+
+def _given(evaluation: Mapping[str, Any]) -> str:
+    names = " and ".join(evaluation.get("given") or ())
+    return f" given the {names}" if names else ""
 
 
 def likelihood_rows(evaluation: Evaluation, datum: str = "image") -> list[tuple[str, str, bool]]:
@@ -92,7 +96,7 @@ def likelihood_rows(evaluation: Evaluation, datum: str = "image") -> list[tuple[
     ]
 
 
-def density(evaluation: Evaluation) -> str:
+def density(evaluation: Mapping[str, Any]) -> str:
     """Return what the log-likelihood is of: `log p(x)`, or `log p(x|c)` given a condition."""
     return "log p(x|c)" if evaluation.get("given") else "log p(x)"
 
@@ -132,7 +136,7 @@ def _annealed_rows(annealed: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
         return []
     value = with_error(annealed.get("log_likelihood"), annealed.get("log_likelihood_se"))
     of = f"{number(annealed.get('n'))} {annealed.get('split', '')}".strip()
-    rows = [(f"log p(x) by annealing, nats ({of})", value, False)]
+    rows = [(f"{density(annealed)} by annealing, nats ({of})", value, False)]
     return rows + [("Annealing", text, False) for text in annealed.get("remarks", [])]
 
 

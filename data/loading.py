@@ -189,7 +189,7 @@ def _idx_folder(folder: Path, prefixes: list[str], seed: int) -> Splits:
             "t10k or test. Give the path of one prefix instead of the folder."
         )
     test, train = (read_idx_pair(folder / prefix, folder.name) for prefix in prefixes)
-    return carve(train, test, max(1, len(train) // 10), seed)
+    return replace(carve(train, test, max(1, len(train) // 10), seed), in_order=True)
 
 
 def _binarised(splits: Splits, how: str, seed: int) -> Splits:

@@ -19,6 +19,7 @@ from .dip import DIP
 from .domain_examples import DomainsOneSided
 from .eligibility import NoLikelihoodError
 from .emphasis import Emphasis
+from .evaluating import own_noise
 from .examples import (
     AgainstPermuted,
     AgainstPrior,
@@ -55,7 +56,7 @@ from .predictability import Predictability
 from .proposal import Proposal
 from .scene import SceneDiscriminator
 from .sequence_discrimination import SequenceDiscrimination
-from .sites import Plate, Program, Runner, Site
+from .sites import Plate, Program, Runner, Site, in_mode, modules_of
 from .step import Step
 from .supervision import Supervision
 from .svi import SVI, fused_adam
@@ -170,9 +171,12 @@ __all__ = [
     "from_prior",
     "fused_adam",
     "gradients",
+    "in_mode",
     "kernel_dependence",
     "log_likelihood",
     "masked_posterior",
+    "modules_of",
+    "own_noise",
     "pair_parameters",
     "pareto_k",
     "posterior_chains",

@@ -29,12 +29,11 @@ from .device import device_of
 from .evaluating import (
     check_integer,
     checked,
-    in_evaluation_mode,
     likelihoods_of,
     own_noise,
 )
 from .partial_results import PartialResults, fingerprint
-from .sites import Program, modules_of, owner
+from .sites import Program, in_mode, modules_of, owner
 from .step_sizes import FAST, SLOW, AdaptedSteps, FixedSteps
 
 STARTS = ("prior", "guide")
@@ -163,7 +162,7 @@ def annealed_log_likelihood(
     }
     results = PartialResults(resume, described)
     done = 0
-    with torch.no_grad(), in_evaluation_mode(modules), results.saved_at_exit():
+    with torch.no_grad(), in_mode(False, modules), results.saved_at_exit():
         stream = checked(blocks(data, keys), place, likelihoods)
         first = next(stream)
         with own_noise(place):

@@ -33,8 +33,8 @@ from .blocks import BLOCK, padded
 from .check import PairError
 from .continuous import ContinuousModel, require_continuous
 from .device import device_of, mix, seed_noise
-from .evaluating import check_integer, in_evaluation_mode, likelihoods_of, own_noise
-from .sites import Program, Runner, modules_of
+from .evaluating import check_integer, likelihoods_of, own_noise
+from .sites import Program, Runner, in_mode, modules_of
 
 _MIXING = 10
 """Moves at the posterior that take the chains of a datum apart before they run back."""
@@ -104,7 +104,7 @@ def bidirectional_bounds(
     found: list[tuple[Tensor, ...]] = []
     drawn: list[tuple[Tensor, ...]] = []
     everything = [range(size)[i : i + BLOCK] for i in range(0, size, BLOCK)]
-    with torch.no_grad(), in_evaluation_mode(modules), own_noise(place):
+    with torch.no_grad(), in_mode(False, modules), own_noise(place):
         for first in range(0, len(everything), settings.blocks_at_a_time):
             rows_of = everything[first : first + settings.blocks_at_a_time]
             pieces = [_simulate(model, keys, given, chosen, seed, place) for chosen in rows_of]

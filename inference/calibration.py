@@ -23,8 +23,8 @@ from torch import Tensor
 
 from .device import device_of
 from .eligibility import layers_of
-from .evaluating import check_integer, in_evaluation_mode, own_noise
-from .sites import Program, Runner, Site, modules_of
+from .evaluating import check_integer, own_noise
+from .sites import Program, Runner, Site, in_mode, modules_of
 
 CHUNK = 100  # simulations that are drawn together
 FEWEST_PER_BIN = 5
@@ -125,7 +125,7 @@ def simulation_based_calibration(
         )
     parts: dict[str, list[Tensor]] = {}
     modules = modules_of(model, guide)
-    with own_noise(device_of(*modules)), in_evaluation_mode(modules), torch.no_grad():
+    with own_noise(device_of(*modules)), in_mode(False, modules), torch.no_grad():
         torch.manual_seed(seed)
         for start in range(0, simulations, CHUNK):
             size = min(CHUNK, simulations - start)

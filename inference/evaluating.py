@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from unbraid.nets import Likelihood
 
@@ -37,19 +37,6 @@ def checked(
         for likelihood in likelihoods:
             likelihood.check(block[0])
         yield block
-
-
-@contextmanager
-def in_evaluation_mode(modules: Sequence[nn.Module]) -> Iterator[None]:
-    """Put modules in evaluation mode and each of their parts back in its own."""
-    modes = [(part, part.training) for module in modules for part in module.modules()]
-    for module in modules:
-        module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
 
 
 @contextmanager

@@ -27,7 +27,6 @@ from .eligibility import Layout, require_likelihood, require_nested
 from .evaluating import (
     check_integer,
     checked,
-    in_evaluation_mode,
     likelihoods_of,
     own_noise,
 )
@@ -37,7 +36,7 @@ from .log_likelihood_result import LogLikelihood
 from .mixture_draws import MixtureDraws
 from .partial_results import PartialResults, fingerprint
 from .proposal import Proposal, WidenedGuide, has_normals, require_proposal
-from .sites import Program, modules_of, owner
+from .sites import Program, in_mode, modules_of, owner
 
 
 def log_likelihood(
@@ -126,7 +125,7 @@ def log_likelihood(
         settings["proposal"] = [chosen.widen, chosen.of_prior]
     results = PartialResults(resume, settings)
     done = 0
-    with torch.no_grad(), in_evaluation_mode(modules), results.saved_at_exit():
+    with torch.no_grad(), in_mode(False, modules), results.saved_at_exit():
         stream = checked(blocks(data, keys), place, likelihoods)
         first = next(stream)
         with own_noise(place):

@@ -24,7 +24,6 @@ from .continuous import ContinuousModel
 from .device import device_of
 from .evaluating import (
     checked,
-    in_evaluation_mode,
     likelihoods_of,
     own_noise,
 )
@@ -33,7 +32,7 @@ from .masked_inference import Part, complete
 from .masked_pixels import read_observed
 from .masked_result import MaskedPosterior
 from .masked_settings import Settings, check_settings
-from .sites import Program, modules_of
+from .sites import Program, in_mode, modules_of
 
 _MASK = "observed"
 
@@ -151,7 +150,7 @@ def masked_posterior(
     place = torch.device(device) if device is not None else device_of(*modules)
     likelihoods = [likelihood] if likelihood is not None else likelihoods_of(model)
     results, done = [], 0
-    with torch.no_grad(), in_evaluation_mode(modules):
+    with torch.no_grad(), in_mode(False, modules):
         stream = checked(blocks(entries, (*keys, _MASK)), place, likelihoods)
         first = next(stream)
         with own_noise(place):

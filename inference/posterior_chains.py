@@ -27,7 +27,6 @@ from .eligibility import NoLikelihoodError, is_silent, layers_of
 from .evaluating import (
     check_integer,
     checked,
-    in_evaluation_mode,
     likelihoods_of,
     own_noise,
 )
@@ -36,7 +35,7 @@ from .masked_fills import Fills
 from .masked_proposal import correlated
 from .masked_svi import fit_normals
 from .nuts import FEWEST, Chains, run_chains
-from .sites import Program, Runner, modules_of
+from .sites import Program, Runner, in_mode, modules_of
 
 STEPS = 300
 """Steps that fit the Normal in whose coordinates chains move."""
@@ -118,7 +117,7 @@ def posterior_chains(
     keys = tuple(f"argument {place}" for place in range(len(args)))
     parts: list[tuple[ContinuousModel, JointDensity, Chains]] = []
     done = 0
-    with torch.no_grad(), in_evaluation_mode(modules):
+    with torch.no_grad(), in_mode(False, modules):
         stream = checked(blocks(dict(zip(keys, args, strict=True)), keys), place, likelihoods)
         first = next(stream)
         with own_noise(place):

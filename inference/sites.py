@@ -5,7 +5,8 @@ value, give the model the guide's values, and expand enumerated sites. Nothing i
 host.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pyro
@@ -29,6 +30,19 @@ def modules_of(*programs: Program) -> list[nn.Module]:
     """The modules behind programs, in order; functions have none."""
     owners = [owner(program) for program in programs]
     return [module for module in owners if isinstance(module, nn.Module)]
+
+
+@contextmanager
+def in_mode(training: bool, modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Put modules in train or evaluation mode, and each of their parts back in its own."""
+    modes = [(part, part.training) for module in modules for part in module.modules()]
+    for module in modules:
+        module.train(training)
+    try:
+        yield
+    finally:
+        for part, before in modes:
+            part.training = before
 
 
 class Plate(NamedTuple):

@@ -19,7 +19,7 @@ from .device import seed_noise
 from .metrics import MetricsFile, Row, StepLog
 from .nonfinite import NonFiniteError, find_nonfinite
 from .objective import Objective
-from .sites import Program, modules_of
+from .sites import Program, in_mode, modules_of
 from .step import Step
 from .validation import validation_bound
 
@@ -200,25 +200,12 @@ class Trainer:
 @contextmanager
 def training(model: Program, guide: Program) -> Iterator[None]:
     """Modules in train mode, per-call checks off: the first pass was checked."""
-    with pyro.validation_enabled(False), _train_flag(True, model, guide):
+    with pyro.validation_enabled(False), in_mode(True, modules_of(model, guide)):
         yield
 
 
 @contextmanager
 def evaluating(model: Program, guide: Program) -> Iterator[None]:
     """Modules in eval mode."""
-    with _train_flag(False, model, guide):
+    with in_mode(False, modules_of(model, guide)):
         yield
-
-
-@contextmanager
-def _train_flag(flag: bool, *programs: Program) -> Iterator[None]:
-    roots = modules_of(*programs)
-    kept = [(module, module.training) for root in roots for module in root.modules()]
-    for root in roots:
-        root.train(flag)
-    try:
-        yield
-    finally:
-        for module, before in kept:
-            module.training = before

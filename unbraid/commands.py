@@ -3,7 +3,7 @@
 import re
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -159,6 +159,22 @@ def by_name(flag: str, given: tuple[tuple[str, ...], ...], listing: str) -> dict
     return options
 
 
+_IMPORTANCE, _ANNEALED = ("importance",), ("annealed",)
+_HEEDED_BY: dict[str, tuple[str, ...]] = {
+    "samples": _IMPORTANCE,
+    "frames": _IMPORTANCE,
+    "inner_samples": _IMPORTANCE,
+    "widen": _IMPORTANCE,
+    "prior_share": _IMPORTANCE,
+    "chains": _ANNEALED,
+    "temperatures": _ANNEALED,
+    "start": _ANNEALED,
+    "limit": ("importance", "annealed"),
+    "no_codes": ("importance", "annealed"),
+}
+"""By flag of `Evaluate`: the estimators that heed it, where not all do."""
+
+
 @dataclass(frozen=True)
 class Evaluate:
     """Estimate the log-likelihood of held-out data, and score codes by labels and factors.
@@ -219,11 +235,7 @@ class Evaluate:
         in_range("--inner-samples", self.inner_samples, 1)
         in_range("--widen", self.widen, 0.01, 100.0)
         in_range("--prior-share", self.prior_share, 0.0, 0.99)
-        if self.estimator != "importance" and (self.widen != 1.0 or self.prior_share):
-            raise OptionError(
-                f"--widen or --prior-share is given with --estimator {self.estimator}; expected "
-                "--estimator importance, which alone has a proposal. Drop one of them"
-            )
+        self._refuse_flags_of_others()
         from .load_run import load
 
         run = load(self.folder, self.device)
@@ -238,6 +250,17 @@ class Evaluate:
             print_table(rows_of(evaluation))
             print_next(f"unbraid report {shlex.quote(self.folder)}")
         return DONE
+
+    def _refuse_flags_of_others(self) -> None:
+        for field in fields(self):
+            value, heeding = getattr(self, field.name), _HEEDED_BY.get(field.name)
+            if heeding and self.estimator not in heeding and value != field.default:
+                flag = f"--{field.name.replace('_', '-')}"
+                given = flag if value is True else f"{flag} {value}"
+                raise OptionError(
+                    f"{given} is given with --estimator {self.estimator}, which has no use for "
+                    f"it; expected --estimator {' or '.join(heeding)}. Drop one of them"
+                )
 
     def _evaluate(self, run: "Run") -> dict[str, Any]:
         progress = sys.stderr.isatty()

@@ -1,6 +1,7 @@
 """Runs of conditional methods: data that know the condition, what codes tell of it, pictures."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,9 +16,10 @@ from unbraid.analysis import (
     told_condition,
 )
 from unbraid.data import UNKNOWN, Batches, DataError, Dataset
-from unbraid.inference import Runner
+from unbraid.inference import Runner, in_mode, modules_of, own_noise
 from unbraid.methods import Given, OptionError
 
+from .held_out import arguments_of
 from .run import Run
 
 SITE = "z"
@@ -85,11 +87,9 @@ def probe_condition(run: Run, seed: int = 0) -> dict[str, Any]:
         return {}
     learned, judged = _some(run.data.train), _some(run.data.test)
     train, test = ([*_columns(given, part, "")] for part in (learned, judged))
-    settings: dict[str, Any] = {"shuffle": False, "device": run.device}
-    transforms = run.data.transforms
     codes = (
-        _codes(run, Batches(learned, 500, transforms=transforms, seed=seed, **settings), seed),
-        _codes(run, Batches(judged, 500, **settings), seed + 1),
+        _codes(run, partial(arguments_of, run, learned, run.data.transforms, seed), seed),
+        _codes(run, partial(arguments_of, run, judged), seed + 1),
     )
     told: dict[str, Any] = {}
     for (name, size, values), (_, _, truth) in zip(train, test, strict=True):
@@ -109,14 +109,12 @@ def _some(dataset: Dataset) -> Dataset:
     return dataset.take(rows.to(dataset.device))
 
 
-def _codes(run: Run, batches: Batches, seed: int) -> dict[str, Tensor]:
-    """Means and samples of the posterior, `(N, K)`."""
-
-    def arguments() -> Iterator[tuple[Tensor, ...]]:
-        return (tuple(batch[key].clone() for key in run.parts.inspected) for batch in batches)
-
+def _codes(
+    run: Run, arguments: Callable[[], Iterator[tuple[Tensor, ...]]], seed: int
+) -> dict[str, Tensor]:
+    """Means and samples of the posterior, `(N, K)`; `arguments` are walked through twice."""
     means = posterior_means(run.model, run.guide, arguments(), seed)[SITE]
-    with torch.no_grad(), torch.random.fork_rng():
+    with torch.no_grad(), in_mode(False, modules_of(run.guide)), own_noise(run.device):
         torch.manual_seed(seed)
         drawn = [Runner().run(run.guide, args).sites[SITE].value.cpu() for args in arguments()]
     return {"means": means, "samples": torch.cat(drawn)}

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from unbraid.analysis import conditional_grid, prior_samples, save_figures
-from unbraid.inference import Runner, write_atomically
+from unbraid.inference import Runner, own_noise, write_atomically
 
 from .conditions import sampled_conditions, shown_conditions
 from .labels import shown_classes
@@ -55,7 +55,7 @@ def prior_arrays(run: Run, count: int, seed: int) -> dict[str, np.ndarray]:
         Of methods that are given a condition, `condition` too: those of the picture, in turn.
     """
     given = () if run.parts.given is None else (sampled_conditions(run, count),)
-    with torch.no_grad(), torch.random.fork_rng():
+    with torch.no_grad(), own_noise(run.device):
         torch.manual_seed(seed)
         sites = Runner().run(partial(run.model, size=count), (None, *given)).sites
     arrays = {name: site.value.cpu().numpy() for name, site in sites.items()}

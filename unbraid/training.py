@@ -155,31 +155,32 @@ def _fit(
     parts.guide.to(device)
     batches = _batches(config, parts, run_data, device)
     steps = config.total_steps(batches.steps_per_epoch)
-    return fit(
-        parts.model,
-        parts.guide,
-        batches,
-        steps=steps,
-        keys=parts.keys,
-        objective=Objective(parts.weights, parts.hooks),
-        optimizer=lambda p: torch.optim.Adam(p, lr=config.learning_rate, fused=True),
-        schedule=_cosine(steps) if config.schedule == "cosine" else None,
-        clip_norm=config.clip_norm,
-        ema=config.ema,
-        precision=config.precision,
-        mode=config.mode,
-        validation=held_out_batches(run_data.validation, parts, device, 500)
-        if parts.choose_by_bound
-        else None,
-        validation_keys=parts.inspected,
-        validate_every=config.validate_every,
-        patience=config.patience,
-        folder=folder,
-        resume=resume,
-        seed=config.seed,
-        progress=progress,
-        on_log=tensorboard_writer(folder),
-    )
+    with tensorboard_writer(folder) as log:
+        return fit(
+            parts.model,
+            parts.guide,
+            batches,
+            steps=steps,
+            keys=parts.keys,
+            objective=Objective(parts.weights, parts.hooks),
+            optimizer=lambda p: torch.optim.Adam(p, lr=config.learning_rate, fused=True),
+            schedule=_cosine(steps) if config.schedule == "cosine" else None,
+            clip_norm=config.clip_norm,
+            ema=config.ema,
+            precision=config.precision,
+            mode=config.mode,
+            validation=held_out_batches(run_data.validation, parts, device, 500)
+            if parts.choose_by_bound
+            else None,
+            validation_keys=parts.inspected,
+            validate_every=config.validate_every,
+            patience=config.patience,
+            folder=folder,
+            resume=resume,
+            seed=config.seed,
+            progress=progress,
+            on_log=log,
+        )
 
 
 def _batches(

@@ -166,10 +166,21 @@ def test_what_it_says_of_the_numbers(tmp_path):
     assert all("not a likelihood" in metric["name"] for metric in metrics)
     assert "(not a likelihood) |" in grey
     annealed = {"log_likelihood": -90.5, "n": 7, "chains": 4, "temperatures": 9, "seed": 2}
+    annealed["given"] = ["label"]
     both = write(tmp_path, evaluation=EVALUATION | {"annealed": annealed, "given": ["label"]})
     metrics = head_of(both)["model-index"][0]["results"][0]["metrics"]
     assert metrics[-1]["value"] == -90.5 and "n = 7, 4 chains of 9 steps" in metrics[-1]["name"]
     assert metrics[0]["name"].startswith("log p(x|c), nats per image")
+    assert metrics[-1]["name"].startswith("log p(x|c) by annealing")
+
+
+def test_what_annealing_alone_is_given_is_said(tmp_path):
+    annealed = {"log_likelihood": -90.5, "n": 7, "chains": 4, "temperatures": 9, "seed": 2}
+    card = write(tmp_path, evaluation={"annealed": annealed | {"given": ["label"]}})
+    metrics = head_of(card)["model-index"][0]["results"][0]["metrics"]
+    assert [metric["name"].partition(",")[0] for metric in metrics] == ["log p(x|c) by annealing"]
+    assert "| log p(x|c) by annealing, nats" in card.replace("\\|", "|")
+    assert "the log-likelihood given the label by annealing is" in card
 
 
 def test_equal_runs_have_equal_cards(tmp_path):

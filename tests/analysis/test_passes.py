@@ -4,6 +4,7 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
+from pyro import poutine
 from torch import nn
 
 from unbraid.analysis.passes import (  # pyright: ignore[reportMissingImports]
@@ -11,6 +12,7 @@ from unbraid.analysis.passes import (  # pyright: ignore[reportMissingImports]
     placed,
     run,
     sites_at_points,
+    undisturbed,
 )
 
 SIZE, K = 5, 3
@@ -51,3 +53,15 @@ def test_what_is_no_tensor_and_data_of_functions_stay():
     assert moved[1:] == (4, None)
     assert placed((x.to("meta"),), lambda x: x)[0].device.type == "meta"
     assert placed((), Noting()) == ()
+
+
+@pytest.mark.parametrize(
+    "within", [lambda p: p, lambda p: poutine.scale(p, 2.0), lambda p: p.forward]
+)
+def test_modules_are_in_evaluation_mode_however_they_are_handed_over(within):
+    """Their parts get their own modes back."""
+    module = nn.Sequential(nn.Dropout(), nn.Dropout())
+    module[1].eval()
+    with undisturbed(within(module), seed=0):
+        assert not any(part.training for part in module.modules())
+    assert [part.training for part in module.modules()] == [True, True, False]

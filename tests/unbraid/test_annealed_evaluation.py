@@ -102,3 +102,25 @@ def test_a_term_that_is_no_likelihood_is_refused(unbraid, train_words):
 )
 def test_settings_out_of_range(unbraid, words, match):
     unbraid("evaluate", "run", *FAST[:2], *words).check_refused(2, match)
+
+
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize(
+    ("estimator", "words", "other"),
+    [
+        ("annealed", ("--samples", 7), "importance"),
+        ("annealed", ("--widen", 2), "importance"),
+        ("annealed", ("--inner-samples", 2), "importance"),
+        ("importance", ("--chains", 2), "annealed"),
+        ("importance", ("--start", "guide"), "annealed"),
+        ("none", ("--prior-share", 0.1), "importance"),
+        ("none", ("--limit", 5), "importance or annealed"),
+        ("none", ("--no-codes",), "importance or annealed"),
+    ],
+)
+def test_flags_of_other_estimators_are_refused(unbraid, estimator, words, other):
+    refused = unbraid("evaluate", "run", "--estimator", estimator, *words)
+    given = " ".join(map(str, words))
+    told = f"has no use for it; expected --estimator {other}. Drop one"
+    refused.check_refused(2, f"{words[0]}.* is given with --estimator {estimator}, which {told}")
+    assert given.split()[0] in refused.err

@@ -122,3 +122,15 @@ def test_all_training_data_are_judged_as_they_lie(rising, tmp_path):
     run.evaluate(samples=8, split="train", codes=False, progress=False)
     with np.load(run.folder / "evaluation.npz") as kept:
         assert str(kept["of"]).endswith("train")
+
+
+def test_idx_files_of_ones_own_may_lie_in_an_order(tmp_path):
+    """Train and t10k files whose labels rise: the first ten of the test part are not one class."""
+    for prefix, count in (("train", 200), ("t10k", 100)):
+        labels = np.repeat(np.arange(10, dtype=np.uint8), count // 10)
+        images = np.random.default_rng(count).integers(0, 256, (count, 8, 8), np.uint8)
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+            head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4) for n in array.shape)
+            (tmp_path / f"{prefix}-{kind}-ubyte").write_bytes(head + array.tobytes())
+    found = prepare(TrainConfig("vae", str(tmp_path))).test
+    assert len(set(found.annotations()["labels"][:10].tolist())) > 2

@@ -88,8 +88,6 @@ def test_runs_of_other_proposals_are_compared_and_told(unbraid, trained, train_w
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--widen", 2, "--estimator", "annealed"), "given with --estimator annealed; expected"),
-        (("--prior-share", 0.1, "--estimator", "none"), "given with --estimator none; expected"),
         (("--widen", 0), "--widen is 0.0; expected a finite number of at least 0.01"),
         (("--widen", "nan"), "--widen is nan; expected"),
         (("--prior-share", 1), "--prior-share is 1.0; expected a finite number"),

@@ -1,0 +1,79 @@
+"""Every setting of a training reaches `fit`, the batches or the optimiser."""
+
+from dataclasses import fields
+
+import pytest
+import torch
+
+import unbraid
+from unbraid.config import Settings
+
+GIVEN = {
+    "epochs": None,
+    "steps": 7,
+    "batch_size": 9,
+    "learning_rate": 0.02,
+    "schedule": "cosine",
+    "clip_norm": 3.0,
+    "ema": 0.5,
+    "binarise": "threshold",
+    "rotate": 5.0,
+    "translate": 0.05,
+    "patience": 4,
+    "validate_every": 2,
+    "keep": "last",
+    "seed": 11,
+    "data_seed": 12,
+    "device": "cpu",
+    "precision": "bfloat16",
+    "mode": "eager",
+}
+
+
+@pytest.fixture
+def handed_over(monkeypatch, tmp_path):
+    """The arguments that `fit` is called with; nothing is trained."""
+
+    class Called(Exception):
+        pass
+
+    def fit(*args, **settings):
+        raise Called(args, settings)
+
+    def train(**given):
+        monkeypatch.setattr("unbraid.training.fit", fit)
+        with pytest.raises(Called) as called:
+            unbraid.train("vae", "mnist-small", tmp_path / "run", progress=False, **given)
+        args, settings = called.value.args
+        return args[2], settings
+
+    return train
+
+
+def test_all_settings_are_tried():
+    assert {field.name for field in fields(Settings)} == GIVEN.keys()
+    defaults = {field.name: field.default for field in fields(Settings)}
+    same = {name for name, value in GIVEN.items() if value == defaults[name]}
+    assert same == {"epochs", "schedule"}  # in place of steps; cosine is compared with constant
+
+
+def test_settings_reach_the_training(handed_over):
+    batches, told = handed_over(**{k: v for k, v in GIVEN.items() if v is not None})
+    for name in ("steps", "clip_norm", "ema", "precision", "mode", "patience", "validate_every"):
+        assert told[name] == GIVEN[name], name
+    assert told["seed"] == 11 and told["progress"] is False
+    assert batches.batch_size == 9
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = told["optimizer"]([parameter])
+    assert optimizer.param_groups[0]["lr"] == 0.02
+    schedule = told["schedule"](optimizer)
+    for _ in range(7):
+        optimizer.step()
+        schedule.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.0002)  # a hundredth, at the end
+
+
+def test_defaults_reach_the_training(handed_over):
+    _, told = handed_over(steps=3, schedule="constant")
+    assert told["schedule"] is None and told["clip_norm"] is None and told["ema"] is None
+    assert told["precision"] == "float32" and told["mode"] == "record"
