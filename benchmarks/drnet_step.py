@@ -6,6 +6,7 @@ the poses of the pair's own step. First both are trained from the same weights f
 float64, and their weights compared; the shift that pairs each clip with another is drawn alike.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -157,4 +158,4 @@ def main() -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(0 if main() else 1)

@@ -5,6 +5,7 @@ optimisers, and are stepped in turns, in one process, on one thread. First both 
 the same weights with the same noise for a few steps, and their weights compared.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -126,4 +127,4 @@ def main() -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(0 if main() else 1)

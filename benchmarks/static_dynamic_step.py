@@ -4,6 +4,7 @@ Run `python -m benchmarks.static_dynamic_step`. The guide's pairs are compared w
 convolved one by one, as stacked maps. All are stepped in turns, in one process, on one thread.
 """
 
+import sys
 from collections.abc import Callable
 from itertools import pairwise, permutations
 from typing import Any
@@ -95,4 +96,4 @@ def main() -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(0 if main() else 1)

@@ -4,6 +4,7 @@ Run `python -m benchmarks.vitae_step`. They are stepped in turns, in one process
 C-VITAE has a second encoder, whose input needs a gradient, and warps twice.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -61,4 +62,4 @@ def main() -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(0 if main() else 1)

@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 FACE = "unbraid"
@@ -279,6 +280,16 @@ def test_constraints_pin_every_dependency():
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
     assert asked <= {plain(line) for line in lines}
     assert all(plain(a) < plain(b) for a, b in pairwise(lines))
+    pinned = {plain(line): line.partition("==")[2] for line in lines}
+    for requirement in (Requirement(text) for group in groups for text in group):
+        name = plain(requirement.name)
+        assert name == FACE or requirement.specifier.contains(pinned[name]), str(requirement)
+
+
+def test_the_version_is_the_same_everywhere():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f'__version__ = "{version}"' in (ROOT / "unbraid/__init__.py").read_text()
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def plain(requirement: str) -> str:

@@ -15,5 +15,6 @@ def test_every_mutant_can_be_seeded(monkeypatch):
         source = (ROOT / mutant.file).read_text()
         assert mutant.apply(source) != source
     assert len({mutant.name for mutant in mutants}) == len(mutants) > 100
+    assert f"holds {len(mutants)} bugs today" in (ROOT / "docs/verification.md").read_text()
     with pytest.raises(ValueError, match="its old text occurs 0 times"):
         mutants[0].apply("nothing of the kind")

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -14,13 +15,21 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"][
     "package-dir"
 ]
+OTHER_FILES = (
+    "CHANGELOG.md",
+    "CITATION.cff",
+    "LICENSE",
+    "NOTICE",
+    "README.md",
+    "constraints.txt",
+)
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """Build in a copy, so that nothing is left in the checkout."""
     copy, out = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("dist")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "MANIFEST.in", *OTHER_FILES):
         shutil.copy(ROOT / name, copy)
     for folder in {path.split("/")[0] for path in PACKAGES.values()} | {"tests", "examples"}:
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -29,6 +38,11 @@ def wheel(tmp_path_factory):
         check=True,
         capture_output=True,
     )
+    (archive,) = out.glob("*.tar.gz")
+    with tarfile.open(archive) as files:
+        names = {name.partition("/")[2] for name in files.getnames()}
+    assert names >= {*OTHER_FILES, "pyproject.toml", "unbraid/__init__.py", "models/vae.py"}
+    assert not {name for name in names if name.startswith(("tests", "examples"))}
     (path,) = out.glob("*.whl")
     return path
 
