@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,16 +130,18 @@ def disentanglement_scores(
         for f in np.flatnonzero((columns == columns[0]).all(0) & varies):
             varies[f] = False
             found["factors_left_out"][known[f]] = f"It has one value in the {what} data."
+    numbered = _numbered(factors, truth, classes)
     kinds = {"classes": varies & classes, "ordered": varies & in_order, "all": varies}
     for score in _wanted(_scores(train_scales, forest_codes, seed), only):
         chosen = np.flatnonzero(kinds.get(score.kind, np.zeros(count, bool)))
+        of_train, of_test = (factors, truth) if score.kind == "ordered" else numbered
         if len(chosen) < score.least_factors:
             reason = _too_few(score, len(chosen))
             found["left_out"].update(dict.fromkeys(score.names, reason))
             continue
         learnt, judged = (
             _Part(codes, columns[:, chosen].astype(np.int64 if score.kind == "classes" else float))
-            for codes, columns in ((train, factors), (test, truth))
+            for codes, columns in ((train, of_train), (test, of_test))
         )
         told = [bool(classes[f]) for f in chosen]
         try:
@@ -154,6 +156,18 @@ def disentanglement_scores(
                 _intervals(score, learnt, judged, told, values, resamples, seed)
             )
     return found
+
+
+def _numbered(
+    train: NDArray[Any], test: NDArray[Any], classes: NDArray[np.bool_]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Factors whose classes, whatever numbers they are, are 0, 1, ... in the same order."""
+    parts = np.array(train, float), np.array(test, float)
+    for f in np.flatnonzero(classes):
+        both = np.concatenate([part[:, f] for part in parts])
+        numbers = np.unique(both, return_inverse=True)[1].ravel()
+        parts[0][:, f], parts[1][:, f] = numbers[: len(train)], numbers[len(train) :]
+    return parts
 
 
 def _scores(scales: Values | None, forest_codes: int, seed: int) -> list[_Score]:

@@ -302,7 +302,8 @@ def _groups(
         if results.has(block):
             yield [(index, block)], True
             continue
-        pending.append((index, block))
+        # Whoever made the block may reuse its memory for the next one.
+        pending.append((index, tuple(entry.clone() for entry in block)))
         if len(pending) == most:
             yield pending, False
             pending = []

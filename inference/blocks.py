@@ -21,7 +21,8 @@ def blocks(data: Data, keys: Sequence[str]) -> Iterator[tuple[Tensor, ...]]:
         keys: The entries to yield, in order; one where `data` is a tensor.
 
     Yields:
-        One tensor per key, each `(B, ...)` with the same `B`, 32 or fewer at the end.
+        One tensor per key, each `(B, ...)` with the same `B`, 32 or fewer at the end. They may
+        be views of a batch, and hold until the next block is asked for.
 
     Raises:
         ValueError: If there are no data, a key is missing, or sizes differ.

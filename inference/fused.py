@@ -14,7 +14,8 @@ class AdamState:
 
     Args:
         optimizer: An `Adam` or `AdamW` with one parameter group; its state is made where it has
-            none, and stays the optimiser's own, so that checkpoints see it.
+            none, and stays the optimiser's own, so that checkpoints, and steps that it takes by
+            itself in between, see it.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
@@ -36,9 +37,21 @@ class AdamState:
             else:
                 entry["exp_avg"] = torch.zeros_like(parameter)
                 entry["exp_avg_sq"] = torch.zeros_like(parameter)
-            entry["step"] = self.count[0]
+            # Not the count itself: torch's own step adds one to each.
+            entry["step"] = torch.zeros((), dtype=torch.float32, device=device)
+        self._steps = [entry["step"] for entry in entries]
+        optimizer.register_state_dict_pre_hook(self._tell)
+        optimizer.register_step_pre_hook(self._tell)
+        optimizer.register_step_post_hook(self._hear)
         self.means = [entry["exp_avg"] for entry in entries]
         self.squares = [entry["exp_avg_sq"] for entry in entries]
+
+    def _tell(self, *_: Any) -> None:
+        for step in self._steps:
+            step.copy_(self.count[0])
+
+    def _hear(self, *_: Any) -> None:
+        self.count.fill_(float(self._steps[0]))
 
     def rate(self) -> Tensor:
         """The learning rate that the optimiser has now, `(1,)`.

@@ -186,7 +186,7 @@ class Objective(ELBO):
             return cost
         per_dimension = None
         if weight.needs_dimensions and not term.observed and term.kl_per_dimension is not None:
-            divergence = term.kl_per_dimension
+            divergence = _scaled_divergence(term, term.kl_per_dimension)
             per_dimension = divergence.reshape(-1, divergence.shape[-1]).sum(0)
             per_dimension = per_dimension / (terms.size * self.num_particles)
         return weight(cost, per_dimension)
@@ -293,8 +293,12 @@ def _cost(term: Term) -> Tensor:
     """Cost of a site, scaled, summed over the batch: -log p of data, KL of latent sites."""
     if term.guide_site is None:
         return -term.log_p_total()
-    scale = term.guide_site.scale
-    divergence = term.kl.sum()
+    return _scaled_divergence(term, term.kl.sum())
+
+
+def _scaled_divergence(term: Term, divergence: Tensor) -> Tensor:
+    """A divergence, or that by latent dimension, times the scale of the guide's site."""
+    scale = 1.0 if term.guide_site is None else term.guide_site.scale
     return divergence if isinstance(scale, float | int) and scale == 1 else divergence * scale
 
 

@@ -42,8 +42,8 @@ class Progress:
     seconds_before: float = 0.0
 
     def note(self, bound: float, step: int) -> bool:
-        """Note a validation bound; True where it is the best so far."""
-        if self.best_bound is None or bound > self.best_bound:
+        """Note a validation bound; True where it is the best so far. NaN never is."""
+        if bound == bound and (self.best_bound is None or bound > self.best_bound):
             self.best_bound, self.best_step, self.without_gain = bound, step, 0
             return True
         self.without_gain += 1

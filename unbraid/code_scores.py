@@ -16,7 +16,7 @@ from unbraid.analysis import (
 )
 from unbraid.data import UNKNOWN, Batches, Dataset
 
-from .held_out import arguments_of
+from .held_out import arguments_of, judged
 from .run import Run
 
 LEARNED, JUDGED, SEQUENCES, FRAMES = 10_000, 5000, 1000, 8  # at most so many data
@@ -55,16 +55,17 @@ def score_codes(run: Run, *, split: str = "test", seed: int = 0) -> dict[str, An
     if run.parts.past is not None:
         return {"left_out": "Codes are those of the run that predictions build on; score it."}
     if train.is_sequence:
-        return {**_score_sequences(run, train, test, seed), "split": split}
+        return {**_score_sequences(run, train, test, split, seed), "split": split}
     rows = [_labelled(*part) for part in ((train, LEARNED), (test, JUDGED))]
     if min(map(len, rows)) < 2:
         return {"left_out": "Fewer than two data have a label that is known."}
-    learned, judged = (part.take(of) for part, of in zip((train, test), rows, strict=True))
-    known = _known(learned, judged)
+    learned, asked = (part.take(of) for part, of in zip((train, test), rows, strict=True))
+    asked = judged(run, asked, split)
+    known = _known(learned, asked)
     if not known:
         return {"left_out": "The data have no labels and no factors."}
     # Held-out images are turned, shifted or binarised once and for all; training ones are not.
-    args = arguments_of(run, learned, run.data.transforms, seed), arguments_of(run, judged)
+    args = arguments_of(run, learned, run.data.transforms, seed), arguments_of(run, asked)
     moments = [posterior_moments(run.model, run.guide, of, seed) for of in args]
     if not moments[0]:
         return {"left_out": "The pair has no continuous code."}
@@ -72,7 +73,7 @@ def score_codes(run: Run, *, split: str = "test", seed: int = 0) -> dict[str, An
         site: _score_site(site_moments, moments[1][site], known, seed)
         for site, site_moments in moments[0].items()
     }
-    return {"n": len(judged), "split": split, "seed": seed, "of": of}
+    return {"n": len(asked), "split": split, "seed": seed, "of": of}
 
 
 def _labelled(dataset: Dataset, most: int) -> Tensor:
@@ -129,16 +130,22 @@ def _score_site(
     return {**found, "told": told}
 
 
-def _score_sequences(run: Run, train: Dataset, test: Dataset, seed: int) -> dict[str, Any]:
+def _score_sequences(
+    run: Run, train: Dataset, test: Dataset, split: str, seed: int
+) -> dict[str, Any]:
     parts = [_some_sequences(part, seed + i) for i, part in enumerate((train, test))]
+    if min(map(len, parts)) < 2:
+        return {"left_out": "Fewer than two data have a label that is known."}
     try:
         changes = run.data.transforms
         known = [_known_sequences(run, parts[0], seed, changes)]
-        known += [_known_sequences(run, parts[1], seed + 1)]
+        known += [_known_sequences(run, judged(run, parts[1], split), seed + 1)]
         told = leakage(
             *known,
             sequence_names=_names(train),
+            sequence_sizes=_sizes(train),
             frame_names=train.frame_factor_names,
+            frame_sizes=train.frame_factor_sizes,
             seed=seed,
         )
     except ValueError as error:
@@ -147,14 +154,24 @@ def _score_sequences(run: Run, train: Dataset, test: Dataset, seed: int) -> dict
 
 
 def _some_sequences(dataset: Dataset, seed: int) -> Dataset:
+    """Some at random, without those whose label is not known where it is what they are told by."""
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
-    return dataset.take(order[:SEQUENCES].to(dataset.device))
+    rows = order.to(dataset.device)
+    if dataset.factors is None and dataset.labels is not None:
+        rows = rows[dataset.labels[rows] != UNKNOWN]
+    return dataset.take(rows[:SEQUENCES])
 
 
 def _names(dataset: Dataset) -> tuple[str, ...]:
     if dataset.factors is not None:
         return dataset.factor_names
     return () if dataset.labels is None else ("label",)
+
+
+def _sizes(dataset: Dataset) -> tuple[int, ...]:
+    if dataset.factors is not None:
+        return dataset.factor_sizes
+    return () if dataset.labels is None else (len(dataset.label_names),)
 
 
 def _known_sequences(

@@ -14,6 +14,7 @@ from unbraid.data import Batches
 from unbraid.inference import MaskedPosterior, masked_posterior
 from unbraid.methods import OptionError
 
+from .held_out import judged
 from .out_files import check_out, save_out
 from .run import Run
 
@@ -94,6 +95,7 @@ def complete(
     if type(count) is not int or count < 1:
         raise OptionError(f"count is {count}; expected an integer of at least 1")
     count = min(count, len(dataset))
+    dataset = judged(run, dataset.take(torch.arange(count)), split)
     observed = read_observe(observe, dataset.shape)
     batch = Batches(dataset, count, shuffle=False, device=run.device).batch(0)
     with tqdm(total=count, disable=not progress, unit="image") as bar:

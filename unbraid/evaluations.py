@@ -161,6 +161,8 @@ def _keep_values(
         of += " in random order"
     elif run.data.mixed and limit is not None:
         of += " drawn at random"
+    if run.data.transforms and split == "train":
+        of += " changed as in the training"
     if frames is not None:
         of += f" {frames} frames by {run.data_seed}"
     buffer = BytesIO()

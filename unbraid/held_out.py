@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from unbraid.data import Batches, Dataset
+from unbraid.data import Batches, Dataset, freeze
 from unbraid.methods import OptionError, Parts
 
 if TYPE_CHECKING:
@@ -51,6 +51,22 @@ def held_out_batches(
         )
     except ValueError as error:
         raise OptionError(str(error)) from error
+
+
+def judged(run: "Run", dataset: Dataset, split: str) -> Dataset:
+    """Return data of a split as they are judged.
+
+    Held-out data are turned, shifted and binarised once and for all when a run is made; those of
+    the training are at every step, so they are here, once, by the seed of the data.
+
+    Args:
+        run: A run.
+        dataset: The split's data, or some of them.
+        split: `"test"`, `"validation"` or `"train"`.
+    """
+    if split != "train" or not run.data.transforms:
+        return dataset
+    return freeze(dataset, run.data.transforms, run.data_seed)
 
 
 def arguments_of(

@@ -22,7 +22,7 @@ from unbraid.inference import (
 from unbraid.methods import Method, OptionError, Parts, judged_weights, load_method
 
 from .config import ConfigError, TrainConfig
-from .held_out import held_out_batches
+from .held_out import held_out_batches, judged
 from .preparation import RunData, prepare, random_rows
 
 if TYPE_CHECKING:
@@ -172,13 +172,14 @@ class Run:
 
     def _first(self, split: str, limit: int | None) -> Dataset:
         dataset = self.split(split)
-        if limit is None:
-            return dataset
-        if type(limit) is not int or limit < 1:
-            raise OptionError(f"limit is {limit}; expected an integer of at least 1")
-        if split == "train" and self.data.mixed:  # these lie as their source has them
-            return dataset.take(random_rows(len(dataset))[:limit])
-        return dataset.take(torch.arange(min(limit, len(dataset))))
+        if limit is not None:
+            if type(limit) is not int or limit < 1:
+                raise OptionError(f"limit is {limit}; expected an integer of at least 1")
+            rows = torch.arange(len(dataset))
+            if split == "train" and self.data.mixed:  # these lie as their source has them
+                rows = random_rows(len(dataset))
+            dataset = dataset.take(rows[:limit])
+        return judged(self, dataset, split)
 
     def annealed_log_likelihood(
         self,

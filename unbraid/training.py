@@ -211,14 +211,26 @@ def _batches(
     return make(train, config.seed, streams, **drawn)
 
 
-def _cosine(
-    steps: int,
-) -> Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler]:
+class CosineAnnealingLR(torch.optim.lr_scheduler.CosineAnnealingLR):
+    """Torch's, whose states it takes up, but as long as this training, not as the one before."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up a state; of a training of other length, where a whole one of this would be."""
+        steps = self.T_max
+        super().load_state_dict(state_dict)
+        if self.T_max != steps:
+            self.T_max = steps
+            self._last_lr = self._get_closed_form_lr()
+            for group, rate in zip(self.optimizer.param_groups, self._last_lr, strict=True):
+                group["lr"] = rate
+
+
+def _cosine(steps: int) -> Callable[[torch.optim.Optimizer], CosineAnnealingLR]:
     """Let the learning rate fall to a hundredth along half a cosine (Loshchilov & Hutter 2017)."""
 
-    def make(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+    def make(optimizer: torch.optim.Optimizer) -> CosineAnnealingLR:
         lowest = optimizer.param_groups[0]["lr"] / 100
-        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=lowest)
+        return CosineAnnealingLR(optimizer, steps, eta_min=lowest)
 
     return make
 

@@ -108,6 +108,19 @@ def test_factors_go_to_the_scores_that_can_take_them():
     }
 
 
+def test_classes_may_be_any_numbers():
+    """Names of classes, in their order, say nothing; a correlation takes them as they are."""
+    codes, factors, test, truth = data()
+    names = np.array([0.5, 0.6, 1.0, 1.25])
+    asked = {**FEW, "discrete": [True] * 3, "ordered": [False] * 3}
+    numbered = disentanglement_scores(codes, factors, test, truth, **asked)
+    named = disentanglement_scores(codes, names[factors], test, names[truth], **asked)
+    assert named == numbered and len(named["scores"]) > 8
+    asked = {"resamples": 0, "discrete": [True] * 3, "only": ["mcc"]}
+    found = disentanglement_scores(codes, names[factors], test, names[truth], **asked)
+    assert found["scores"]["mcc"] == pytest.approx(mcc(codes, names[factors]).score)
+
+
 def test_what_is_missing_is_said():
     codes, factors, test, truth = data()
     numbers = disentanglement_scores(codes, factors + 0.5, test, truth + 0.5, **FEW)

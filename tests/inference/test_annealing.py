@@ -241,6 +241,21 @@ def test_numbers_depend_on_neither_batches_nor_rows(adaptation):
         torch.testing.assert_close(found.acceptance, whole.acceptance, rtol=0, atol=1e-8)
 
 
+def test_batches_may_reuse_their_memory():
+    """As `unbraid.data.Batches` does; several blocks of them are annealed together."""
+    oracle = data_of(70)
+    x, memory = oracle.data["x"], torch.empty_like(oracle.data["x"][:32])
+
+    def batches():
+        for part in x.split(32):
+            memory[: len(part)] = part
+            yield {"x": memory[: len(part)]}
+
+    whole = run(oracle, **SMALL)
+    found = annealed_log_likelihood(oracle.model, None, batches(), rows=5000, **SMALL)
+    torch.testing.assert_close(found.log_weights, whole.log_weights, rtol=0, atol=1e-8)
+
+
 @pytest.mark.parametrize("start", ["prior", "guide"])
 def test_the_first_data_of_many_get_the_numbers_that_they_get_alone(start):
     oracle = data_of(70)

@@ -1,5 +1,6 @@
 """A step: the modes agree, nothing non-finite moves a parameter, nothing is read back."""
 
+import copy
 from importlib import import_module
 from typing import Any
 
@@ -417,3 +418,22 @@ def test_nothing_is_read_on_the_host(mode, hooks):
     with HostReads() as reads:
         float(step.bad)
     assert reads.count == 1
+
+
+def test_steps_that_adam_takes_by_itself_between_fused_ones_count_once():
+    """One count for all parameters is kept apart from torch's, which adds one to each."""
+    pair = make_pair("plain")
+    optimizer = torch.optim.Adam(pair.parameters, fused=True)
+    state = AdamState(optimizer)
+    state.count.fill_(5)
+    taken = copy.deepcopy(optimizer.state_dict())["state"]
+    assert {float(entry["step"]) for entry in taken.values()} == {5.0}
+    for parameter in pair.parameters:
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    assert {float(optimizer.state[p]["step"]) for p in pair.parameters} == {6.0}
+    assert float(state.count) == 6
+    plain = torch.optim.Adam(pair.parameters, fused=True)
+    plain.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    plain.step()
+    assert {float(plain.state[p]["step"]) for p in pair.parameters} == {7.0}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from pyro import poutine
 from torch import nn
 
 from unbraid.inference import (
@@ -108,6 +109,17 @@ def test_free_bits_of_a_site(name, particles):
     expected = rest + mean.clamp(min=floor).sum()
     assert mean.min() < floor < mean.max()
     torch.testing.assert_close(loss.total, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_free_bits_of_a_plate_that_is_subsampled_are_scaled_as_its_divergence():
+    """With a floor that binds nowhere they are the weight 1."""
+    pair = make_pair("plain")
+    model, guide = (poutine.scale(program, 10.0) for program in pair[:2])
+    totals = []
+    for weights in ({}, {"z": FreeBits(0.0)}):
+        torch.manual_seed(0)
+        totals.append(Objective(weights).mean_loss(model, guide, pair.args).total)
+    torch.testing.assert_close(*totals, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -196,3 +196,67 @@ def test_training_images_are_changed_as_in_training(factored, unbraid, train_wor
     assert len(seen[0]) == len(plain) and not torch.allclose(seen[0], plain)
     held_out = (run.data.test.labels != -1).nonzero().squeeze(1)
     assert torch.equal(seen[1], run.data.test.pixels(held_out) / 255)
+
+
+@pytest.fixture
+def clips(place, unbraid):
+    """Trains on short clips of two kinds, of which labels, and classes of frames, are told."""
+
+    def train(**known):
+        random = np.random.default_rng(2)
+        kind, pose = np.arange(80) % 2, random.integers(0, 3, (80, 4))
+        images = random.integers(0, 40, (80, 4, 8, 8), np.uint8)
+        images[:, :, :3] = (100 + 100 * kind)[:, None, None, None]
+        images[:, :, 4:] = (50 + 70 * pose)[:, :, None, None]
+        known = {name: value(kind, pose) for name, value in known.items()}
+        np.savez("clips.npz", sequences=images, **known)
+        words = "train static-dynamic --data clips.npz --out run --steps 5 --force --set frames=4"
+        outcome = unbraid(*words.split(), "hidden=8", "channels=4")
+        assert outcome.code == 0, outcome.err
+        return load("run", "cpu").score_codes()
+
+    return train
+
+
+def test_sequences_whose_label_is_not_known_are_left_out(clips):
+    told = clips(labels=lambda kind, _: np.where(np.arange(80) % 5 == 0, -1, kind))
+    assert {row["factor"] for row in told["leakage"]} >= {"label"}
+    assert told["n"] <= 8 and all(row["discrete"] for row in told["leakage"])
+
+
+def test_classes_stay_classes_beside_numbers(place, unbraid):
+    """What is known of a group's images is one array of floats; sizes say what are classes."""
+    random = np.random.default_rng(3)
+    labels, height = random.integers(0, 3, 200), random.random(200)
+    images = random.integers(0, 40, (200, 8, 8), np.uint8)
+    images[:, :4] += (70 * labels[:, None, None]).astype(np.uint8)
+    np.savez(
+        "grouped.npz",
+        images=images,
+        labels=labels,
+        factors=height[:, None],
+        factor_names=["height"],
+        groups=np.arange(200) // 4,
+    )
+    words = "train group-vae --data grouped.npz --data-set groups=group group_size=4 --out run"
+    outcome = unbraid(*words.split(), "--steps", 5, "--set", "hidden=8", "nets=mlp")
+    assert outcome.code == 0, outcome.err
+    told = load("run", "cpu").score_codes()
+    kinds = {row["factor"]: row["discrete"] for row in told["leakage"]}
+    assert kinds["label"] is True and kinds["height"] is False
+
+
+def test_training_images_are_judged_as_they_are_in_training(factored, unbraid, train_words):
+    """Binarised anew at every step there, so once when they are judged; grey ones are refused."""
+    words = train_words("--binarise", "dynamic", "--rotate", 40, data="factored.npz", out="binary")
+    assert unbraid(*words).code == 0
+    run = load("binary", "cpu")
+    seen = []
+    run.guide.register_forward_pre_hook(lambda _, args: seen.append(args[0].clone()))
+    told = run.log_likelihood(2, split="train", limit=9, progress=False)
+    again = run.log_likelihood(2, split="train", limit=9, progress=False)
+    assert told.mean == again.mean
+    run.score_codes(split="train")
+    settings = {"samples": 20, "draws": 3, "progress": False}
+    shown = run.complete("left", by="importance", split="train", count=3, **settings).images
+    assert all(set(x.unique().tolist()) == {0.0, 1.0} for x in [*seen[:4], shown])

@@ -43,7 +43,9 @@ def handed_over(monkeypatch, tmp_path):
     def train(**given):
         monkeypatch.setattr("unbraid.training.fit", fit)
         with pytest.raises(Called) as called:
-            unbraid.train("vae", "mnist-small", tmp_path / "run", progress=False, **given)
+            unbraid.train(
+                "vae", "mnist-small", tmp_path / "run", force=True, progress=False, **given
+            )
         args, settings = called.value.args
         return args[2], settings
 
@@ -77,3 +79,29 @@ def test_defaults_reach_the_training(handed_over):
     _, told = handed_over(steps=3, schedule="constant")
     assert told["schedule"] is None and told["clip_norm"] is None and told["ema"] is None
     assert told["precision"] == "float32" and told["mode"] == "record"
+
+
+def test_a_longer_training_goes_on_as_if_it_had_been_meant_to_be_so_long(handed_over):
+    """Its learning rate is that of the whole; a state of equal length is taken up to the bit."""
+
+    def rates(steps, count, state=None):
+        _, told = handed_over(steps=steps, learning_rate=0.02)
+        optimizer = told["optimizer"]([torch.nn.Parameter(torch.zeros(1))])
+        schedule = told["schedule"](optimizer)
+        if state is not None:
+            optimizer.load_state_dict(state[0])
+            schedule.load_state_dict(state[1])
+        found = [optimizer.param_groups[0]["lr"]]
+        for _ in range(count):
+            optimizer.step()
+            schedule.step()
+            found.append(optimizer.param_groups[0]["lr"])
+        return found, (optimizer.state_dict(), schedule.state_dict())
+
+    whole, _ = rates(20, 20)
+    for first, state in (rates(8, 8), rates(30, 8)):
+        assert first[-1] != pytest.approx(whole[8])
+        on, _ = rates(20, 12, state)
+        assert on == pytest.approx(whole[8:])
+    _, state = rates(20, 8)
+    assert rates(20, 12, state)[0] == whole[8:]
