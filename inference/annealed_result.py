@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .mean_statistics import finite, standard_error
+
 LOW_ACCEPTANCE = 0.4
 """Acceptance rate, aimed at 0.65, below which moves may have been too few."""
 LOW_SHARE = 0.25
@@ -235,19 +237,9 @@ def sample_size(log_weights: Tensor) -> Tensor:
     return 1 / log_weights.softmax(-1).square().sum(-1)
 
 
-def standard_error(values: Tensor) -> float:
-    """Standard error of the mean of `(N,)` values; NaN for one."""
-    return float(values.std() / math.sqrt(len(values))) if len(values) > 1 else math.nan
-
-
 def error_of_mean(errors: Tensor) -> float:
     """Standard error of a mean of `(N,)` independent numbers with these errors."""
     return float(errors.square().sum().sqrt() / len(errors))
-
-
-def finite(number: float) -> float | None:
-    """The number, or None where it is NaN or infinite."""
-    return number if math.isfinite(number) else None
 
 
 def _finite_remarks(values: Tensor) -> tuple[str, ...]:

@@ -151,12 +151,6 @@ class Checkpoints:
         """Step of the newest checkpoint that was saved as the best, or None."""
         return max((record.step for _, record in self._recorded() if record.best), default=None)
 
-    def needed_bytes(self, state: TrainingState) -> int:
-        """Room that a run's checkpoints take if its optimisers keep two tensors per weight."""
-        weights, _ = pack_weights(state)
-        size = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
-        return 3 * size * (self.keep + 2)  # the best, and the one being written
-
     def _become_writer(self) -> None:
         if not self._is_writer:
             self.folder.mkdir(parents=True, exist_ok=True)

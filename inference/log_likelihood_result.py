@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from .diagnostics import RELIABLE
+from .mean_statistics import finite, standard_error
 from .proposal import Proposal
 
 NOTE = "not a likelihood"
@@ -64,7 +65,7 @@ class LogLikelihood:
     @property
     def standard_error(self) -> float:
         """Standard error of `mean` over data, nats; NaN for one datum."""
-        return _standard_error(self.log_likelihood)
+        return standard_error(self.log_likelihood)
 
     @property
     def elbo_mean(self) -> float:
@@ -74,7 +75,7 @@ class LogLikelihood:
     @property
     def elbo_standard_error(self) -> float:
         """Standard error of `elbo_mean` over data, nats; NaN for one datum."""
-        return _standard_error(self.elbo)
+        return standard_error(self.elbo)
 
     @property
     def bits_per_dimension(self) -> float | None:
@@ -108,8 +109,8 @@ class LogLikelihood:
             "max_weight_above_half": _share(self.max_weight > 0.5),
         }
         return {
-            **{name: _finite(number) for name, number in numbers.items()},
-            "by_samples": {str(k): _finite(bound) for k, bound in self.by_samples.items()},
+            **{name: finite(number) for name, number in numbers.items()},
+            "by_samples": {str(k): finite(bound) for k, bound in self.by_samples.items()},
             "non_finite": int((~self.log_likelihood.isfinite()).sum()),
             "n": len(self.log_likelihood),
             "samples": self.samples,
@@ -123,13 +124,5 @@ class LogLikelihood:
         }
 
 
-def _standard_error(values: Tensor) -> float:
-    return float(values.std() / math.sqrt(len(values))) if len(values) > 1 else math.nan
-
-
 def _share(flags: Tensor) -> float:
     return float(flags.double().mean())
-
-
-def _finite(number: float | None) -> float | None:
-    return number if number is not None and math.isfinite(number) else None

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .annealed_result import standard_error
 from .diagnostics import RELIABLE
+from .mean_statistics import standard_error
 
 LARGEST_R_HAT = 1.05
 """Above this split R-hat, chains have not met."""

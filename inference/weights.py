@@ -75,7 +75,7 @@ class LeftOut(Weight):
 
 
 class _Schedule(Weight):
-    """A value that runs linearly from `start` to `end` over `steps` steps and then stays."""
+    """A value that goes from `start` to `end` over `steps` steps, linearly, and then stays."""
 
     step: Tensor
 
@@ -105,6 +105,9 @@ class LinearWarmup(_Schedule):
         steps: Steps until `end` is reached, at least 1.
         start: Factor at the first step, at least 0.
         end: Factor from `steps` on, at least 0.
+
+    Raises:
+        ValueError: If a number is out of range.
     """
 
     def __init__(self, steps: int, start: float = 0.0, end: float = 1.0) -> None:
@@ -122,7 +125,10 @@ class SigmoidWarmup(_Schedule):
 
     Args:
         steps: Steps over which p runs from 0 to 1, at least 1.
-        end: What the rising share multiplies, at least 0.
+        end: What the rising share multiplies, at least 0. The share ends at 0.99991, as published.
+
+    Raises:
+        ValueError: If a number is out of range.
     """
 
     def __init__(self, steps: int, end: float = 1.0) -> None:

@@ -34,20 +34,7 @@ def predict(
     split: str = "test",
     seed: int | None = None,
 ) -> PredictedClips:
-    """Predict how clips go on after their first frames, and hold it against how they did.
-
-    Args:
-        run: A run of pose-prediction.
-        past: Frames that are seen; as many as in training unless given.
-        future: Frames to predict; up to the end of the clips unless given.
-        samples: Trajectories with noise, beside the one that goes from mean to mean.
-        count: Number of clips, the first ones of the split.
-        split: `"test"`, `"validation"` or `"train"`.
-        seed: Seed of the noise; the run's unless given.
-
-    Raises:
-        OptionError: If a number is out of range, clips are too short or the run predicts nothing.
-    """
+    """Do what `Run.predict` says."""
     if run.parts.past is None:
         raise OptionError(
             f"{run.config['method']} predicts nothing; expected a run of pose-prediction. Train "

@@ -143,12 +143,16 @@ class Run:
         Args:
             samples: Number `K` of importance samples per datum, at least 1.
             split: `"test"`, `"validation"` or `"train"`.
-            limit: Use the first so many data only.
+            limit: Use the first so many data only; of ordered training data a random few.
             seed: Seed of the noise; the run's unless given.
             frames: Frames of each sequence, drawn once by the seed of the data; as many as in
                 training unless given.
             progress: Whether to show progress and the remaining time.
             **settings: Handed to `unbraid.inference.log_likelihood`.
+
+        Raises:
+            OptionError: If there is no such split, or `limit` is out of range.
+            ValueError: As `unbraid.inference.log_likelihood`.
         """
         dataset = self._first(split, limit)
         with tqdm(total=len(dataset), disable=not progress, unit="datum") as bar:
@@ -194,10 +198,14 @@ class Run:
 
         Args:
             split: `"test"`, `"validation"` or `"train"`.
-            limit: Use the first so many data only; None for all.
+            limit: As of `log_likelihood`; None for all.
             seed: Seed of the noise; the run's unless given.
             progress: Whether to show progress and the remaining time.
             **settings: Handed to `unbraid.inference.annealed_log_likelihood`.
+
+        Raises:
+            OptionError: If there is no such split, or `limit` is out of range.
+            ValueError: As `unbraid.inference.annealed_log_likelihood`.
         """
         dataset = self._first(split, limit)
         shown = "{percentage:5.1f}%|{bar}| {elapsed}<{remaining}"
@@ -236,7 +244,7 @@ class Run:
         Args:
             samples: Number `K` of importance samples per datum, at least 1.
             split: `"test"`, `"validation"` or `"train"`.
-            limit: Use the first so many data only.
+            limit: Use the first so many data only; of ordered training data a random few.
             seed: Seed of the noise; the run's unless given.
             frames: Frames of each sequence, drawn once by the seed of the data; as many as in
                 training unless given.
@@ -304,7 +312,7 @@ class Run:
             temperatures: Steps from the start to the posterior, at least 1.
             start: `"prior"`, or `"guide"`.
             split: `"test"`, `"validation"` or `"train"`.
-            limit: Use the first so many data only; None for all.
+            limit: As of `log_likelihood`; None for all.
             seed: Seed of the noise; the run's unless given.
             progress: Whether to show progress and the remaining time.
 
@@ -345,11 +353,14 @@ class Run:
 
         Args:
             split: `"test"`, `"validation"` or `"train"`.
-            limit: Use the first so many data only.
+            limit: Use the first so many data only; of ordered training data a random few.
 
         Returns:
             `error` and `standard_error`, in [0, 1], and the number `n` of data whose label is
             known; None of other methods, and where no label is known.
+
+        Raises:
+            OptionError: If there is no such split, or `limit` is out of range.
         """
         from .labels import judge_labels
 
@@ -393,18 +404,37 @@ class Run:
         )
 
     def predict(
-        self, past: int | None = None, future: int | None = None, **settings: Any
+        self,
+        past: int | None = None,
+        future: int | None = None,
+        *,
+        samples: int = 0,
+        count: int = 8,
+        split: str = "test",
+        seed: int | None = None,
     ) -> "PredictedClips":
-        """Predict how clips go on after their first frames.
+        """Predict how clips go on after their first frames, and hold it against how they did.
 
         Args:
             past: Frames that are seen; as many as in training unless given.
             future: Frames to predict; up to the end of the clips unless given.
-            **settings: Handed to `unbraid.predicting.predict`, such as `samples`.
+            samples: Trajectories with noise, beside the one that goes from mean to mean.
+            count: Number of clips, the first ones of the split.
+            split: `"test"`, `"validation"` or `"train"`.
+            seed: Seed of the noise; the run's unless given.
+
+        Returns:
+            True and predicted frames, and how near they are.
+
+        Raises:
+            OptionError: If a number is out of range, clips are too short or the run predicts
+                nothing.
         """
         from .predicting import predict
 
-        return predict(self, past, future, **settings)
+        return predict(
+            self, past, future, samples=samples, count=count, split=split, seed=self._seed(seed)
+        )
 
     def _seed(self, seed: int | None) -> int:
         return int(self.config["seed"]) if seed is None else seed
@@ -426,7 +456,7 @@ class Run:
             by: `"importance"`, draws of the guide with weights; `"resampled"`, these drawn anew by
                 their weights; or `"nuts"`, Markov chains from them.
             split: `"test"`, `"validation"` or `"train"`.
-            limit: Use the first so many data.
+            limit: Use the first so many data, of ordered training data a random few.
             seed: Seed of the draws; the run's unless given.
             **settings: Handed to `unbraid.analysis.posterior`: of nuts, `warmup` and `chains`.
 

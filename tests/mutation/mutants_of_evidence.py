@@ -298,7 +298,7 @@ EVIDENCE = (
     Mutant(
         "error-of-variance",
         "variance used as standard deviation",
-        RESULT,
+        "inference/mean_statistics.py",
         "values.std() / math.sqrt(len(values))",
         "values.var() / math.sqrt(len(values))",
         "pyro-ppl/pyro PR #1643",

@@ -10,7 +10,7 @@ from unbraid.inference import (
     WithAttribute,
     critic_adam,
 )
-from unbraid.methods import DataSpec, Parts, in_range
+from unbraid.methods import DataSpec, Parts, critic_in_range, in_range
 from unbraid.nets import MLPCritic
 
 from .adding import Addition, code_size
@@ -44,10 +44,7 @@ class Options:
 
     def __post_init__(self) -> None:
         in_range("weight", self.weight, 0.0)
-        for width in self.hidden:
-            in_range("hidden", width, 1, 65_536)
-        in_range("rate", self.rate, 0.0, 10.0, open_low=True)
-        in_range("steps", self.steps, 1, 1000)
+        critic_in_range(self.hidden, self.rate, self.steps, prefix="")
         in_range("warmup", self.warmup, 0)
 
 

@@ -3,7 +3,7 @@
 from .given import Given
 from .index import METHODS, Entry, find_method
 from .method import DataSpec, Method, Parts, load_method
-from .options import OptionError, in_range, read_options
+from .options import OptionError, critic_in_range, in_range, read_options
 from .stored import build_stored, judged_weights
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "OptionError",
     "Parts",
     "build_stored",
+    "critic_in_range",
     "find_method",
     "in_range",
     "judged_weights",

@@ -9,7 +9,7 @@ from unbraid.inference import LeftOut
 
 from . import vae
 from .method import DataSpec, Parts
-from .options import in_range
+from .options import critic_in_range, in_range
 
 if TYPE_CHECKING:
     from unbraid.inference import Hook
@@ -56,10 +56,7 @@ class Options(vae.Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         in_range("weight", self.weight, 0.0)
-        for width in self.critic_hidden:
-            in_range("critic_hidden", width, 1, 65_536)
-        in_range("critic_rate", self.critic_rate, 0.0, 10.0, open_low=True)
-        in_range("critic_steps", self.critic_steps, 1, 1000)
+        critic_in_range(self.critic_hidden, self.critic_rate, self.critic_steps)
         in_range("noise", self.noise, 0.0)
 
 

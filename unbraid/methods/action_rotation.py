@@ -12,9 +12,7 @@ from unbraid.nets import (
     PlaneTurn,
     TensorTurn,
     Trunk,
-    conv_trunk,
     make_likelihood,
-    mlp_trunk,
 )
 
 from .image_nets import NetOptions
@@ -136,12 +134,6 @@ class Options(NetOptions):
             scale = SCALES[self.form] if self.scale is None else self.scale
             return make_likelihood("normal", data.shape[0], scale=scale)
         return super().make_likelihood(data)
-
-    def make_trunk(self, data: DataSpec) -> Trunk:
-        """Make the net whose features both codes are told from."""
-        if self.convolves(data):
-            return conv_trunk(data.shape, self.channels, self.activation)
-        return mlp_trunk(data.shape, self.hidden, self.activation)
 
     def make_code(self, trunk: Trunk, dim: int) -> FrameEncoder:
         """Make an encoder of views to one of the codes."""

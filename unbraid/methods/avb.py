@@ -19,7 +19,7 @@ from unbraid.nets import ConvCritic, ImplicitEncoder, MLPCritic, NoiseBasisEncod
 
 from . import vae
 from .method import DataSpec, Parts
-from .options import in_range
+from .options import critic_in_range, in_range
 
 CITATION = """@inproceedings{mescheder2017adversarial,
   title = {Adversarial Variational {B}ayes: Unifying Variational Autoencoders and Generative
@@ -70,10 +70,7 @@ class Options(vae.Options):
         in_range("noise_dim", self.noise_dim, 1, 4096)
         in_range("functions", self.functions, 1, 4096)
         in_range("moment_draws", self.moment_draws, 2, 65_536)
-        for width in self.critic_hidden:
-            in_range("critic_hidden", width, 1, 65_536)
-        in_range("critic_rate", self.critic_rate, 0.0, 10.0, open_low=True)
-        in_range("critic_steps", self.critic_steps, 1, 1000)
+        critic_in_range(self.critic_hidden, self.critic_rate, self.critic_steps)
         in_range("critic_warmup", self.critic_warmup, 0)
 
 

@@ -16,7 +16,7 @@ from unbraid.nets import MLPCritic
 
 from .label_nets import LabelOptions, build_classifier
 from .method import DataSpec, Parts
-from .options import in_range
+from .options import critic_in_range, in_range
 
 CITATION = """@inproceedings{ganin2015unsupervised,
   title = {Unsupervised Domain Adaptation by Backpropagation},
@@ -73,10 +73,7 @@ class Options(LabelOptions):
         super().__post_init__()
         in_range("weight", self.weight, 0.0)
         in_range("warmup", self.warmup, 0)
-        for width in self.critic_hidden:
-            in_range("critic_hidden", width, 1, 65_536)
-        in_range("critic_rate", self.critic_rate, 0.0, 10.0, open_low=True)
-        in_range("critic_steps", self.critic_steps, 1, 1000)
+        critic_in_range(self.critic_hidden, self.critic_rate, self.critic_steps)
         in_range("critic_noise", self.critic_noise, 0.0)
 
 

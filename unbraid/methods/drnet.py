@@ -27,7 +27,7 @@ from unbraid.nets import (
 )
 
 from .method import DataSpec, Parts
-from .options import OptionError, in_range
+from .options import OptionError, critic_in_range, in_range
 from .sequence_nets import SequenceOptions, with_preset
 
 if TYPE_CHECKING:
@@ -119,15 +119,12 @@ class Options(SequenceOptions):
         in_range("similarity", self.similarity, 0.0)
         in_range("adversary", self.adversary, 0.0)
         in_range("content_warmup", self.content_warmup, 0)
-        for width in self.critic_hidden:
-            in_range("critic_hidden", width, 1, 65_536)
+        critic_in_range(self.critic_hidden, self.critic_rate, self.critic_steps)
         if self.critic == "pair" and not self.critic_hidden:
             raise OptionError(
                 "critic_hidden is () with critic=pair; expected one width at least, that of the "
                 "embedding. Give it, or set critic=mlp"
             )
-        in_range("critic_rate", self.critic_rate, 0.0, 10.0, open_low=True)
-        in_range("critic_steps", self.critic_steps, 1, 1000)
         in_range("critic_warmup", self.critic_warmup, 0)
         for name in ("similarity", "adversary", "skips", "content_warmup"):
             value = getattr(self, name)

@@ -6,7 +6,7 @@ from unbraid.hooks import hook_module
 
 from . import vae
 from .method import DataSpec, Parts
-from .options import in_range
+from .options import critic_in_range, in_range
 
 CITATION = """@inproceedings{kim2018disentangling,
   title = {Disentangling by Factorising},
@@ -39,10 +39,7 @@ class Options(vae.Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         in_range("gamma", self.gamma, 0.0)
-        for width in self.critic_hidden:
-            in_range("critic_hidden", width, 1, 65_536)
-        in_range("critic_rate", self.critic_rate, 0.0, 10.0, open_low=True)
-        in_range("critic_steps", self.critic_steps, 1, 1000)
+        critic_in_range(self.critic_hidden, self.critic_rate, self.critic_steps)
 
 
 def build(options: Options, data: DataSpec) -> Parts:

@@ -19,7 +19,7 @@ from unbraid.nets import MLPCritic, PredictionCritic
 
 from .label_nets import LabelOptions, build_classifier
 from .method import DataSpec, Parts
-from .options import OptionError, in_range
+from .options import OptionError, critic_in_range, in_range
 
 CITATION = """@inproceedings{edwards2016censoring,
   title = {Censoring Representations with an Adversary},
@@ -89,10 +89,7 @@ class Options(LabelOptions):
         super().__post_init__()
         for name in ("favoured", "weight", "warmup"):
             in_range(name, getattr(self, name), 0)
-        for width in self.critic_hidden:
-            in_range("critic_hidden", width, 1, 65_536)
-        in_range("critic_rate", self.critic_rate, 0.0, 10.0, open_low=True)
-        in_range("critic_steps", self.critic_steps, 1, 1000)
+        critic_in_range(self.critic_hidden, self.critic_rate, self.critic_steps)
         in_range("critic_noise", self.critic_noise, 0.0)
         if self.kind == "edwards-storkey" and self.notion != "parity":
             raise OptionError(

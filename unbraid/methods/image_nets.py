@@ -13,8 +13,11 @@ from unbraid.nets import (
     MLPDecoder,
     MLPEncoder,
     PointEncoder,
+    Trunk,
+    conv_trunk,
     default_likelihood,
     make_likelihood,
+    mlp_trunk,
 )
 
 from .method import DataSpec
@@ -97,6 +100,12 @@ class NetOptions:
             )
         return self.hidden[-1]
 
+    def make_trunk(self, data: DataSpec) -> Trunk:
+        """Make the net that maps an image, or a frame, to features."""
+        if self.convolves(data):
+            return conv_trunk(data.shape, self.channels, self.activation)
+        return mlp_trunk(data.shape, self.hidden, self.activation)
+
     def make_encoder(self, data: DataSpec, latent_dim: int) -> Encoder:
         """Make an encoder of images to a Normal over codes `(..., latent_dim)`."""
         if self.convolves(data):
@@ -171,3 +180,17 @@ class NetOptions:
             )
         except ValueError as error:
             raise OptionError(f"broadcast_{error}") from error
+
+
+@dataclass(frozen=True)
+class LabelledNetOptions(NetOptions):
+    """Options of the nets of methods that learn from labels of images."""
+
+    def require_labels(self, data: DataSpec) -> None:
+        """Raise `ValueError` if the data are no images with labels of at least two classes."""
+        self.require_images(data)
+        if data.classes < 2:
+            raise ValueError(
+                f"the data have labels of {data.classes} classes; expected at least 2. Give "
+                "labels, -1 where one is not known"
+            )

@@ -8,13 +8,13 @@ from torch import nn
 from unbraid import guides, models
 from unbraid.nets import Likelihood, PointEncoder, mlp
 
-from .image_nets import NetOptions
+from .image_nets import LabelledNetOptions
 from .method import DataSpec, Parts
 from .options import in_range
 
 
 @dataclass(frozen=True)
-class LabelOptions(NetOptions):
+class LabelOptions(LabelledNetOptions):
     """Options of a classifier in two halves.
 
     Args:
@@ -52,15 +52,6 @@ class LabelOptions(NetOptions):
             in_range("head_hidden", width, 1, 65_536)
         for name in ("divergence", "classification", "reconstruction"):
             in_range(name, getattr(self, name), 0.0)
-
-    def require_labels(self, data: DataSpec) -> None:
-        """Raise `ValueError` if the data are no images with labels of at least two classes."""
-        self.require_images(data)
-        if data.classes < 2:
-            raise ValueError(
-                f"the data have labels of {data.classes} classes; expected at least 2. Give "
-                "labels, -1 where one is not known"
-            )
 
     def convolves(self, data: DataSpec) -> bool:  # noqa: D102
         return self.nets == "conv" or (self.nets == "auto" and min(data.shape[1:]) >= 8)

@@ -11,7 +11,7 @@ from unbraid import guides, models
 from unbraid.inference import LinearWarmup, Supervision
 from unbraid.nets import ClassEncoder, ClassLogits, Likelihood, NormalVector
 
-from .image_nets import NetOptions
+from .image_nets import LabelledNetOptions, NetOptions
 from .method import DataSpec, Parts
 from .options import OptionError, in_range
 from .trained import trained_parts
@@ -29,7 +29,7 @@ _OF_CODES_TOO = ("hidden", "activation")  # the options of nets that M1+M2 has a
 
 
 @dataclass(frozen=True)
-class Options(NetOptions):
+class Options(LabelledNetOptions):
     """Options of the semi-supervised deep generative model.
 
     Args:
@@ -74,15 +74,6 @@ class Options(NetOptions):
                     f"{name} is {told}; expected {expected} beside features, whose VAE has its "
                     "own. Leave it out"
                 )
-
-    def require_labels(self, data: DataSpec) -> None:
-        """Raise `ValueError` if the data are no images with labels of at least two classes."""
-        self.require_images(data)
-        if data.classes < 2:
-            raise ValueError(
-                f"the data have labels of {data.classes} classes; expected at least 2. Give "
-                "labels, -1 where one is not known"
-            )
 
 
 def build(options: Options, data: DataSpec) -> Parts:

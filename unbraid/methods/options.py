@@ -78,6 +78,26 @@ def _read_scalar(name: str, value: Any, kind: type) -> Any:
     return value
 
 
+def critic_in_range(
+    hidden: tuple[int, ...], rate: float, steps: int, *, prefix: str = "critic_"
+) -> None:
+    """Refuse widths, a learning rate or steps of a critic that are out of range.
+
+    Args:
+        hidden: Widths, 1 to 65 536 each.
+        rate: Above 0, at most 10.
+        steps: 1 to 1000.
+        prefix: What the names of these options begin with.
+
+    Raises:
+        OptionError: If one is.
+    """
+    for width in hidden:
+        in_range(f"{prefix}hidden", width, 1, 65_536)
+    in_range(f"{prefix}rate", rate, 0.0, 10.0, open_low=True)
+    in_range(f"{prefix}steps", steps, 1, 1000)
+
+
 def in_range(
     name: str, value: float, low: float, high: float = float("inf"), *, open_low: bool = False
 ) -> None:

@@ -11,8 +11,6 @@ from unbraid.nets import (
     JointNormal,
     Likelihood,
     Trunk,
-    conv_trunk,
-    mlp_trunk,
     modulate,
 )
 
@@ -95,12 +93,6 @@ class FramesOptions(NetOptions):
                 f"frames is {self.frames}; expected 2 to {data.sequence_length}, the frames of "
                 f"the longest sequence. Set frames={data.sequence_length} or fewer"
             )
-
-    def make_trunk(self, data: DataSpec) -> Trunk:
-        """Make the net that maps each frame to its features."""
-        if self.convolves(data):
-            return conv_trunk(data.shape, self.channels, self.activation)
-        return mlp_trunk(data.shape, self.hidden, self.activation)
 
     def make_prior(self, dim: int) -> JointNormal:
         """Make the conditional prior of a code with `dim` coordinates, given the static code."""
