@@ -27,10 +27,10 @@ def resolve_device(name: str) -> torch.device:
         found = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if found <= int(index or 0):
             raise OSError(
-                f"device is {name!r}; found {found} CUDA devices. Use --device cpu or auto"
+                f"device is {name!r}; found {found} CUDA devices. Choose cpu or auto"
             )
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise OSError("device is 'mps'; this machine has none. Use --device cpu or auto")
+        raise OSError("device is 'mps'; this machine has none. Choose cpu or auto")
     return torch.device(name)
 
 

@@ -252,7 +252,7 @@ def test_row_68_estimate_does_not_fit(unbraid, train_words, monkeypatch):
 @pytest.mark.parametrize("device", ["cuda", "cuda:7"])
 def test_rows_69_and_70_device_is_not_there(device, unbraid, train_words):
     outcome = unbraid(*train_words("--device", device))
-    outcome.check_refused(ENVIRONMENT, rf"device is '{device}'; found 0 CUDA.* Use --device cpu")
+    outcome.check_refused(ENVIRONMENT, rf"device is '{device}'; found 0 CUDA.* Choose cpu or auto")
     assert not Path("run").exists()
 
 
