@@ -52,7 +52,8 @@ def difference_words(row: Compared, comparison: Comparison) -> str:
         return row.reason or "0, by definition"
     told = row.difference
     text = f"{told.mean:+.2f} ± {told.standard_error:.2f}"
-    return f"{text} of {told.count:,}" if told.count != row.run.evaluation.get("n") else text
+    counts = {each.run.evaluation.get("n") for each in comparison.rows}
+    return text if counts == {told.count} else f"{text} of {told.count:,}"
 
 
 def comparison_text(comparison: Comparison) -> str:

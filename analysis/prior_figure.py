@@ -67,7 +67,8 @@ def prior_figure(
     points = [p[:, plane] for p in aggregate_draws(codes, seed=seed)]
     columns = min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
-    figure = Figure(figsize=(0.6 + columns * 2.3, 0.9 + rows * 2.2), dpi=DPI, layout="constrained")
+    width = max(4.8, 0.6 + columns * 2.3)  # of the legend
+    figure = Figure(figsize=(width, 0.9 + rows * 2.2), dpi=DPI, layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel())
     everything = torch.cat(points)
     for place, axis in enumerate(axes[: len(shown)]):

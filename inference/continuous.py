@@ -84,8 +84,8 @@ def require_continuous(
         inner = next(p.name for site in sites.values() for p in site.plates if p.dim > -nesting)
         raise NoLikelihoodError(
             f"the model has plate {inner!r} inside the data's; annealing takes latents in the "
-            f"plate of data alone, at dim -1. For sequences, {INSTEAD}, whose inner_samples are "
-            "made for them"
+            f"plate of data alone, at dim -1. For sequences whose guide has a density, {INSTEAD}, "
+            "whose inner_samples are made for them"
         )
     for site in latent:
         _refuse_latent(site)

@@ -26,9 +26,7 @@ def resolve_device(name: str) -> torch.device:
     if kind == "cuda":
         found = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if found <= int(index or 0):
-            raise OSError(
-                f"device is {name!r}; found {found} CUDA devices. Choose cpu or auto"
-            )
+            raise OSError(f"device is {name!r}; found {found} CUDA devices. Choose cpu or auto")
     if kind == "mps" and not torch.backends.mps.is_available():
         raise OSError("device is 'mps'; this machine has none. Choose cpu or auto")
     return torch.device(name)

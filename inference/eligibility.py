@@ -142,8 +142,8 @@ def _refuse_without_density(p: Mapping[str, Site], q: Mapping[str, Site]) -> Non
         if any(type(fn).__name__ == "Delta" for fn in layers_of(site.fn)):
             raise NoLikelihoodError(
                 f"guide site {name!r} is a point (Delta); an importance weight needs a density. "
-                "Anneal instead, which needs no guide (annealed_log_likelihood), give the guide a "
-                "distribution with a density, or report reconstructions"
+                "Anneal single images, which needs no guide (annealed_log_likelihood), give the "
+                "guide a distribution with a density, or report reconstructions"
             )
     for name, site in p.items():
         if not site.observed:

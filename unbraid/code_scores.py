@@ -56,6 +56,8 @@ def score_codes(run: Run, *, split: str = "test", seed: int = 0) -> dict[str, An
         return {"left_out": "Codes are those of the run that predictions build on; score it."}
     if train.is_sequence:
         return {**_score_sequences(run, train, test, split, seed), "split": split}
+    if train.labels is None and train.factors is None:
+        return {"left_out": "The data have no labels and no factors."}
     rows = [_labelled(*part) for part in ((train, LEARNED), (test, JUDGED))]
     if min(map(len, rows)) < 2:
         return {"left_out": "Fewer than two data have a label that is known."}
@@ -134,7 +136,7 @@ def _score_sequences(
     run: Run, train: Dataset, test: Dataset, split: str, seed: int
 ) -> dict[str, Any]:
     parts = [_some_sequences(part, seed + i) for i, part in enumerate((train, test))]
-    if min(map(len, parts)) < 2:
+    if min(map(len, parts)) < 2 and "label" in _names(train):
         return {"left_out": "Fewer than two data have a label that is known."}
     try:
         changes = run.data.transforms

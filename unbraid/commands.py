@@ -142,7 +142,8 @@ class Train:
             commands = ["report"]
             if run.parts.past is not None:
                 commands.insert(0, "predict")
-            elif not result.history or "elbo" in result.history[-1]:  # points have no bound
+            elif not result.history or any("elbo" in row for row in result.history):
+                # Points have no bound.
                 commands.insert(0, "evaluate")
             print_next(*(f"unbraid {name} {shlex.quote(self.out)}" for name in commands))
         return DONE
@@ -151,6 +152,8 @@ class Train:
 def by_name(flag: str, given: tuple[tuple[str, ...], ...], listing: str) -> dict[str, str]:
     """Read words KEY=VALUE."""
     options = {}
+    if () in given:
+        raise OptionError(f"{flag} is empty; expected KEY=VALUE. See {listing}")
     for word in (word for words in given for word in words):
         name, equals, value = word.partition("=")
         if not equals:
@@ -236,10 +239,18 @@ class Evaluate:
         in_range("--widen", self.widen, 0.01, 100.0)
         in_range("--prior-share", self.prior_share, 0.0, 0.99)
         self._refuse_flags_of_others()
+        from unbraid.inference import NoLikelihoodError
+
         from .load_run import load
 
         run = load(self.folder, self.device)
-        evaluation, rows_of = self._evaluate(run), evaluation_rows
+        try:
+            evaluation, rows_of = self._evaluate(run), evaluation_rows
+        except NoLikelihoodError as error:
+            hint = "On the command line, --estimator none scores the codes alone"
+            raise NoLikelihoodError(f"{error}. {hint}") from error
+        if self.no_codes:  # those that are there are of an earlier evaluation
+            evaluation.pop("codes", None)
         if self.estimator == "annealed":
             rows_of = annealed_rows
         elif self.estimator == "none":

@@ -14,6 +14,8 @@ from .exit_codes import DONE
 if TYPE_CHECKING:
     from unbraid.analysis import Comparison
 
+_FORMATS = {".csv": "csv", ".tex": "latex", ".html": "html", ".htm": "html", ".json": "json"}
+
 
 @dataclass(frozen=True)
 class Compare:
@@ -28,13 +30,14 @@ class Compare:
     Args:
         folders: Folders of runs, at least two.
         against: The folder that the others are held against; the first unless given.
-        format: text, csv, latex, html or json.
+        format: text, csv, latex, html or json; unless given, as the name of the file ends (.csv,
+            .tex, .html, .json), else text.
         out: File to write; printed unless given.
     """
 
     folders: Annotated[Positional[tuple[str, ...]], arg(metavar="DIR DIR [DIR ...]")]
     against: str | None = None
-    format: Literal["text", "csv", "latex", "html", "json"] = "text"
+    format: Literal["text", "csv", "latex", "html", "json"] | None = None
     out: str | None = None
 
     def run(self) -> int:
@@ -50,13 +53,16 @@ class Compare:
         from .comparing import compare
 
         comparison = compare(self.folders, self.against)
+        form = self.format
+        if form is None:
+            form = _FORMATS.get(Path(self.out or "").suffix.lower(), "text")
         written = {
             "json": _as_json,
             "text": comparison_text,
             "csv": comparison_csv,
             "latex": comparison_latex,
             "html": comparison_page,
-        }[self.format](comparison)
+        }[form](comparison)
         if self.out is None:
             print(written, end="")
             return DONE
@@ -64,7 +70,7 @@ class Compare:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, written)
         say(f"wrote {path}")
-        if self.format == "html":
+        if form == "html":
             print_next(f"open {shlex.quote(str(path))} in a browser")
         return DONE
 

@@ -1,9 +1,9 @@
 """Compare runs by what their evaluations left in their folders; nothing is computed anew."""
 
-import json
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import cast
 from zipfile import BadZipFile
 
 import numpy as np
@@ -13,7 +13,7 @@ from unbraid.analysis import compare as compare_judged
 from unbraid.methods import OptionError
 
 from .config import ConfigError, read_config
-from .evaluations import VALUES
+from .evaluations import VALUES, read_evaluation
 
 
 def compare(folders: Sequence[Path | str], against: Path | str | None = None) -> Comparison:
@@ -54,8 +54,7 @@ def compare(folders: Sequence[Path | str], against: Path | str | None = None) ->
 
 def _read(folder: Path) -> JudgedRun:
     config = read_config(folder)
-    path = folder / "evaluation.json"
-    evaluation: Evaluation = json.loads(path.read_text()) if path.exists() else {}
+    evaluation = cast(Evaluation, read_evaluation(folder))
     if "log_likelihood" not in evaluation:
         raise OptionError(
             f"{folder} has no log-likelihood; expected one. Run unbraid evaluate {folder}"

@@ -2,6 +2,7 @@
 
 import json
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from unbraid.inference import LogLikelihood, Proposal, write_atomically, write_json_atomically
 
 from . import code_scores
+from .config import ConfigError
 from .run import Run
 
 ANNEALED, CODES = "annealed", "codes"
@@ -143,10 +145,27 @@ def _what_it_is_of(run: Run) -> dict[str, Any]:
     return said
 
 
+def read_evaluation(folder: Path) -> dict[str, Any]:
+    """Return what a run's `evaluation.json` says; nothing where there is none.
+
+    Raises:
+        ConfigError: If it is damaged.
+    """
+    path = folder / "evaluation.json"
+    try:
+        return json.loads(path.read_text()) if path.exists() else {}
+    except ValueError as error:
+        raise ConfigError(
+            f"{path} is damaged ({error}); expected JSON. Run unbraid evaluate {folder} again"
+        ) from error
+
+
 def _known(run: Run) -> dict[str, Any]:
     """What is known of the loaded weights: `evaluation.json` without what is of others."""
-    path = run.folder / "evaluation.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
+    try:
+        known = read_evaluation(run.folder)
+    except ConfigError:
+        known = {}
     parts = {name: known.pop(name, {}) for name in (ANNEALED, CODES)}
     kept = known if known.get("step") == run.step else {}
     return kept | {name: of for name, of in parts.items() if of.get("step") == run.step}

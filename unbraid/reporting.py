@@ -1,6 +1,5 @@
 """The report of a run: what its evaluation, its curves and its pictures show."""
 
-import json
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from unbraid.inference import read_metrics
 from .calibrating import calibration_figures
 from .code_figures import code_figures
 from .conditions import condition_figures
+from .evaluations import read_evaluation
 from .held_out import held_out_batches
 from .labels import label_figures
 from .model_cards import write_run_card
@@ -49,7 +49,7 @@ def write_run_report(run: Run) -> Path:
     figures = {**drawn, **calibration_figures(run)}
     metrics = run.folder / "metrics.jsonl"
     history = read_metrics(metrics) if metrics.exists() else []
-    evaluation = _read_evaluation(run.folder)
+    evaluation: Any = read_evaluation(run.folder) or None
     write_run_card(run, evaluation)
     return write_report(
         run.folder,
@@ -109,8 +109,3 @@ def _counted(run: Run, keys: tuple[str, ...]) -> list[tuple[torch.Tensor, ...]]:
         tuple(batch[key].clone() for key in keys)
         for batch in islice(batches, -(-counted // shown))
     ]
-
-
-def _read_evaluation(folder: Path) -> Any:
-    path = folder / "evaluation.json"
-    return json.loads(path.read_text()) if path.exists() else None

@@ -26,6 +26,9 @@ _FILES = (
 )
 
 
+_FOLDERS = ("checkpoints", "figures", "tensorboard", FIRST_STAGES)
+
+
 class RunExistsError(ValueError):
     """The output folder already holds a run, and was not to be resumed or replaced."""
 
@@ -51,8 +54,25 @@ def check_folder(folder: Path, resume: bool, force: bool) -> None:
             "Add --resume to go on with it, or --force to replace it "
             "(in Python resume=True or force=True)"
         )
+    if not (there or force) and folder.is_dir():
+        _refuse_others(folder)
     if resume and not Checkpoints(folder / "checkpoints").steps():
         raise ConfigError(f"{folder} has no checkpoint yet. Add --force to start again")
+
+
+def _refuse_others(folder: Path) -> None:
+    """Refuse a folder with files of others, whose images a report's pictures would join."""
+    others = sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.name not in (*_FOLDERS, *_FILES, "lock") and path.suffix != ".partial"
+    )
+    others = [name for name in others if not name.startswith(".")]
+    if others:
+        raise RunExistsError(
+            f"{folder} holds other files, such as {others[0]}; expected a folder of the run's "
+            "own. Choose another --out, or add --force to write among them"
+        )
 
 
 def _check_name(folder: Path) -> None:
@@ -74,7 +94,7 @@ def _check_name(folder: Path) -> None:
 
 def clear(folder: Path) -> None:
     """Remove what an earlier run left in the folder; nothing else in it is touched."""
-    for name in ("checkpoints", "figures", "tensorboard", FIRST_STAGES):
+    for name in _FOLDERS:
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in _FILES:
         (folder / name).unlink(missing_ok=True)
@@ -82,6 +102,7 @@ def clear(folder: Path) -> None:
         path.unlink()
 
 
+_PIXELS = "fingerprint of the data"
 # Of the data, the fingerprint is compared; they may have moved.
 _MAY_CHANGE = (
     "data",
@@ -114,9 +135,15 @@ def check_same(asked: dict[str, Any], stored: dict[str, Any], kind: type) -> Non
     options = {**_defaults(kind), **stored["options"]}
     stored = _flat({**_defaults(Settings), **stored, "options": options})
     asked = _flat(asked)
-    for name in asked:
+    # Other data may change what is said of the likelihood, and other settings both.
+    for name in sorted(asked, key=(_PIXELS, "likelihood").count):
         if name in _MAY_CHANGE or asked[name] == stored.get(name):
             continue
+        if name == _PIXELS:
+            raise ConfigError(
+                f"data {asked['data']} have other pixels than {stored['data']}, which the run was "
+                "started with. Resume with its own data, or train into another --out"
+            )
         raise ConfigError(
             f"{name} is {asked[name]}, but the run was started with {stored.get(name)}. "
             "Resume with its own settings, or train into another --out"

@@ -10,6 +10,7 @@ import torch
 
 from unbraid.analysis import conditional_grid, prior_samples, save_figures
 from unbraid.inference import Runner, own_noise, write_atomically
+from unbraid.methods import OptionError
 
 from .conditions import sampled_conditions, shown_conditions
 from .labels import shown_classes
@@ -30,7 +31,14 @@ def save_samples(run: Run, count: int, seed: int, npz: str | None = None) -> lis
 
     Returns:
         The files that were written.
+
+    Raises:
+        OptionError: If `npz` is no `.npz` file.
     """
+    if npz is not None:
+        if Path(npz).suffix.lower() != ".npz":
+            raise OptionError(f"npz is {npz!r}; expected a file .npz. Name one, or leave it out")
+        Path(npz).parent.mkdir(parents=True, exist_ok=True)
     if run.parts.given is None and run.parts.tells is None:
         figure = prior_samples(run.model, count, seed=seed)
     else:

@@ -13,6 +13,7 @@ import torch
 from unbraid.data import SOURCES, Batches, DataError, Dataset, labelled, typed_options
 from unbraid.hooks import add_hooks, hook_options
 from unbraid.inference import (
+    Checkpoints,
     FitResult,
     FolderLock,
     Objective,
@@ -24,7 +25,7 @@ from unbraid.inference import (
 from unbraid.methods import Method, OptionError, Parts, load_method, read_options
 
 from .conditions import check_given
-from .config import FORMAT, Settings, TrainConfig, read_config
+from .config import FORMAT, ConfigError, Settings, TrainConfig, read_config
 from .event_log import tensorboard_writer
 from .first_stages import check_first_stages, keep_first_stages, own_first_stages
 from .held_out import held_out_batches
@@ -79,6 +80,14 @@ def train(
         OSError: If the folder cannot be written or the device is not there.
     """
     _check_settings(method, settings)
+    if not isinstance(data, str | Path):
+        raise OptionError(
+            f"data are a {type(data).__name__}; expected the name of a set, or a path. Save "
+            "arrays by numpy.savez('mine.npz', images=...), or train by unbraid.inference.fit"
+        )
+    for name, given in (("options", options), ("data_options", data_options)):
+        if given is not None and not isinstance(given, Mapping):
+            raise OptionError(f"{name} are {given!r}; expected a mapping by name. Pass {{...}}")
     config = TrainConfig(
         method,
         str(data),
@@ -100,15 +109,20 @@ def train_config(
     say: Say = print,
 ) -> Run:
     """Train as `train` does, from a configuration."""
+    if not str(out):
+        raise OptionError("out is empty; expected the path of a folder. Name one")
     folder = Path(out)
     chosen = load_method(config.method)
-    options = read_options(chosen.options, config.options)
+    options = _options(chosen, config)
     for hook in config.hooks:
         hook_options(hook)
     config = replace(config, data_options=typed_options(config.data, config.data_options))
     check_folder(folder, resume, force)
     if not resume:
         check_first_stages(folder, options)
+    elif config.epochs is None and config.steps is None:
+        meant = read_config(folder)
+        config = replace(config, epochs=meant["epochs"], steps=meant["steps"])
     device = resolve_device(config.device)
     run_data = prepare(config)
     torch.manual_seed(config.seed)
@@ -130,13 +144,17 @@ def train_config(
         check_same(record, read_config(folder), chosen.options)
     say(run_data.description)
     say(f"likelihood {parts.likelihood.name}, {_count(parts):,} parameters, device {device}")
+    batches = _batches(config, parts, run_data, device)
+    steps = config.total_steps(batches.steps_per_epoch)
+    if resume:
+        _check_steps(steps, folder)
     check_writable(folder, 40 * _count(parts) + MEBIBYTE)
     with FolderLock(folder):
         if not resume:
             clear(folder)
             keep_first_stages(folder, options)
         write_json_atomically(folder / "config.json", record)
-        result = _fit(config, parts, run_data, device, folder, resume, progress)
+        result = _fit(config, parts, run_data, batches, steps, device, folder, resume, progress)
     run = Run(folder, record, parts, run_data, result)
     run.load_weights()
     return run
@@ -146,6 +164,8 @@ def _fit(
     config: TrainConfig,
     parts: Parts,
     run_data: RunData,
+    batches: Batches,
+    steps: int,
     device: torch.device,
     folder: Path,
     resume: bool,
@@ -153,8 +173,6 @@ def _fit(
 ) -> FitResult:
     parts.model.to(device)
     parts.guide.to(device)
-    batches = _batches(config, parts, run_data, device)
-    steps = config.total_steps(batches.steps_per_epoch)
     with tensorboard_writer(folder) as log:
         return fit(
             parts.model,
@@ -238,6 +256,25 @@ def _cosine(steps: int) -> Callable[[torch.optim.Optimizer], CosineAnnealingLR]:
 def _count(parts: Parts) -> int:
     modules = torch.nn.ModuleList([parts.model, parts.guide])
     return sum(p.numel() for p in modules.parameters())
+
+
+def _options(method: Method, config: TrainConfig) -> Any:
+    try:
+        return read_options(method.options, config.options)
+    except OptionError as error:
+        if ". " in str(error):
+            raise
+        raise OptionError(f"{error}. See unbraid methods {config.method}") from error
+
+
+def _check_steps(steps: int, folder: Path) -> None:
+    """Refuse to go on with a run that has made more steps than it is to have."""
+    done = Checkpoints(folder / "checkpoints").steps()[-1]
+    if steps < done:
+        raise ConfigError(
+            f"steps is {steps}, but the run in {folder} has made {done}; expected at least as "
+            "many. Name more, or leave them out to go on as it was meant"
+        )
 
 
 def _build(method: Method, options: Any, run_data: RunData, config: TrainConfig) -> Parts:

@@ -279,7 +279,7 @@ def test_a_deterministic_guide_is_refused_and_annealing_named(unbraid, train_wor
     assert unbraid(*words).code == 0
     outcome = unbraid("evaluate", "run", "--samples", "3")
     assert outcome.code == 2
-    assert "'z' is a point (Delta)" in outcome.err and "Anneal instead" in outcome.err
+    assert "'z' is a point (Delta)" in outcome.err and "Anneal single images" in outcome.err
     run = face.load("run", device="cpu")
     with pytest.raises(NoLikelihoodError):
         run.log_likelihood(3, progress=False)

@@ -83,7 +83,7 @@ def test_options_of_data_are_kept(clips, unbraid):
     assert config["data_options"] == {"size": 24, "digit_size": 12, "sequences": 30}
     assert "--data-set size=24" in config["command"]
     assert library.load("run").data.train.shape == (1, 24, 24)
-    outcome = unbraid(*words("static-dynamic", "moving-mnist", steps=5), *more[:-1], "--resume")
+    outcome = unbraid(*words("static-dynamic", "moving-mnist", steps=5), *more[:-2], "--resume")
     outcome.check_refused(4, "data_options is .* but the run was started with")
 
 

@@ -109,6 +109,7 @@ def in_range(
     if (low < value if open_low else low <= value) and value <= high and value != float("inf"):
         return
     above = f"above {low:g}" if open_low else f"of at least {low:g}"
-    below = "" if high == float("inf") else f" and at most {high:g}"
+    most = f"{high:.0f}" if isinstance(value, int) else f"{high:g}"
+    below = "" if high == float("inf") else f" and at most {most}"
     kind = "an integer" if isinstance(value, int) else "a finite number"
     raise OptionError(f"{name} is {value}; expected {kind} {above}{below}")
