@@ -14,7 +14,7 @@ from .neighbours import UNKNOWN
 from .score_inputs import Values, check_varies, code_rows, target_columns
 from .style import DPI, WIDTH, label
 
-BINS, MOST_CODES = 20, 16
+BINS, MOST_CODES, DATA_PER_CELL = 20, 16, 5
 CELL = 0.27  # inches, the height of a row
 LETTER, EDGE, TOP = 0.068, 0.1, 0.35
 MAP = "Blues"
@@ -36,12 +36,17 @@ class CodeFactors:
 
 
 def code_factors(
-    codes: Values, factors: Values, *, discrete: Sequence[bool] | None = None, bins: int = BINS
+    codes: Values,
+    factors: Values,
+    *,
+    discrete: Sequence[bool] | None = None,
+    bins: int | None = None,
 ) -> CodeFactors:
     """Measure how much single codes tell of single factors.
 
     Of a class: mutual information of the code, cut into bins of equal width, over the factor's
-    entropy. It is too high by about `(bins - 1)(values - 1) / 2N` nats. Of a number: Spearman's
+    entropy. It is too high by about `(bins - 1)(values - 1) / 2N` nats: by default a tenth of one
+    at most, or what two bins come to. Of a number: Spearman's
     rank correlation without its sign, which is 0 also of a code that goes up and then down.
 
     Args:
@@ -49,21 +54,22 @@ def code_factors(
         factors: Classes or numbers, `(N,)` or `(N, F)`; -1 is an unknown class, whose datum
             is left out where that factor is looked at.
         discrete: Which factors are classes; all if they are integers, else none, unless given.
-        bins: Number of bins of a code, at least 2.
+        bins: Number of bins of a code, at least 2; unless given, 20, or fewer where there are not
+            five data for each bin of each class.
 
     Raises:
         ValueError: If shapes do not fit, a value is not finite, a factor has one value only, or
             there are fewer than two bins.
     """
-    if bins < 2:
-        raise ValueError(f"bins is {bins}; expected at least 2. The default is 20.")
+    if bins is not None and bins < 2:
+        raise ValueError(f"bins is {bins}; expected at least 2. The default is at most 20.")
     rows = code_rows("codes", codes).astype(np.float64)
     columns = target_columns("factors", factors, len(rows))
     classes = which_discrete(factors, discrete, columns.shape[1])
     known = ~(classes & (columns == UNKNOWN))
     check_varies("factors", columns, known)
     values = [
-        _told(rows[counted], column[counted], bins if is_class else None)
+        _told(rows[counted], column[counted], bins) if is_class else _ranked(rows, column)
         for column, counted, is_class in zip(columns.T, known.T, classes, strict=True)
     ]
     return CodeFactors(np.stack(values, 1), classes)
@@ -72,11 +78,17 @@ def code_factors(
 def _told(
     codes: NDArray[np.floating], factor: NDArray[np.floating], bins: int | None
 ) -> NDArray[np.floating]:
-    """How much each code tells of one factor, `(K,)`; without bins it is a number."""
-    if bins is None:
-        return np.abs(spearman(codes, factor[:, None])[:, 0])
+    """How much each code tells of one class, `(K,)`."""
     numbered = np.unique(factor, return_inverse=True)[1][:, None]
+    if bins is None:
+        cells = DATA_PER_CELL * (int(numbered.max()) + 1)
+        bins = min(BINS, max(2, len(factor) // cells))
     return binned_information(codes, numbered, bins)[:, 0] / factor_entropies(numbered)
+
+
+def _ranked(codes: NDArray[np.floating], factor: NDArray[np.floating]) -> NDArray[np.floating]:
+    """How much each code tells of one number, `(K,)`."""
+    return np.abs(spearman(codes, factor[:, None])[:, 0])
 
 
 def code_factor_figure(
@@ -87,7 +99,7 @@ def code_factor_figure(
     discrete: Sequence[bool] | None = None,
     site: str = "z",
     order: Sequence[int] | None = None,
-    bins: int = BINS,
+    bins: int | None = None,
 ) -> Figure:
     """Draw what each code tells of each factor; see `code_factors`.
 
@@ -100,7 +112,7 @@ def code_factor_figure(
         discrete: Which factors are classes.
         site: What the codes are called.
         order: The dimensions shown, from the top; the 16 that tell most unless given.
-        bins: Number of bins of a code, where a factor is a class.
+        bins: Number of bins of a code, where a factor is a class; as of `code_factors`.
 
     Raises:
         ValueError: As `code_factors`, or if there is not a name for each factor or no such code.

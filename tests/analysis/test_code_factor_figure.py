@@ -124,3 +124,15 @@ def test_a_factor_of_one_value_is_named():
     factors[:, 2] = -1
     with pytest.raises(ValueError, match=r"factors\[:, 2\] are all -1"):
         code_factors(codes, factors, discrete=[True, False, True])
+
+
+@pytest.mark.parametrize("count", [20, 100, 1000])
+def test_few_data_do_not_look_as_if_codes_told_something(count):
+    """Codes that know nothing of ten classes: 20 bins would show 0.7 of 20 data, 0.4 of 100."""
+    random = np.random.default_rng(0)
+    codes, classes = random.normal(size=(count, 8)), random.integers(0, 10, count)
+    found = code_factors(codes, classes).values
+    # Its mean over codes is the bias, about 9 / 2N nats of 2.3 with two bins.
+    assert found.mean() < 0.15
+    if count == 20:
+        assert code_factors(codes, classes, bins=20).values.mean() > 0.5
