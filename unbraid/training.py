@@ -37,6 +37,7 @@ from .turning import check_turntables
 
 Say = Callable[[str], None]
 MEBIBYTE = 2**20
+LOG_EVERY = 100  # steps, of long trainings
 LABELLED = "labelled"
 
 
@@ -197,6 +198,7 @@ def _fit(
             resume=resume,
             seed=config.seed,
             progress=progress,
+            log_every=max(1, min(LOG_EVERY, steps // 20)),  # a curve, not a dot
             on_log=log,
         )
 
