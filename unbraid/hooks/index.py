@@ -15,7 +15,9 @@ class Entry(NamedTuple):
 
 HOOKS: dict[str, Entry] = {
     "tc": Entry("tc", "total correlation of a code's dimensions, by minibatch (Chen 2018)"),
-    "factor": Entry("factor", "the same by a critic's density ratio (Kim & Mnih 2018)"),
+    "factor": Entry(
+        "factor", "total correlation of codes by a critic's density ratio (Kim & Mnih 2018)"
+    ),
     "dip": Entry("dip", "covariance of codes over the data held at the identity (Kumar 2018)"),
     "mmd": Entry("mmd", "kernel distance of the codes from their prior (Zhao 2017)"),
     "hsic": Entry("hsic", "kernel dependence of a code on another, or on labels (Lopez 2018)"),

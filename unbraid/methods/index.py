@@ -49,7 +49,7 @@ METHODS: dict[str, Entry] = {
     ),
     "aae-semi": Entry(
         "aae_semi",
-        "the same with classes beside the codes, told from a few labels (Makhzani 2016)",
+        "aae with classes beside the codes, told from a few labels (Makhzani 2016)",
     ),
     "predictability-min": Entry(
         "predictability_min",
@@ -85,7 +85,7 @@ METHODS: dict[str, Entry] = {
     ),
     "swap-gan": Entry(
         "swap_gan",
-        "the same with a critic of images whose codes are of two data (Mathieu 2016, Szabo 2017)",
+        "swap-vae with a critic of images whose codes are of two data (Mathieu, Szabo)",
     ),
     "mixing": Entry(
         "mixing",
