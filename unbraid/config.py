@@ -120,7 +120,9 @@ class TrainConfig(Settings):
             _integer(name, getattr(self, name), low, high)
         for name in ("epochs", "learning_rate", "clip_norm", "rotate", "translate", "ema"):
             value = getattr(self, name)
-            if value is not None and type(value) not in (int, float):
+            if value is not None and (
+                isinstance(value, bool) or not isinstance(value, int | float)
+            ):
                 raise OptionError(f"{name} is {value!r}; expected a number, an int or a float")
         for name, high in (("epochs", 1e9), ("learning_rate", 10.0), ("clip_norm", 1e9)):
             value = getattr(self, name)

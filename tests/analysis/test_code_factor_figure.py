@@ -128,7 +128,7 @@ def test_a_factor_of_one_value_is_named():
 
 @pytest.mark.parametrize("count", [20, 100, 1000])
 def test_few_data_do_not_look_as_if_codes_told_something(count):
-    """Codes that know nothing of ten classes: 20 bins would show 0.7 of 20 data, 0.4 of 100."""
+    """Codes that know nothing of ten classes: 20 bins show 0.80 of 20 data, 0.34 of 100."""
     random = np.random.default_rng(0)
     codes, classes = random.normal(size=(count, 8)), random.integers(0, 10, count)
     found = code_factors(codes, classes).values

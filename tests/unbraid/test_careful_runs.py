@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import unbraid as face
+from unbraid.config import TrainConfig
 
 
 @pytest.fixture
@@ -66,6 +67,10 @@ def test_options_without_a_value_or_of_a_wrong_kind(unbraid, train_words):
     unbraid(*train_words("--set")).check_refused(2, "--set is empty; expected KEY=VALUE. See unb")
     refused = unbraid(*train_words("--set", "latent_dim=abc"))
     refused.check_refused(2, "latent_dim is .*abc.* See unbraid methods vae")
+
+
+def test_double_precision_of_numpy_is_a_number():
+    assert TrainConfig("vae", "mnist-small", learning_rate=np.float64(0.1)).learning_rate == 0.1
 
 
 @pytest.mark.parametrize(
