@@ -21,7 +21,7 @@ from torch import Tensor
 from unbraid import Run
 from unbraid.data import Batches, Dataset
 
-from .rows import Row
+from .rows import Row, add_mode, mode_of
 from .told_apart import told_apart
 
 COMMON: dict[str, Any] = {
@@ -66,14 +66,12 @@ def codes_of(run: Any, data: Dataset, seed: int = 0) -> tuple[Tensor, float]:
 
 
 def finish(
-    row: Row, out: Path, options: dict[str, Any], progress: bool, mode: str = "record"
+    row: Row, out: Path, options: dict[str, Any], progress: bool, mode: str | None = None
 ) -> dict[str, Any]:
     """Do what `Row.finish` says."""
     kind = ROWS[row.method]
     # The last weights are judged: at the end alone the bound may choose, which an AAE has none of.
     more: dict[str, Any] = {} if kind["method"] == "aae" else {"validate_every": row.steps}
-    if mode != "record":
-        more["mode"] = mode
     return row.finish(
         out,
         lambda run: judge(run, row),
@@ -83,6 +81,7 @@ def finish(
         batch_size=BATCH_SIZE,
         learning_rate=LEARNING_RATE,
         **more,
+        **mode_of(mode),
         progress=progress,
     )
 
@@ -138,12 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="other options of aae"
     )
-    parser.add_argument(
-        "--mode",
-        choices=["record", "graph"],
-        default="record",
-        help="how a step runs; graph is faster on an NVIDIA GPU",
-    )
+    add_mode(parser)
     parser.add_argument("--out", type=Path, default=Path("runs/aae-prior"))
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)

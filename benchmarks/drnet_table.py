@@ -20,7 +20,7 @@ from unbraid import Run
 from unbraid.analysis import KnownSequences, Leakage, leakage, sequence_codes
 from unbraid.data import Batches, Dataset
 
-from .rows import Row
+from .rows import Row, add_mode, mode_of
 
 CLIPS, CHUNK = 40_000, 200  # that probes are trained on, and how many are encoded together
 DIGITS: dict[str, Any] = {
@@ -72,10 +72,9 @@ def setting_of(digits: int) -> str:
     return next(name for name, count in SETTINGS.items() if count == digits)
 
 
-def finish(row: Row, out: Path, *, mode: str = "record", progress: bool) -> dict[str, Any]:
+def finish(row: Row, out: Path, *, mode: str | None = None, progress: bool) -> dict[str, Any]:
     """Do what `Row.finish` says."""
     options = {**OPTIONS, **ROWS[row.method]}
-    more = {} if mode == "record" else {"mode": mode}
     drawn = options["form"] == "variational"
 
     def results(run: Run) -> dict[str, Any]:
@@ -94,7 +93,7 @@ def finish(row: Row, out: Path, *, mode: str = "record", progress: bool) -> dict
         data_options={**DIGITS, "digits": SETTINGS[row.setting]},
         progress=progress,
         **TRAIN,
-        **more,
+        **mode_of(mode),
     )
 
 
@@ -179,12 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--split", choices=["test", "validation"], default="test")
     parser.add_argument("--out", type=Path, default=Path("runs/drnet-table"))
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument(
-        "--mode",
-        choices=["record", "graph"],
-        default="record",
-        help="how a step runs; graph is faster on an NVIDIA GPU",
-    )
+    add_mode(parser)
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     setting = setting_of(given.digits)

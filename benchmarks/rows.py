@@ -2,6 +2,7 @@
 
 import json
 import time
+from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,6 +151,20 @@ class Row:
         }
         write_json_atomically(self.folder(out) / ROW, found)
         return found
+
+
+def add_mode(parser: ArgumentParser) -> None:
+    """Let a table be told how its steps run."""
+    parser.add_argument(
+        "--mode",
+        choices=["record", "compile", "graph"],
+        help="how a step runs, as of unbraid train; graph is fastest on an NVIDIA GPU",
+    )
+
+
+def mode_of(mode: str | None) -> dict[str, str]:
+    """Return the setting of a training that says so; none where a table's own is to stay."""
+    return {} if mode is None else {"mode": mode}
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from unbraid.analysis import posterior_means, told_condition
 from unbraid.data import Batches, Dataset, labelled, load
 
 from .label_run import mean_and_spread
-from .rows import Row
+from .rows import Row, add_mode, mode_of
 
 M1, M1_SEED = "m1", 100
 LEAST_VARIANCE = 0.1  # of the largest
@@ -77,11 +77,19 @@ ROWS = {
 }
 
 
-def first_model(data: str, out: Path, steps: int | None, *, progress: bool) -> Run:
+def first_model(
+    data: str, out: Path, steps: int | None, *, mode: str | None = None, progress: bool
+) -> Run:
     """M1, trained where it is not there yet."""
     variant = ROWS[M1]
     row = Row(data, M1, 0, variant.steps if steps is None else steps)
-    settings = {**COMMON, **variant.train, "options": variant.options, "data_seed": M1_SEED}
+    settings = {
+        **COMMON,
+        **variant.train,
+        **mode_of(mode),
+        "options": variant.options,
+        "data_seed": M1_SEED,
+    }
     if row.finished(out, **settings) is not None:
         return unbraid.load(row.folder(out))
     run, seconds = row.train(out, "vae", data, progress=progress, **settings)
@@ -90,7 +98,14 @@ def first_model(data: str, out: Path, steps: int | None, *, progress: bool) -> R
 
 
 def finish(
-    row: Row, labels: int, out: Path, first: Run | None, judged: int, *, progress: bool
+    row: Row,
+    labels: int,
+    out: Path,
+    first: Run | None,
+    judged: int,
+    *,
+    mode: str | None = None,
+    progress: bool,
 ) -> dict[str, Any]:
     """Do what `Row.finish` says.
 
@@ -100,6 +115,7 @@ def finish(
         out: Folder of the table.
         first: M1, of rows that need it.
         judged: Number of digits whose log p(x) is estimated; 0 for none.
+        mode: How a step runs; as the row has it unless given.
         progress: Whether to show progress.
     """
     variant = ROWS[row.method]
@@ -112,7 +128,7 @@ def finish(
         "m2",
         row.setting,
         **COMMON,
-        **variant.train,
+        **{**variant.train, **mode_of(mode)},
         options=options,
         data_options={"labels_per_class": labels},
         data_seed=row.seed,
@@ -166,9 +182,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", choices=["mnist", "mnist-small"], default="mnist")
     parser.add_argument("--split", choices=["test", "validation"], default="test")
     parser.add_argument("--out", type=Path, default=Path("runs/semi-supervised"))
+    add_mode(parser)
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    out, shown = given.out / f"labels-{given.labels}", {"progress": sys.stderr.isatty()}
+    out, shown = (
+        given.out / f"labels-{given.labels}",
+        {"mode": given.mode, "progress": sys.stderr.isatty()},
+    )
     first = None
     if {"linear", "m1+m2"} & set(given.rows):
         first = first_model(given.data, given.out, given.steps, **shown)

@@ -12,13 +12,13 @@ from unbraid import Run
 from unbraid.inference import pair_parameters
 from unbraid.methods import load_method
 
-from .rows import DATA_SEED, VALUES, Row
+from .rows import DATA_SEED, VALUES, Row, mode_of
 from .sequence_scores import scores
 from .sequence_settings import ROWS, SETTINGS, Setting
 
 
-def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
-    """Do what `Row.finish` says."""
+def finish(row: Row, out: Path, *, mode: str | None = None, progress: bool) -> dict[str, Any]:
+    """Do what `Row.finish` says, with the steps of `mode` where it is not the setting's own."""
     setting = SETTINGS[row.setting]
     method, own = ROWS[row.method]
     known = {field.name for field in fields(load_method(method).options)}
@@ -33,7 +33,7 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
         progress=progress,
         validate_every=max(row.steps // 20, 1),
         keep="best",
-        **setting.train,
+        **{**setting.train, **mode_of(mode)},
     )
 
 

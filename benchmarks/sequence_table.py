@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from .rows import Row
+from .rows import Row, add_mode
 from .sequence_run import finish, judge_folder
 from .sequence_settings import ROWS, SETTINGS
 
@@ -75,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/sequence-table"))
     parser.add_argument("--judge", type=Path, help="the folder of a run")
     parser.add_argument("--threads", type=int, default=1)
+    add_mode(parser)
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     progress = sys.stderr.isatty()
@@ -86,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name in given.rows:
                 steps = given.steps or SETTINGS[setting].steps
                 row = Row(setting, name, seed, steps, given.split)
-                print_row(finish(row, given.out, progress=progress))
+                print_row(finish(row, given.out, mode=given.mode, progress=progress))
     return 0
 
 

@@ -23,7 +23,7 @@ from unbraid.analysis import warp_model
 from unbraid.data import load
 from unbraid.transforms import Transform, make_transform, pixel_centres
 
-from .rows import DATA_SEED, Row
+from .rows import DATA_SEED, Row, add_mode
 from .vitae_print import print_row
 from .vitae_run import finish
 from .vitae_scores import codes_of
@@ -110,11 +110,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, help="in place of a share")
     parser.add_argument("--split", choices=["test", "validation"], default="test")
     parser.add_argument("--out", type=Path, default=Path("runs/vitae-table"))
+    add_mode(parser)
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     steps = given.steps or max(round(given.share * SETTINGS[given.setting].steps), 1)
     row = Row(given.setting, METHOD, given.seed, steps, given.split)
-    print_row(finish(row, given.out, progress=sys.stderr.isatty()))
+    print_row(finish(row, given.out, mode=given.mode, progress=sys.stderr.isatty()))
     run = unbraid.load(row.folder(given.out))
     return 0 if measure(run, given.split, given.images, given.seed) else 1
 

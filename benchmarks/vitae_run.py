@@ -11,19 +11,20 @@ import torch
 from unbraid import Run
 
 from .matched import count_parameters, match_hidden
-from .rows import DATA_SEED, VALUES, Row
+from .rows import DATA_SEED, VALUES, Row, mode_of
 from .vitae_scores import scores
 from .vitae_settings import BASE, SETTINGS
 
 
-def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
-    """Do what `Row.finish` says."""
+def finish(row: Row, out: Path, *, mode: str | None = None, progress: bool) -> dict[str, Any]:
+    """Do what `Row.finish` says, with the steps of `mode` where it is not the setting's own."""
     setting = SETTINGS[row.setting]
     options = setting.row_options(row.method)
     if row.method != BASE:
         target = count_parameters(BASE, setting.row_options(BASE), setting.spec)
         options = match_hidden(row.method, target, options, setting.spec).options
     settings = {"validate_every": max(row.steps // 10, 1), "keep": "best", **setting.train}
+    settings |= mode_of(mode)
     return row.finish(
         out,
         lambda run: judge(run, row, row.folder(out), progress=progress),

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from .rows import Row
+from .rows import Row, add_mode
 from .vitae_print import print_row, print_table
 from .vitae_run import finish
 from .vitae_settings import ROWS, SETTINGS
@@ -49,13 +49,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/vitae-table"))
     parser.add_argument("--print", action="store_true", help="what is there, and run nothing")
     parser.add_argument("--threads", type=int, default=1)
+    add_mode(parser)
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     found: list[dict[str, Any]] = []
     for row in rows_of(given):
         if given.print and not (row.folder(given.out) / "row.json").exists():
             continue
-        found.append(finish(row, given.out, progress=sys.stderr.isatty()))
+        found.append(finish(row, given.out, mode=given.mode, progress=sys.stderr.isatty()))
         print_row(found[-1])
     for setting in given.data:
         print_table(setting, [row for row in found if row["setting"] == setting], given.out)
