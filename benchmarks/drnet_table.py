@@ -48,8 +48,8 @@ OPTIONS: dict[str, Any] = {
     "critic_steps": 2,
 }
 SETTINGS = {"one-digit": 1, "digits": 2}
-TRAIN: dict[str, Any] = {"batch_size": 32, "learning_rate": 1e-3}
-STEPS = 80_000
+TRAIN: dict[str, Any] = {"batch_size": 128, "learning_rate": 1e-3}
+STEPS = 40_000
 POINTS: dict[str, Any] = {"form": "published", "content_warmup": 0}
 ROWS: dict[str, dict[str, Any]] = {
     "drnet": {},

@@ -33,8 +33,8 @@ from .rows import ROW, VALUES, Row
 PLAN = Plan()
 AHEAD: dict[str, Any] = {"n_past": PLAN.past, "n_future": 15, "draws": False}
 LENGTH = 40  # frames of the clips that the LSTM learns from
-TRAIN: dict[str, Any] = {"batch_size": 32, "learning_rate": 1e-3}
-STEPS = 12_000
+TRAIN: dict[str, Any] = {"batch_size": 32, "learning_rate": 1e-3}  # of codes and of the LSTM
+CODES_STEPS, STEPS = 80_000, 12_000
 WIDTH = drnet_table.OPTIONS["static_dim"] + drnet_table.OPTIONS["dynamic_dim"]
 CODES: dict[str, dict[str, Any]] = {
     "drnet": drnet_table.ROWS["drnet"],
@@ -81,7 +81,7 @@ def codes(name: str, seed: int, asked: argparse.Namespace) -> tuple[Path, int]:
         options={**drnet_table.OPTIONS, **CODES[name]},
         data_options=digits_of(asked),
         progress=asked.progress,
-        **drnet_table.TRAIN,
+        **TRAIN,
     )
     return run.folder, asked.codes_steps
 
@@ -226,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--steps", type=int, default=STEPS, help="of the LSTM")
-    parser.add_argument("--codes-steps", type=int, default=drnet_table.STEPS)
+    parser.add_argument("--codes-steps", type=int, default=CODES_STEPS)
     parser.add_argument("--drnet-table", type=Path, help="folder whose finished codes are taken")
     parser.add_argument("--split", choices=["test", "validation"], default="test")
     parser.add_argument("--out", type=Path, default=Path("runs/prediction-table"))
