@@ -56,22 +56,22 @@ class Variant:
 ROWS = {
     M1: Variant(12_000, {"latent_dim": 50, "hidden": (500, 500)}, {"batch_size": 100}),
     "m2": Variant(
-        10_000,
+        40_000,
         {
             "nets": "conv",
             "channels": (16, 32),
             "hidden": (300,),
             "latent_dim": 20,
-            "alpha": 1.0,
-            "warmup": 8000,
+            "alpha": 10.0,
+            "warmup": 32_000,
             "warmup_from": 10.0,
         },
-        {"batch_size": 50, "mode": "compile"},
+        {"batch_size": 100, "mode": "compile"},
     ),
     "m1+m2": Variant(
         40_000,
-        {"latent_dim": 8, "hidden": (300,), "alpha": 0.1},
-        {"batch_size": 100, "learning_rate": 3e-3},
+        {"latent_dim": 8, "hidden": (300,), "alpha": 1.0},
+        {"batch_size": 500, "learning_rate": 3e-3},
         stacked=True,
     ),
 }

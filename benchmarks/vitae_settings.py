@@ -130,8 +130,8 @@ SETTINGS = {
     ),
     "mnist-similarity": Setting(
         **{**_DIGITS, "perspective_dim": 4, "vitae": {"transform": "similarity"}},
-        options={**_NETS, "likelihood": "bernoulli-grey"},
-        train=_MOTION,
+        options={**_NETS, "hidden": (512, 512, 512, 512), "likelihood": "bernoulli-grey"},
+        train={**_MOTION, "learning_rate": 1e-3},
     ),
     "dsprites": Setting(
         data="dsprites",
@@ -156,10 +156,10 @@ SETTINGS = {
         vitae={"transform": "cpab", "scale_warmup": 1000},
     ),
     "bodies-apart": Setting(
-        **_BODIES,
+        **{**_BODIES, "steps": 10_000},
         appearance_dim=1,
         perspective_dim=1,
         options={**_NETS, "likelihood": "normal"},
-        vitae={"transform": "cpab", "scale": 0.1, "appearance_beta": 600.0},
+        vitae={"transform": "cpab", "scale": 0.1, "appearance_beta": 500.0},
     ),
 }
