@@ -88,9 +88,19 @@ SETTINGS = {
     "sprites": Setting(
         data="sprites",
         data_options={"size": 32},
-        options={**_OPTIONS, "form": "variational", "critic_hidden": (200, 200)},
-        train={"batch_size": 32, "learning_rate": 1e-3},
-        steps=8000,
+        options={
+            **_OPTIONS,
+            "form": "variational",
+            "scale": 0.07,
+            "content_warmup": 1500,
+            "join": "modulate",
+            "hidden": (512,),
+            "code_hidden": (256,),
+            "critic": "pair",
+            "critic_hidden": (256, 128),
+        },
+        train={"batch_size": 48, "learning_rate": 1e-3},
+        steps=12_000,
         frames=10,
     ),
     "grid-faces": Setting(
@@ -105,7 +115,7 @@ SETTINGS = {
 ROWS: dict[str, dict[str, Any]] = {
     "drnet": {},
     "no-adversary": {"adversary": 0.0},
-    "published": {"form": "published"},
+    "published": {"form": "published", "content_warmup": 0},
     "variational": {"form": "variational"},
 }
 """By name: the options of a row beside those of the setting."""
@@ -145,18 +155,28 @@ class Frames:
         )
 
 
-def encode(run: Run, data: Dataset, frames: int | None, seed: int) -> Frames:
-    """Encode frames of every clip, drawn by `seed`, each by itself."""
+def encode(
+    run: Run, data: Dataset, frames: int | None, seed: int, *, drawn: bool = False
+) -> Frames:
+    """Encode frames of every clip, drawn by `seed`, each by itself: to means of codes or draws."""
     count = data.images.shape[1] if frames is None else frames
     batches = Batches(data, CHUNK, shuffle=False, frames=count, seed=seed)
     kept: list[dict[str, Tensor]] = []
+    draws: list[tuple[Tensor, Tensor]] = []
 
     def passing() -> Iterator[tuple[Tensor]]:
         for batch in batches:
             kept.append({key: value.clone() for key, value in batch.items()})
-            yield (kept[-1]["x"].flatten(0, 1).unsqueeze(1),)
+            singles = kept[-1]["x"].flatten(0, 1).unsqueeze(1)
+            if drawn:  # without gradients, by `seed`: `sequence_codes` asks for this
+                content, pose = run.guide(singles.to(run.device))
+                draws.append((content.flatten(1).cpu(), pose.flatten(1).cpu()))
+            yield (singles,)
 
-    codes = sequence_codes(run.model, run.guide, passing())
+    codes = sequence_codes(run.model, run.guide, passing(), seed=seed)
+    static, dynamic = codes.static, codes.dynamic.squeeze(1)
+    if drawn:
+        static, dynamic = (torch.cat(parts) for parts in zip(*draws, strict=True))
     whole = {key: torch.cat([batch[key] for batch in kept]) for key in kept[0]}
     if data.factors is None:
         content, of_clips = whole["label"].unsqueeze(1), ("identity",)
@@ -168,8 +188,8 @@ def encode(run: Run, data: Dataset, frames: int | None, seed: int) -> Frames:
         pose, of_frames = torch.cat([turned.cos(), turned.sin()], -1), ("cosine", "sine")
     return Frames(
         whole["x"],
-        codes.static.unflatten(0, (-1, count)),
-        codes.dynamic.squeeze(1).unflatten(0, (-1, count)),
+        static.unflatten(0, (-1, count)),
+        dynamic.unflatten(0, (-1, count)),
         content,
         pose,
         (of_clips, of_frames),
@@ -258,15 +278,19 @@ def finish(row: Row, out: Path, *, progress: bool) -> dict[str, Any]:
 
 def judge(run: Run, setting: Setting, split: str) -> dict[str, Any]:
     """What probes tell from codes of single frames, and errors of frames; draws swaps beside."""
-    learnt = encode(run, run.data.train, setting.frames, 1)
-    asked = encode(run, run.split(split), setting.frames, 0)
+    parts = (run.data.train, 1), (run.split(split), 0)
+    learnt, asked = (encode(run, data, setting.frames, seed) for data, seed in parts)
     swaps(run, run.split(split)).savefig(run.folder / PICTURE)
+    found = {
+        probe: told(learnt, asked, setting.few_clips, probe).table() for probe in setting.probes
+    }
+    if run.config["options"]["form"] == "variational":
+        drawn = [encode(run, data, setting.frames, seed, drawn=True) for data, seed in parts]
+        for probe in setting.probes:
+            found[f"{probe} of draws"] = told(*drawn, setting.few_clips, probe).table()
     return {
         "last": run.result.history[-1] if run.result and run.result.history else {},
-        "leakage": {
-            probe: told(learnt, asked, setting.few_clips, probe).table()
-            for probe in setting.probes
-        },
+        "leakage": found,
         "by_object": told_by_object(learnt, asked) if setting.few_clips else {},
         "errors": frame_errors(run, asked),
     }

@@ -211,7 +211,7 @@ def _batches(
     ) -> Batches:
         return Batches(
             dataset,
-            config.batch_size,
+            more.pop("size", config.batch_size),
             seed=seed % 2**32,
             transforms=run_data.transforms,
             device=device,
@@ -223,8 +223,12 @@ def _batches(
         )
 
     train = run_data.train
+    few = labelled(train) if LABELLED in parts.streams else train
     streams = {
-        key: make(labelled(train) if key == LABELLED else train, config.seed + i + 1)
+        # Fewer labelled data than a batch has are what such methods are for: nothing to warn of.
+        key: make(few, config.seed + i + 1, size=min(config.batch_size, len(few)))
+        if key == LABELLED
+        else make(train, config.seed + i + 1)
         for i, key in enumerate(parts.streams)
     }
     drawn = {"partners": parts.partners, "active": parts.active, "turning": parts.turning}

@@ -77,6 +77,41 @@ def test_a_row_is_trained_once_and_printed(table, tmp_path, capsys):
         table.main([*words, "--steps", "4"])
 
 
+def test_draws_are_judged_beside_the_means_of_normal_codes(table, tmp_path, capsys):
+    words = ["--settings", "coil20", "--rows", "variational", "--out", str(tmp_path / "out")]
+    assert table.main(words) == 0
+    assert "| mlp of draws: content: identity |" in capsys.readouterr().out
+    row = json.loads((tmp_path / "out" / "coil20" / "variational-0" / "row.json").read_text())
+    assert row["leakage"].keys() == {"mlp", "knn", "mlp of draws", "knn of draws"}
+
+
+def test_draws_are_of_the_guide_by_the_seed(table, tmp_path):
+    """Around the means, as far as the Normals reach, and again the same for the same seed."""
+    setting = table.SETTINGS["coil20"]
+    options = {**setting.options, **table.ROWS["variational"]}
+    run = unbraid.train(
+        "drnet", setting.data, tmp_path / "run", steps=1, options=options, batch_size=8,
+        progress=False, say=lambda _: None,
+    )  # fmt: skip
+    data = run.data.train
+    means = table.encode(run, data, None, seed=3)
+    drawn, again, other = (table.encode(run, data, None, seed, drawn=True) for seed in (3, 3, 4))
+    with torch.no_grad():
+        frames = means.x.flatten(0, 1).unsqueeze(1).to(run.device)
+        pose = run.guide.pose_encoder(frames)
+        content = run.guide.content_encoder(frames, None)
+    for found, normal, at in (
+        (drawn.dynamic, pose, means.dynamic),
+        (drawn.static, content, means.static),
+    ):
+        scale = normal.stddev.cpu().flatten(1).unflatten(0, found.shape[:2])
+        standard = (found - at) / scale  # some thousand draws: five standard errors of each moment
+        assert abs(float(standard.mean())) < 5 / standard.numel() ** 0.5
+        assert abs(float(standard.var()) - 1) < 5 * (2 / standard.numel()) ** 0.5
+    assert torch.equal(drawn.dynamic, again.dynamic) and torch.equal(drawn.x, again.x)
+    assert not torch.equal(drawn.dynamic, other.dynamic)
+
+
 def test_a_stopped_training_is_not_judged(table, tmp_path, monkeypatch):
     stopped = SimpleNamespace(result=SimpleNamespace(stopped="signal"))
     monkeypatch.setattr(unbraid, "train", lambda *_, **__: stopped)

@@ -17,7 +17,7 @@ def table(monkeypatch) -> Any:
     """The module; the benchmarks run from the checkout's root and are not installed."""
     monkeypatch.syspath_prepend(Path(__file__).resolve().parents[2])
     module = importlib.import_module("benchmarks.drnet_table")
-    small = {"size": 24, "digit_size": 12, "digits_from": "mnist-small", "sequences": 150}
+    small = {"size": 24, "digit_size": 12, "digits_from": "mnist-small", "sequences": 200}
     monkeypatch.setattr(module, "DIGITS", {**module.DIGITS, **small})
     tiny = {"static_dim": 4, "dynamic_dim": 5, "channels": (3, 4), "code_hidden": (6,)}
     monkeypatch.setattr(module, "OPTIONS", {**module.OPTIONS, **tiny})

@@ -23,7 +23,7 @@ def table(monkeypatch) -> Any:
     monkeypatch.syspath_prepend(Path(__file__).resolve().parents[2])
     module = importlib.import_module("benchmarks.prediction_table")
     first = module.drnet_table
-    small = {"size": 24, "digit_size": 12, "digits_from": "mnist-small", "sequences": 150}
+    small = {"size": 24, "digit_size": 12, "digits_from": "mnist-small", "sequences": 200}
     monkeypatch.setattr(first, "DIGITS", {**first.DIGITS, **small})
     tiny = {"static_dim": 4, "dynamic_dim": 5, "channels": (3, 4), "code_hidden": (6,)}
     monkeypatch.setattr(first, "OPTIONS", {**first.OPTIONS, **tiny})
@@ -91,7 +91,7 @@ def test_the_judge_is_trained_once_and_kept(truth, monkeypatch):
     frames = true_frames(truth)[:, 0, :1]
     told = [judge.probabilities(frames)["digit"] for judge in (first, again)]
     assert torch.equal(*told)
-    assert first.ceiling().count == 30  # 15 validation clips of two digits
+    assert first.ceiling().count == 40  # 20 validation clips of two digits
 
 
 def test_a_film_that_stands_fails_visibly(table, truth):
