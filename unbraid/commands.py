@@ -150,15 +150,23 @@ class Train:
 
 
 def by_name(flag: str, given: tuple[tuple[str, ...], ...], listing: str) -> dict[str, str]:
-    """Read words KEY=VALUE."""
-    options = {}
+    """Read words KEY=VALUE; a later flag counts before an earlier one."""
+    options: dict[str, str] = {}
     if () in given:
         raise OptionError(f"{flag} is empty; expected KEY=VALUE. See {listing}")
-    for word in (word for words in given for word in words):
-        name, equals, value = word.partition("=")
-        if not equals:
-            raise OptionError(f"{flag} is {word!r}; expected KEY=VALUE. See {listing}")
-        options[name] = value
+    for words in given:
+        own: dict[str, str] = {}
+        for word in words:
+            name, equals, value = word.partition("=")
+            if not equals:
+                raise OptionError(f"{flag} is {word!r}; expected KEY=VALUE. See {listing}")
+            if name in own:
+                raise OptionError(
+                    f"{flag} has {name} twice, {own[name]!r} and {value!r}; expected it once. "
+                    "Leave one of both out"
+                )
+            own[name] = value
+        options |= own
     return options
 
 

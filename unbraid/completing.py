@@ -1,5 +1,6 @@
 """Complete images of which some pixels are seen, by a trained pair."""
 
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -94,7 +95,9 @@ def complete(
     dataset = run.split(split)
     if type(count) is not int or count < 1:
         raise OptionError(f"count is {count}; expected an integer of at least 1")
-    count = min(count, len(dataset))
+    if count > len(dataset):
+        warnings.warn(f"count is reduced from {count} to {len(dataset)}, all {split} data")
+        count = len(dataset)
     dataset = judged(run, dataset.take(torch.arange(count)), split)
     observed = read_observe(observe, dataset.shape)
     batch = Batches(dataset, count, shuffle=False, device=run.device).batch(0)

@@ -67,6 +67,8 @@ def test_options_without_a_value_or_of_a_wrong_kind(unbraid, train_words):
     unbraid(*train_words("--set")).check_refused(2, "--set is empty; expected KEY=VALUE. See unb")
     refused = unbraid(*train_words("--set", "latent_dim=abc"))
     refused.check_refused(2, "latent_dim is .*abc.* See unbraid methods vae")
+    refused = unbraid(*train_words("--set", "latent_dim=3", "latent_dim=4"))
+    refused.check_refused(2, "--set has latent_dim twice, '3' and '4'; expected it once")
 
 
 def test_double_precision_of_numpy_is_a_number():

@@ -66,6 +66,14 @@ def test_the_command_writes_what_it_says(unbraid, trained):
         assert np.isclose(said["log_evidence"], first.mean())
 
 
+def test_more_images_than_there_are_is_said(trained):
+    run = load(trained, "cpu")
+    there = len(run.data.test)
+    with pytest.warns(UserWarning, match=rf"count is reduced from 999 to {there}, all test data"):
+        completed = run.complete("upper", by="importance", count=999, **FAST)
+    assert len(completed.images) == there
+
+
 def test_a_mask_of_ones_own(unbraid, trained):
     mask = np.random.default_rng(0).random((2, 8, 9)) < 0.5
     np.save("mask.npy", mask)

@@ -169,6 +169,7 @@ REFUSED: dict[str, tuple[str, str]] = {
         "nothing given",
         r"hook is 'factor:'; expected NAME or NAME:KEY=VALUE,.*hooks fac",
     ),
+    "factor:gamma=1,gamma=2": ("twice", r"hook is 'factor:.*', with gamma twice; expected it"),
     "factor:6": ("no key", r"hook is 'factor:6'; expected NAME or NAME:KEY=VALUE"),
     "factor:gama=6": (
         "option",

@@ -22,6 +22,10 @@ def read_hook(text: str) -> tuple[str, dict[str, str]]:
     last = None
     for piece in rest.split(",") if colon else ():
         key, equals, value = piece.partition("=")
+        if key in given and equals:
+            raise OptionError(
+                f"hook is {text!r}, with {key} twice; expected it once. Leave one of both out"
+            )
         if equals:
             last = key
             given[key] = value

@@ -30,7 +30,8 @@ class NetOptions:
 
     Args:
         likelihood: `auto` follows the data: bernoulli (binary), continuous-bernoulli (grey),
-            discretised-logistic (colour).
+            discretised-logistic (colour). Otherwise one of these, bernoulli-grey (the
+            cross-entropy of grey values, no likelihood), normal, or normal-learned.
         nets: `mlp`, `conv`, or `auto`: convolutions from 32 x 32 pixels up.
         hidden: Widths of the encoder's hidden layers, comma-separated; the decoder's are the
             same in reverse.
