@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from .blurring import blurred
 from .judge import Judge, as_clips, scaled
 from .judge_net import JudgeNet, judge_loss
 from .score_inputs import Values, check_varies, class_column
@@ -27,6 +28,7 @@ def train_judge(
     test_groups: Values | None = None,
     steps: int = 1500,
     learning_rate: float = 3e-3,
+    blur: bool = False,
     seed: int = 0,
     progress: bool = True,
 ) -> Judge:
@@ -52,7 +54,10 @@ def train_judge(
             sequence, integers, for standard errors of the ceiling.
         steps: Number of steps, each on 64 frames, or on 16 clips where these are more.
         learning_rate: Of the first step.
-        seed: Of first weights and batches.
+        blur: Whether most frames that it learns from are blurred a little and have some noise
+            (`blurred`). A judge of sharp frames alone can take a soft picture of one thing for
+            another thing; this one says what is shown. Its ceiling is of frames as they are.
+        seed: Of first weights, batches and blur.
         progress: Whether to show a progress bar with the remaining time.
 
     Raises:
@@ -73,7 +78,7 @@ def train_judge(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = JudgeNet(shape, {name: int(values.max()) + 1 for name, values in truth.items()})
-    _fit(net, clips, valid, truth, steps, learning_rate, seed, progress)
+    _fit(net, clips, valid, truth, steps, learning_rate, blur, seed, progress)
     count = len(test_frames)
     groups = np.arange(count)
     if test_groups is not None:
@@ -93,6 +98,7 @@ def _fit(
     truth: Mapping[str, Tensor],
     steps: int,
     learning_rate: float,
+    blur: bool,
     seed: int,
     progress: bool,
 ) -> None:
@@ -107,7 +113,8 @@ def _fit(
     with bar, torch.enable_grad():
         for _ in range(steps):
             rows = torch.randint(len(clips), (size,), generator=generator)
-            logits = net(scaled(clips[rows], valid[rows]), valid[rows])
+            shown = scaled(clips[rows], valid[rows])
+            logits = net(blurred(shown, generator) if blur else shown, valid[rows])
             loss = judge_loss(logits, {name: values[rows] for name, values in truth.items()})
             optimizer.zero_grad()
             loss.backward()

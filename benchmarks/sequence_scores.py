@@ -102,7 +102,9 @@ def scores(run: Run, setting: Setting, split: str = "test", seed: int = 0) -> di
         "recovery": _recovery(run, asked, seed),
     }
     if setting.judged is not None:
-        found |= _judged(run, setting, learnt, asked, seed)
+        for name, blur in (("judge", False), ("tolerant judge", True)):
+            judge = _train_judge(learnt, asked, setting, blur, seed)
+            found[name] = _judged(run, judge, setting.judged, asked, seed)
     return found
 
 
@@ -136,12 +138,11 @@ def _recovery(run: Run, shown: Shown, seed: int) -> dict[str, Any]:
     return found
 
 
-def _judged(run: Run, setting: Setting, learnt: Shown, asked: Shown, seed: int) -> dict[str, Any]:
-    """Ask judges of real frames about swaps, reconstructions and new codes."""
-    if setting.judged is None:
-        raise ValueError("the setting has no judges; expected names of factors")
-    of_sequences, of_frames = setting.judged
-    judge = _train_judge(learnt, asked, setting, seed)
+def _judged(
+    run: Run, judge: Judge, heads: tuple[tuple[str, ...], ...], asked: Shown, seed: int
+) -> dict[str, Any]:
+    """Ask a judge of real frames about swaps, reconstructions and new codes."""
+    of_sequences, of_frames = heads
     content = {name: asked.content[name] for name in of_sequences}
     pose = {name: asked.pose[name] for name in of_frames}
     static, dynamic = _codes(asked)
@@ -161,10 +162,10 @@ def _judged(run: Run, setting: Setting, learnt: Shown, asked: Shown, seed: int) 
     found["new dynamic"] = _table(
         kept_accuracy(judge, drawn.flatten(0, 1), repeated, groups=clips)
     )
-    return {"judge": found}
+    return found
 
 
-def _train_judge(learnt: Shown, asked: Shown, setting: Setting, seed: int) -> Judge:
+def _train_judge(learnt: Shown, asked: Shown, setting: Setting, blur: bool, seed: int) -> Judge:
     if learnt.x is None or asked.x is None:
         raise ValueError("the frames were not kept; expected them for the judge")
     frames = asked.x.shape[1]
@@ -182,6 +183,7 @@ def _train_judge(learnt: Shown, asked: Shown, setting: Setting, seed: int) -> Ju
         classes(asked),
         test_groups=groups,
         steps=setting.judge_steps,
+        blur=blur,
         seed=seed,
         progress=sys.stderr.isatty(),
     )

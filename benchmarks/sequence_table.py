@@ -42,11 +42,13 @@ def print_row(row: dict[str, Any]) -> None:
                     f"{probe['chance']:.3f}",
                 ]
             print("| " + " | ".join(cells) + " |")
-    for name, rows in row.get("judge", {}).items():
-        print(f"\n| judges see, {name} | share | real | chance |\n|---|---|---|---|")
-        for told in rows:
-            share = f"{told['share']:.3f} ± {told['standard_error']:.3f}"
-            print(f"| {told['name']} | {share} | {told['ceiling']:.3f} | {told['chance']:.3f} |")
+    for judge in ("judge", "tolerant judge"):
+        for name, rows in row.get(judge, {}).items():
+            print(f"\n| a {judge} sees, {name} | share | real | chance |\n|---|---|---|---|")
+            for told in rows:
+                share = f"{told['share']:.3f} ± {told['standard_error']:.3f}"
+                real = f"{told['ceiling']:.3f} | {told['chance']:.3f}"
+                print(f"| {told['name']} | {share} | {real} |")
     print("\n| encoded again | distance | to the other's | nearer to its own |\n|---|---|---|---|")
     for name, parts in row["recovery"].items():
         for part, found in parts.items():

@@ -252,6 +252,20 @@ def test_judges_repeat_themselves_by_their_seed():
     assert (weights[0][name] - weights[2][name]).abs().max() > 0.1
 
 
+def test_judges_learn_from_blurred_frames_if_asked(monkeypatch):
+    """With a blur that leaves nothing of a frame a judge learns nothing, and only if asked."""
+    parts = (*still(600, 0), *still(200, 1))
+    soft, again = (train_judge(*parts, steps=200, blur=True, progress=False) for _ in "12")
+    assert all(map(torch.equal, soft.net.parameters(), again.net.parameters()))
+    assert soft.ceiling(["size"]).accuracy > 1 - CLOSE  # of frames as they are
+    monkeypatch.setattr(
+        "unbraid.analysis.judge_training.blurred", lambda frames, _: torch.zeros_like(frames)
+    )
+    for blur in (True, False):
+        judge = train_judge(*parts, steps=200, blur=blur, progress=False)
+        assert (judge.ceiling(["size"]).accuracy > 1 - CLOSE) is not blur
+
+
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 28, 31), (2, 64, 64)])
 def test_frames_of_any_size_are_judged(shape):
     frames = torch.rand(6, *shape)
