@@ -76,13 +76,26 @@ _OPTIONS: dict[str, Any] = {
     "adversary": 0.1,
     "critic_steps": 2,
 }
+_NORMALS: dict[str, Any] = {
+    "form": "variational",
+    "join": "modulate",
+    "hidden": (512,),
+    "code_hidden": (256,),
+    "critic": "pair",
+}
 SETTINGS = {
     "coil20": Setting(
         data="coil20",
         data_options={"size": 32, "turns": True},
-        options={**_OPTIONS, "similarity": 0.1, "adversary": 1.0},
+        options={
+            **_OPTIONS,
+            **_NORMALS,
+            "scale": 0.1,
+            "content_warmup": 1000,
+            "critic_hidden": (128, 64),
+        },
         train={"batch_size": 20, "learning_rate": 1e-3},
-        steps=5000,
+        steps=6000,
         few_clips=True,
     ),
     "sprites": Setting(
@@ -90,13 +103,9 @@ SETTINGS = {
         data_options={"size": 32},
         options={
             **_OPTIONS,
-            "form": "variational",
+            **_NORMALS,
             "scale": 0.07,
             "content_warmup": 1500,
-            "join": "modulate",
-            "hidden": (512,),
-            "code_hidden": (256,),
-            "critic": "pair",
             "critic_hidden": (256, 128),
         },
         train={"batch_size": 48, "learning_rate": 1e-3},
