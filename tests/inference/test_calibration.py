@@ -136,8 +136,8 @@ def test_guides_without_a_ranked_code():
 
 def test_the_picture_names_what_leaves_the_band():
     right, wrong = (calibration_figure(calibrate(scale=s)) for s in (1.0, 0.7))
-    assert right.axes[0].get_title(loc="left") == "0 of 2 coordinates of z leave the band"
-    assert wrong.axes[0].get_title(loc="left") == "2 of 2 coordinates of z leave the band"
+    assert right.axes[0].get_title(loc="left") == "0 of 2 coordinates of z are refuted"
+    assert wrong.axes[0].get_title(loc="left") == "2 of 2 coordinates of z are refuted"
     legend = wrong.axes[0].get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["z 0", "z 1"]
