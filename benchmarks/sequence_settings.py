@@ -59,9 +59,9 @@ SETTINGS = {
     "sprites": Setting(
         data="sprites",
         data_options={"size": 32},
-        options={**_CODES, "static_dim": 16},
+        options={**_CODES, "static_dim": 16, "hidden": (512,), "join": "modulate"},
         train={**_TRAIN, "batch_size": 24, "clip_norm": 1000.0},
-        steps=30_000,
+        steps=20_000,
         probe_frames=64,
         judged=(("body", "bottomwear", "topwear", "hair"), ("pose", "action")),
     ),
