@@ -59,10 +59,12 @@ SETTINGS = {
             "dynamic_dim": 4,
             "frames": 4,
             "likelihood": "normal",
+            "hidden": (512,),
+            "join": "modulate",
             "warmup": 500,
         },
         {"batch_size": 24, "clip_norm": 1000.0},
-        steps=2500,
+        steps=5000,
         probed=16,
     ),
     "pairs-but-place": Setting(
