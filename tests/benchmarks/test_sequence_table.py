@@ -4,6 +4,7 @@ import importlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -60,6 +61,35 @@ def test_a_row_is_trained_once_and_printed(name, tiny, modules, tmp_path, capsys
     assert sorted(path.parent.iterdir()) == before
     with pytest.raises(ValueError, match="holds 3 steps judged on test; expected 4 on test"):
         main([*words, "--steps", "4"])
+
+
+def test_two_judges_are_asked_of_classes(modules, tmp_path, monkeypatch, capsys):
+    """One of sharp frames and one of blurred ones, each beside its own share of real frames."""
+    noise = np.random.default_rng(0)
+    poses = noise.integers(0, 2, (60, 5, 1))
+    frames = noise.integers(0, 50, (60, 5, 8, 8, 3), dtype=np.uint8)
+    frames[:30, ..., 0] += 200  # the label is a colour, the pose where it is bright
+    frames[:, :, :4, :, 1] += (150 * poses[..., None]).astype(np.uint8)
+    np.savez(
+        tmp_path / "clips.npz",
+        sequences=frames,
+        labels=np.arange(60) // 30,
+        frame_factors=poses,
+        frame_factor_names=np.array(["place"]),
+    )
+    changed = {"data": str(tmp_path / "clips.npz"), "data_options": {}, "probe_frames": 3}
+    changed |= {"judged": (("label",), ("place",)), "judge_steps": 60}
+    setting = modules["settings"].Setting(**{**TINY, **changed})
+    monkeypatch.setitem(modules["settings"].SETTINGS, "sprites", setting)
+    words = ["--data", "sprites", "--rows", "static-dynamic", "--out", str(tmp_path / "out")]
+    assert modules["table"].main(words) == 0
+    told = capsys.readouterr().out
+    row = json.loads((tmp_path / "out/sprites/static-dynamic-0/row.json").read_text())
+    for name in ("judge", "tolerant judge"):
+        assert f"| a {name} sees, swap | share | real | chance |" in told
+        real = {told["name"]: told["ceiling"] for told in row[name]["reconstruction"]}
+        assert real["label"] == real["place"] == 1
+    assert row["judge"] != row["tolerant judge"]
 
 
 def test_every_sequence_moves_as_another_one(modules):
