@@ -8,6 +8,7 @@ from .aggregate_posterior import aggregate_posterior_figure
 from .alignment import Alignment, align, alignment_figure
 from .animation import traversal_animation
 from .beta_vae_score import BetaVAEScore, beta_vae_score, beta_vae_score_of_encoder
+from .blurring import blurred
 from .calibration_figure import calibration_figure
 from .calibration_words import Verdict, calibration_verdicts, site_words
 from .charts import bounds_curve, kl_chart, training_curves
@@ -173,6 +174,7 @@ __all__ = [
     "attribute_probe",
     "beta_vae_score",
     "beta_vae_score_of_encoder",
+    "blurred",
     "bounds_curve",
     "calibration_figure",
     "calibration_verdicts",

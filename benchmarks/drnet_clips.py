@@ -294,9 +294,12 @@ def judge(run: Run, setting: Setting, split: str) -> dict[str, Any]:
         probe: told(learnt, asked, setting.few_clips, probe).table() for probe in setting.probes
     }
     if run.config["options"]["form"] == "variational":
-        drawn = [encode(run, data, setting.frames, seed, drawn=True) for data, seed in parts]
+        learnt_draws, asked_draws = (
+            encode(run, data, setting.frames, seed, drawn=True) for data, seed in parts
+        )
         for probe in setting.probes:
-            found[f"{probe} of draws"] = told(*drawn, setting.few_clips, probe).table()
+            of_draws = told(learnt_draws, asked_draws, setting.few_clips, probe)
+            found[f"{probe} of draws"] = of_draws.table()
     return {
         "last": run.result.history[-1] if run.result and run.result.history else {},
         "leakage": found,

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import convolve
 
-from unbraid.analysis.blurring import blurred
+from unbraid.analysis import blurred
 
 KERNEL = np.outer([1, 2, 1], [1, 2, 1]) / 16
 

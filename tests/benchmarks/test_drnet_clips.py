@@ -98,8 +98,8 @@ def test_draws_are_of_the_guide_by_the_seed(table, tmp_path):
     drawn, again, other = (table.encode(run, data, None, seed, drawn=True) for seed in (3, 3, 4))
     with torch.no_grad():
         frames = means.x.flatten(0, 1).unsqueeze(1).to(run.device)
-        pose = run.guide.pose_encoder(frames)
-        content = run.guide.content_encoder(frames, None)
+        guide: Any = run.guide
+        pose, content = guide.pose_encoder(frames), guide.content_encoder(frames, None)
     for found, normal, at in (
         (drawn.dynamic, pose, means.dynamic),
         (drawn.static, content, means.static),
