@@ -65,7 +65,8 @@ def test_a_row_is_trained_once_and_printed(table, tmp_path, capsys):
     row = json.loads(path.read_text())
     known = {(p["about"], p["codes"], p["factor"]) for p in row["leakage"]["mlp"]}
     assert {("content", "dynamic", "identity"), ("pose", "static", "sine")} <= known
-    assert row["leakage"].keys() == {"mlp", "knn"}
+    assert row["leakage"].keys() == {"mlp", "knn", "mlp of draws", "knn of draws"}
+    assert "| mlp of draws: content: identity |" in first
     assert set(row["errors"]) == {"own", "other pose", "other content"}
     assert (path.parent / "swaps.png").read_bytes().startswith(b"\x89PNG")
     table.print_row({**row, "method": "no-adversary"})
@@ -77,12 +78,11 @@ def test_a_row_is_trained_once_and_printed(table, tmp_path, capsys):
         table.main([*words, "--steps", "4"])
 
 
-def test_draws_are_judged_beside_the_means_of_normal_codes(table, tmp_path, capsys):
-    words = ["--settings", "coil20", "--rows", "variational", "--out", str(tmp_path / "out")]
+def test_points_have_no_draws(table, tmp_path):
+    words = ["--settings", "coil20", "--rows", "published", "--out", str(tmp_path / "out")]
     assert table.main(words) == 0
-    assert "| mlp of draws: content: identity |" in capsys.readouterr().out
-    row = json.loads((tmp_path / "out" / "coil20" / "variational-0" / "row.json").read_text())
-    assert row["leakage"].keys() == {"mlp", "knn", "mlp of draws", "knn of draws"}
+    row = json.loads((tmp_path / "out" / "coil20" / "published-0" / "row.json").read_text())
+    assert row["leakage"].keys() == {"mlp", "knn"}
 
 
 def test_draws_are_of_the_guide_by_the_seed(table, tmp_path):
