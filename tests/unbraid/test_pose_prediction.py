@@ -222,7 +222,8 @@ def test_the_bound_chooses_weights_where_frames_are_not_decoded(runs):
 def words(runs: Path, name: str, *more: str, data: str = "clips.npz") -> list[str]:
     start = ["train", "pose-prediction", "--data", str(runs / data), "--out", "run"]
     options = [f"codes={runs / name}", "hidden=6", "n_past=3", "n_future=4"]
-    return [*start, "--steps", "4", "--batch-size", "5", "--set", *options, *more]
+    own = ["--set"] if more and "=" in more[0] else []  # what counts before the options above
+    return [*start, "--steps", "4", "--batch-size", "5", "--set", *options, *own, *more]
 
 
 @pytest.mark.parametrize("name", ["drnet", "normals", "frames", "warmed"])
