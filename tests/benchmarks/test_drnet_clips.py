@@ -85,14 +85,8 @@ def test_points_have_no_draws(table, tmp_path):
     assert row["leakage"].keys() == {"mlp", "knn"}
 
 
-def test_draws_are_of_the_guide_by_the_seed(table, tmp_path):
+def test_draws_are_of_the_guide_by_the_seed(table, run):
     """Around the means, as far as the Normals reach, and again the same for the same seed."""
-    setting = table.SETTINGS["coil20"]
-    options = {**setting.options, **table.ROWS["variational"]}
-    run = unbraid.train(
-        "drnet", setting.data, tmp_path / "run", steps=1, options=options, batch_size=8,
-        progress=False, say=lambda _: None,
-    )  # fmt: skip
     data = run.data.train
     means = table.encode(run, data, None, seed=3)
     drawn, again, other = (table.encode(run, data, None, seed, drawn=True) for seed in (3, 3, 4))

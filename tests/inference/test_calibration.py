@@ -134,7 +134,7 @@ def test_guides_without_a_ranked_code():
         simulation_based_calibration(no_x, guide)
 
 
-def test_the_picture_names_what_leaves_the_band():
+def test_the_picture_names_what_is_refuted():
     right, wrong = (calibration_figure(calibrate(scale=s)) for s in (1.0, 0.7))
     assert right.axes[0].get_title(loc="left") == "0 of 2 coordinates of z are refuted"
     assert wrong.axes[0].get_title(loc="left") == "2 of 2 coordinates of z are refuted"
