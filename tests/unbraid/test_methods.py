@@ -9,7 +9,7 @@ from pyro.infer import SVI, Trace_ELBO, TraceMeanField_ELBO
 from pyro.optim import ClippedAdam
 
 from unbraid.inference import Objective, Runner, Terms, check_pair, pair_parameters
-from unbraid.methods import METHODS, DataSpec, load_method, read_options
+from unbraid.methods import METHODS, DataSpec, OptionError, load_method, read_options
 from unbraid.nets import default_likelihood
 
 SIZE, STEPS = 6, 3
@@ -212,3 +212,29 @@ def bound_at(parts: Any, x: torch.Tensor, values: dict[str, torch.Tensor]) -> An
     codes = {name: site.value for name, site in q.items()}
     p = runner.run(parts.model, (x,), codes).sites
     return Terms(p, q, runner, parts.model, parts.guide, (x,)).elbo, codes
+
+
+@pytest.mark.parametrize("name", ["vae", "vae-gan", "c-vitae"])
+@pytest.mark.parametrize("likelihood", ["normal", "normal-learned"])
+@pytest.mark.parametrize(("scale", "expected"), [(None, 0.1), (0.03, 0.03)])
+def test_the_scale_is_that_of_a_pixel(name, likelihood, scale, expected):
+    set_to = {} if scale is None else {"scale": scale}
+    parts = build(name, GREY, likelihood=likelihood, **set_to)
+    found = parts.likelihood.pixel_scale()
+    torch.testing.assert_close(found, torch.full_like(found, expected))
+
+
+def test_the_scale_holds_for_the_likelihood_that_a_method_takes_by_itself():
+    assert float(build("vae-gan", GREY, scale=0.03).likelihood.pixel_scale()) == pytest.approx(0.03)
+
+
+@pytest.mark.parametrize("options", [{}, {"likelihood": "discretised-logistic"}])
+def test_a_scale_is_refused_where_there_is_none(options):
+    words = "scale is 0.03, but likelihood .* has none. Leave it out, or set likelihood=normal"
+    with pytest.raises(OptionError, match=words):
+        build("vae", GREY, scale=0.03, **options)
+
+
+def test_a_scale_is_above_0():
+    with pytest.raises(OptionError, match="scale is 0.*expected a finite number above 0"):
+        build("vae", GREY, likelihood="normal", scale=0.0)

@@ -68,7 +68,6 @@ class Options(NetOptions):
     curriculum: tuple[int, ...] = (1, 2, 4, 8, 16)
     stage_steps: tuple[int, ...] = (1000,)
     factor: str = "angle"
-    scale: float | None = None
     content_dim: int = 64
     pose_dim: int = 16
     code_hidden: tuple[int, ...] = (128,)
@@ -76,8 +75,6 @@ class Options(NetOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.scale is not None:
-            in_range("scale", self.scale, 0.0, open_low=True)
         in_range("content_dim", self.content_dim, 1, 4096)
         in_range("pose_dim", self.pose_dim, 1, 4096)
         in_range("warmup", self.warmup, 0)

@@ -96,7 +96,6 @@ class Options(SequenceOptions):
     """
 
     form: Literal["published", "variational"] = "published"
-    scale: float | None = None
     frames: int = 2
     static_dim: int = 64
     dynamic_dim: int = 8
@@ -114,8 +113,6 @@ class Options(SequenceOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.scale is not None:
-            in_range("scale", self.scale, 0.0, open_low=True)
         in_range("similarity", self.similarity, 0.0)
         in_range("adversary", self.adversary, 0.0)
         in_range("content_warmup", self.content_warmup, 0)

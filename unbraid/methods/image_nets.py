@@ -23,6 +23,8 @@ from unbraid.nets import (
 from .method import DataSpec
 from .options import OptionError, in_range
 
+PIXEL_SCALE = 0.1
+
 
 @dataclass(frozen=True)
 class NetOptions:
@@ -32,6 +34,8 @@ class NetOptions:
         likelihood: `auto` follows the data: bernoulli (binary), continuous-bernoulli (grey),
             discretised-logistic (colour). Otherwise one of these, bernoulli-grey (the
             cross-entropy of grey values, no likelihood), normal, or normal-learned.
+        scale: Standard deviation of a pixel of `normal`, and what that of `normal-learned` starts
+            from, above 0, where images range from 0 to 1; none is 0.1. Smaller ones draw finer.
         nets: `mlp`, `conv`, or `auto`: convolutions from 32 x 32 pixels up.
         hidden: Widths of the encoder's hidden layers, comma-separated; the decoder's are the
             same in reverse.
@@ -47,6 +51,7 @@ class NetOptions:
     """
 
     likelihood: str = "auto"
+    scale: float | None = None
     nets: Literal["auto", "mlp", "conv"] = "auto"
     hidden: tuple[int, ...] = (512, 256)
     channels: tuple[int, ...] = (32, 32, 64, 64)
@@ -57,6 +62,8 @@ class NetOptions:
     broadcast_patch: int = 4
 
     def __post_init__(self) -> None:
+        if self.scale is not None:
+            in_range("scale", self.scale, 0.0, open_low=True)
         for name in ("hidden", "channels", "broadcast_hidden"):
             for width in getattr(self, name):
                 in_range(name, width, 1, 65_536)
@@ -78,8 +85,24 @@ class NetOptions:
     def make_likelihood(self, data: DataSpec) -> Likelihood:
         """Make the likelihood that the options or the data ask for."""
         name = default_likelihood(data.kind) if self.likelihood == "auto" else self.likelihood
+        return self.named_likelihood(name, data)
+
+    def named_likelihood(self, name: str, data: DataSpec) -> Likelihood:
+        """Make the likelihood of this name, with `scale` where it has one.
+
+        Raises:
+            OptionError: If there is no such likelihood, or it has no scale and one is set.
+        """
+        scaled = name.startswith("normal")
+        if not scaled and self.scale not in (None, PIXEL_SCALE):
+            raise OptionError(
+                f"scale is {self.scale:g}, but likelihood {name} has none. Leave it out, or set "
+                "likelihood=normal or normal-learned"
+            )
         try:
-            return make_likelihood(name, data.shape[0])
+            return make_likelihood(
+                name, data.shape[0], **({"scale": self.scale or PIXEL_SCALE} if scaled else {})
+            )
         except ValueError as error:
             raise OptionError(str(error)) from error
 

@@ -12,7 +12,7 @@ from unbraid.inference import (
     LeftOut,
     critic_adam,
 )
-from unbraid.nets import ConvCritic, Likelihood, make_likelihood
+from unbraid.nets import ConvCritic, Likelihood
 
 from . import vae
 from .method import DataSpec, Parts
@@ -75,7 +75,7 @@ class Options(vae.Options):
     def make_likelihood(self, data: DataSpec) -> Likelihood:
         """Make the likelihood that the options or the data ask for."""
         if self.likelihood == "auto" and data.kind != "binary":
-            return make_likelihood("normal", data.shape[0])
+            return self.named_likelihood("normal", data)
         return super().make_likelihood(data)
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from unbraid import guides, models
 from unbraid.inference import Constant, Hold, Hook, LinearWarmup, Weight
-from unbraid.nets import Likelihood, make_likelihood, mlp
+from unbraid.nets import Likelihood, mlp
 from unbraid.transforms import Transform, make_transform
 
 from .image_nets import NetOptions
@@ -47,7 +47,6 @@ class Options(NetOptions):
             `appearance_warmup_from` to `appearance_beta`, in place of `warmup`; 0 for none.
         appearance_warmup_from: What it starts from, at least 0. Above 1, what a warp can say is
             cheaper in the perspective at first.
-        scale: Standard deviation that a Normal likelihood starts from; the image range is 1.
         scale_warmup: Steps for which the scale of likelihood normal-learned stays there.
         code_spread: Standard deviation that the outputs of the decoder's first layer start with;
             0 for Glorot's rule, which makes them small where there are few codes.
@@ -63,7 +62,6 @@ class Options(NetOptions):
     appearance_beta: float = 1.0
     appearance_warmup: int = 0
     appearance_warmup_from: float = 0.0
-    scale: float = 0.1
     scale_warmup: int = 0
     code_spread: float = 2.0
 
@@ -82,19 +80,16 @@ class Options(NetOptions):
         in_range("appearance_beta", self.appearance_beta, 0.0)
         in_range("appearance_warmup", self.appearance_warmup, 0)
         in_range("appearance_warmup_from", self.appearance_warmup_from, 0.0)
-        in_range("scale", self.scale, 0.0, open_low=True)
         in_range("scale_warmup", self.scale_warmup, 0)
 
     def make_likelihood(self, data: DataSpec) -> Likelihood:
         """Make a likelihood that a mean image determines: only such an image can be warped."""
         colour = self.likelihood == "auto" and data.kind == "colour"
-        name = "normal-learned" if colour else self.likelihood
-        if not name.startswith("normal"):
-            return super().make_likelihood(data)
-        try:
-            return make_likelihood(name, data.shape[0], scale=self.scale)
-        except ValueError as error:
-            raise OptionError(str(error)) from error
+        return (
+            self.named_likelihood("normal-learned", data)
+            if colour
+            else super().make_likelihood(data)
+        )
 
     def make_transform(self, data: DataSpec) -> Transform:
         """Make the warp for the data's images."""
