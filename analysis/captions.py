@@ -18,7 +18,7 @@ CAPTIONS = {
     ),
     "kl": Caption(
         "Divergence by dimension",
-        "How many nats about the image each latent dimension carries. Bars near zero are "
+        "How many nats about the {datum} each latent dimension carries. Bars near zero are "
         "dimensions that the model does not use.",
     ),
     "graph": Caption(
@@ -198,16 +198,22 @@ CAPTIONS = {
     ),
     "training": Caption(
         "Training",
-        "Per image, by step. Validation values that fall behind while training values "
+        "Per {datum}, by step. Validation values that fall behind while training values "
         "still improve show overfitting.",
     ),
 }
 
 
-def caption(name: str) -> Caption:
-    """Return the caption of a figure named `KIND` or `KIND-SITE`; other names head themselves."""
+def caption(name: str, datum: str = "image") -> Caption:
+    """Return the caption of a figure named `KIND` or `KIND-SITE`; other names head themselves.
+
+    Args:
+        name: Name of the figure.
+        datum: What a datum is called, such as image or sequence.
+    """
     kind, _, site = name.partition("-")
     known = CAPTIONS.get(kind)
     if known is None:
         return Caption(name, "")
-    return known._replace(heading=f"{known.heading} of {site}") if site else known
+    heading = f"{known.heading} of {site}" if site else known.heading
+    return Caption(heading, known.text.format(datum=datum))

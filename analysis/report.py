@@ -78,7 +78,7 @@ def write_report(
     """
     numbers = evaluation or Evaluation()
     drawn = {**_drawn(numbers, history, datum, hooks), **figures}
-    shown = _embed(folder, drawn)
+    shown = _embed(folder, drawn, datum)
     kinds = {name: name.partition("-")[0] for name in shown}
     latents = [shown.pop(name) for kind in LATENT_FIGURES for name in kinds if kinds[name] == kind]
     page = template("report.html").render(
@@ -125,11 +125,13 @@ def _drawn(
     return figures
 
 
-def _embed(folder: Path | str, figures: Mapping[str, Figure]) -> dict[str, dict[str, str]]:
+def _embed(
+    folder: Path | str, figures: Mapping[str, Figure], datum: str
+) -> dict[str, dict[str, str]]:
     """Save the figures, and return what the page shows of each."""
     embedded = {}
     for name, path in save_figures(folder, figures).items():
-        heading, text = caption(name)
+        heading, text = caption(name, datum)
         embedded[name] = {"heading": heading, "text": text, "uri": data_uri(path.read_bytes())}
     return embedded
 

@@ -145,13 +145,13 @@ def check_headers(
 def _check_header(
     path: Path, image: Image.Image, first: Path, first_size: tuple[int, int]
 ) -> None:
-    size = f"size of {path} is {image.width}x{image.height}"
+    size = f"size of {path} is {image.width} x {image.height} (width x height)"
     if image.width * image.height > MAX_PIXELS:
         raise DataError(f"{size}; expected at most {MAX_PIXELS} pixels. Scale it down.")
     if image.size != first_size:
         width, height = first_size
         raise DataError(
-            f"{size}; expected {width}x{height}, as of {first}. Bring all images to one size."
+            f"{size}; expected {width} x {height}, as of {first}. Bring all images to one size."
         )
     try:
         frames = getattr(image, "n_frames", 1)

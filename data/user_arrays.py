@@ -43,7 +43,12 @@ def read_npz(path: Path) -> Dataset:
     present = [key for key in _PIXELS if key in arrays]
     if len(present) != 1:
         found = ", ".join([*arrays, *unknown]) or "none"
-        raise DataError(f"keys of {path} are {found}; expected either images or sequences")
+        step = (
+            "Leave one of them out."
+            if present
+            else "Save the pixels as numpy.savez(..., images=x)."
+        )
+        raise DataError(f"keys of {path} are {found}; expected either images or sequences. {step}")
     if unknown:
         warnings.warn(
             f"keys {', '.join(unknown)} of {path} are not used; known keys are {', '.join(_KEYS)}",
@@ -63,7 +68,9 @@ def read_npz(path: Path) -> Dataset:
         factor_names=_names(arrays, "factor_names"),
         factor_sizes=sizes,
         groups=_classes(arrays.get("groups"), f"groups in {path}"),
-        lengths=_integers(arrays.get("lengths"), f"lengths in {path}"),
+        lengths=_integers(
+            arrays.get("lengths"), f"lengths in {path}", "Count the true frames of each sequence."
+        ),
     )
     if "sequence_ids" in arrays:
         data = _grouped(data, arrays, path)
@@ -157,10 +164,21 @@ def channels_first(array: np.ndarray, sequences: bool, where: str) -> np.ndarray
         problem = "could be either of the last two layouts" if first else "is none of these"
         raise DataError(
             f"shape of {where} is {array.shape}; expected ({lead}, H, W), ({lead}, C, H, W) or "
-            f"({lead}, H, W, C) with 1 or 3 channels C. This {problem}; "
-            "give it exactly one axis of channels, and no side of 1 or 3 pixels."
+            f"({lead}, H, W, C) with 1 or 3 channels C. This {problem}. "
+            f"{_mended(array.shape, axes, lead)}"
         )
     return array if first else np.moveaxis(array, -1, -3)
+
+
+def _mended(shape: tuple[int, ...], axes: int, lead: str) -> str:
+    """What to do about an array of another layout, of which `axes` are of an image."""
+    if axes == 3 and 4 in (shape[-1], shape[-3]):
+        return "Leave the fourth channel, which is how opaque a pixel is, out."
+    if axes == 1 and lead == "S, T":
+        return "If these are images, call them images."
+    if axes < 2:
+        return f"If each row holds the pixels of an image, take array.reshape({lead}, H, W)."
+    return "Give it exactly one axis of channels, and no side of 1 or 3 pixels."
 
 
 def to_bytes(images: np.ndarray, where: str) -> Tensor:
@@ -217,12 +235,13 @@ def _check_finite(values: np.ndarray, where: str) -> None:
             )
 
 
-def _integers(values: np.ndarray | None, where: str) -> Tensor | None:
+def _integers(values: np.ndarray | None, where: str, step: str) -> Tensor | None:
     if values is None:
         return None
     if values.dtype.kind not in "iu" or values.ndim != 1:
         raise DataError(
-            f"{where} are {values.dtype} of shape {values.shape}; expected a vector of integers"
+            f"{where} are {values.dtype} of shape {values.shape}; expected a vector of integers. "
+            f"{step}"
         )
     return torch.from_numpy(values.astype(np.int64))
 
@@ -234,11 +253,15 @@ def _labels(values: np.ndarray | None, path: Path) -> tuple[Tensor | None, tuple
         names = np.unique(values[known])
         classes = np.where(known, np.searchsorted(names, values), UNKNOWN)
         return torch.from_numpy(classes.astype(np.int64)), tuple(names.tolist())
-    labels = _integers(values, f"labels in {path}")
+    step = "Number classes from 0, with -1 for unknown; what is measured is a factor."
+    if values is not None and values.ndim == 2:
+        step = "Take the class of each row by argmax(1)."
+    labels = _integers(values, f"labels in {path}", step)
     if labels is not None and len(labels) and labels.max() >= len(labels):
         raise DataError(
             f"largest of {len(labels)} labels in {path} is {labels.max()}; "
-            "expected classes counted from 0"
+            "expected classes counted from 0. Number them by "
+            "numpy.unique(labels, return_inverse=True)[1]."
         )
     return labels, ()
 

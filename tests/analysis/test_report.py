@@ -260,6 +260,14 @@ def test_settings_are_shown_with_dotted_names(tmp_path):
         assert words in text
 
 
+@pytest.mark.parametrize("datum", ["image", "sequence"])
+def test_captions_say_what_a_datum_is(tmp_path, datum):
+    text = Page(write(tmp_path, datum=datum, figures=figures())).text
+    assert f"How many nats about the {datum} each latent dimension carries." in text
+    assert f"Per {datum}, by step." in text
+    assert "{" not in text
+
+
 def test_figures_are_embedded_as_they_are_saved(tmp_path):
     page = Page(write(tmp_path, figures=figures() | figures("samples")))
     images = [attributes for tag, attributes in page.elements if tag == "img"]

@@ -173,7 +173,7 @@ REFUSED_DATA = [
     Row(
         "row-18-mixed-sizes",
         folder(*GREY[:5], GREY[5].T),
-        r"size of pictures/5.png is 8x9; expected 9x8, as of pictures/0.png.* one size",
+        r"size of pictures/5.png is 8 x 9 .width x height.; expected 9 x 8, as of pictures/0.png.* one size",
     ),
     Row(
         "row-19-mixed-channels",
@@ -183,7 +183,7 @@ REFUSED_DATA = [
     Row(
         "row-20-ambiguous-layout",
         images(RNG.integers(0, 256, (20, 3, 8, 3), np.uint8)),
-        r"shape of images.* is \(20, 3, 8, 3\); expected.*could be either.*give it exactly one",
+        r"shape of images.* is \(20, 3, 8, 3\); expected.*could be either.*Give it exactly one",
     ),
     Row(
         "row-22-too-small-for-convolutions",
