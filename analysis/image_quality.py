@@ -5,6 +5,8 @@ from math import inf
 import torch
 from torch import Tensor, nn
 
+from unbraid.inference import require_tensors
+
 WINDOW = 11
 _DEVIATION = 1.5  # pixels, of the window
 _LUMINANCE, _CONTRAST = 0.01**2, 0.03**2  # (K L)^2 with the range L = 1
@@ -103,6 +105,7 @@ def _check_window(window: int, side: int) -> None:
 
 
 def _check(images: Tensor, others: Tensor) -> None:
+    require_tensors((images, others))
     if images.dim() != 4 or 0 in images.shape or images.shape != others.shape:
         raise ValueError(
             f"images is {tuple(images.shape)} and others is {tuple(others.shape)}; expected one "

@@ -8,6 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from unbraid.inference import require_tensors
+
 
 def image_grid(images: Tensor, columns: int, gap: int = 2, background: float = 1.0) -> Tensor:
     """Lay images out row by row, with gaps between them and none around them.
@@ -75,7 +77,15 @@ def to_pixels(image: Tensor) -> np.ndarray:
 
     Returns:
         Array of uint8, `(H, W)` or `(H, W, 3)`.
+
+    Raises:
+        ValueError: If it is no image.
     """
+    require_tensors((image,))
+    if image.dim() != 3:
+        raise ValueError(
+            f"image is {tuple(image.shape)}; expected (C, H, W). Take one image, or `image_grid`."
+        )
     if image.shape[0] != 3:
         image = image.mean(0, keepdim=True)
     levels = (image.detach().cpu().float().clamp(0, 1) * 255).round().to(torch.uint8)
@@ -96,6 +106,7 @@ def data_uri(png: bytes) -> str:
 
 
 def _check_images(images: Tensor) -> None:
+    require_tensors((images,))
     if images.dim() != 4 or 0 in images.shape:
         raise ValueError(
             f"images is {tuple(images.shape)}; expected (N, C, H, W) with at least one image. "

@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from unbraid.inference import Program
+from unbraid.inference import Program, require_tensors
 
 from .image_figure import image_figure
 from .passes import decode, point_codes, prior_moments, run, undisturbed
@@ -57,11 +57,10 @@ def interpolation(
     Raises:
         ValueError: If an argument is out of range, or there is no such site.
     """
+    require_tensors(args)
     if not args or not isinstance(args[0], Tensor):
         found = f"a {type(args[0]).__name__}" if args else "not given"
-        raise ValueError(
-            f"images is {found}; expected a tensor (N, C, H, W). Convert it by torch.as_tensor."
-        )
+        raise ValueError(f"images is {found}; expected a tensor (N, C, H, W). Give some images.")
     chosen = _check(pairs, len(args[0]), path, steps)
     firsts, lasts = ([pair[i] for pair in chosen] for i in (0, 1))
     with undisturbed(model, guide, seed=seed):

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from unbraid.inference import Program, Terms
+from unbraid.inference import Program, Terms, require_tensors
 
 from .passes import (
     is_discrete,
@@ -166,6 +167,8 @@ def by_kl(kl: Tensor, dims: int) -> list[int]:
 
 def arguments(batch: Batch) -> tuple[Any, ...]:
     """Return a batch as the arguments of a pair."""
+    if isinstance(batch, np.ndarray):
+        require_tensors((batch,))
     return (batch,) if isinstance(batch, Tensor) else tuple(batch)
 
 

@@ -14,7 +14,16 @@ from pyro.poutine.subsample_messenger import _Subsample
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from unbraid.inference import Program, Runner, Site, Terms, device_of, in_mode, modules_of
+from unbraid.inference import (
+    Program,
+    Runner,
+    Site,
+    Terms,
+    device_of,
+    in_mode,
+    modules_of,
+    require_tensors,
+)
 
 FRAMES = 256  # frames that are decoded together
 
@@ -43,6 +52,7 @@ def run(model: Program, guide: Program, args: tuple[Any, ...]) -> Terms:
 
 def placed(args: tuple[Any, ...], *programs: Program) -> tuple[Any, ...]:
     """Arguments on the device of the programs' parameters, so that data may lie elsewhere."""
+    require_tensors(args)
     tensors = [a for a in args if isinstance(a, Tensor)]
     if not tensors:
         return args

@@ -2,6 +2,8 @@
 
 from torch import Tensor
 
+from unbraid.inference import require_tensors
+
 
 def sharpness(images: Tensor) -> float:
     r"""Measure the sharpness of the mean image by its gradient energy.
@@ -50,6 +52,7 @@ def mean_variance(images: Tensor) -> float:
 
 
 def _check(images: Tensor) -> None:
+    require_tensors((images,))
     if images.dim() != 4 or len(images) == 0 or min(images.shape[-2:]) < 2:
         raise ValueError(
             f"images is {tuple(images.shape)}; expected (N, C, H, W) with at least one image of "

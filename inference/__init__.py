@@ -7,7 +7,7 @@ from .atomic import check_writable, write_atomically, write_json_atomically
 from .average import AveragedPair
 from .bidirectional import bidirectional_bounds
 from .calibration import Calibration, simulation_based_calibration
-from .check import PairError, PairFacts, check_pair, pair_parameters
+from .check import PairError, PairFacts, check_pair, pair_parameters, require_tensors
 from .checkpoint import Checkpoints, CheckpointWarning
 from .checkpoint_folder import CheckpointError
 from .clamped_reconstruction import ClampedReconstruction
@@ -181,6 +181,7 @@ __all__ = [
     "pareto_k",
     "posterior_chains",
     "read_metrics",
+    "require_tensors",
     "resolve_device",
     "simulation_based_calibration",
     "squared_mmd",

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,6 +29,8 @@ def blocks(data: Data, keys: Sequence[str]) -> Iterator[tuple[Tensor, ...]]:
         ValueError: If there are no data, a key is missing, or sizes differ.
         TypeError: If an entry is no tensor, or the data are none of these.
     """
+    if isinstance(data, np.ndarray):
+        raise TypeError("data are a NumPy array; expected a tensor. Convert it by torch.as_tensor")
     if isinstance(data, Tensor):
         batches: Iterable[Any] = [{keys[0]: data}]
         if len(keys) > 1:
@@ -77,6 +80,11 @@ def _joined(pieces: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
 
 
 def _entries(batch: Mapping[str, Any], keys: Sequence[str]) -> tuple[Tensor, ...]:
+    if not isinstance(batch, Mapping):
+        raise TypeError(
+            f"a batch of the data is a {type(batch).__name__}; expected a mapping with "
+            f"{_listed(keys)}. Pass tensors, not arrays, and name them: {{{keys[0]!r}: images}}"
+        )
     for key in keys:
         if key not in batch:
             raise ValueError(

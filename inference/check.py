@@ -1,10 +1,11 @@
 """One validated pass of a pair: what is wrong with it is said by site before anything trains."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyro
 import torch
 from pyro import poutine
@@ -75,6 +76,7 @@ def check_pair(model: Program, guide: Program, *args: Any) -> PairFacts:
             observed, a guide site can be neither differentiated nor enumerated, or parameters live
             outside of the modules.
     """
+    require_tensors(args)
     trial = untouched(modules_of(model, guide), [a for a in args if isinstance(a, Tensor)])
     with trial, torch.no_grad(), pyro.validation_enabled(True):
         with _told_of("guide", args):
@@ -109,6 +111,29 @@ def check_pair(model: Program, guide: Program, *args: Any) -> PairFacts:
         observed=observed,
         parameters=pair_parameters(model, guide),
     )
+
+
+def require_tensors(args: Sequence[Any]) -> None:
+    """Refuse what notebooks give in place of float tensors, before a net fails on it.
+
+    Args:
+        args: Arguments of a pair or of a function of images, data first.
+
+    Raises:
+        PairError: If one is an array of NumPy, or the first one holds 8-bit values.
+    """
+    for place, given in enumerate(args):
+        if isinstance(given, np.ndarray):
+            what = f"argument {place} beside the data is" if place else "the data are"
+            floats = "" if place else ".float() / 255" if given.dtype == np.uint8 else ".float()"
+            raise PairError(
+                f"{what} a NumPy array of {given.dtype}; expected a tensor. "
+                f"Convert it: torch.as_tensor(x){floats}"
+            )
+    if args and isinstance(args[0], Tensor) and args[0].dtype == torch.uint8:
+        raise PairError(
+            "the data are torch.uint8; expected floats in [0, 1]. Divide 8-bit values by 255"
+        )
 
 
 def pair_parameters(

@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -117,7 +118,11 @@ class TrainConfig(Settings):
             ("seed", 0, 2**32 - 1),
             ("data_seed", 0, 2**32 - 1),
         ):
-            _integer(name, getattr(self, name), low, high)
+            value = getattr(self, name)
+            # NumPy's too, such as a drawn seed.
+            if isinstance(value, Integral) and not isinstance(value, bool):
+                object.__setattr__(self, name, value := int(value))
+            _integer(name, value, low, high)
         for name in ("epochs", "learning_rate", "clip_norm", "rotate", "translate", "ema"):
             value = getattr(self, name)
             if value is not None and (

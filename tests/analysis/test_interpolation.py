@@ -127,8 +127,8 @@ def test_wrong_arguments_are_named(plain_pair, options, message):
 
 
 def test_images_that_are_no_tensor_are_named(plain_pair):
-    model, guide, x = plain_pair
-    for args, what in (((x.numpy(),), "a ndarray"), ((0.5,), "a float"), ((), "not given")):
+    model, guide, _ = plain_pair
+    for args, what in (((0.5,), "a float"), ((), "not given")):
         with pytest.raises(ValueError, match=f"images is {what}; expected a tensor"):
             interpolation(model, guide, *args)
 

@@ -134,7 +134,10 @@ def with_bad(value):
         ({"images": GREY.astype(int) + 1}, r"\[1, 256\]; expected \[0, 255\]"),
         ({"images": GREY.astype(complex)}, "dtype of images .* is complex128; expected bool"),
         ({"images": GREY.astype("U3")}, "dtype of images .* is <U3; expected bool"),
-        ({"images": GREY.reshape(12, 99)}, r"is \(12, 99\); expected \(N, H.*array.reshape\(N, H, W\)"),
+        (
+            {"images": GREY.reshape(12, 99)},
+            r"is \(12, 99\); expected.*array.reshape\(N, H, W\)",
+        ),
         ({"images": GREY[:, :3, :, None][..., [0, 0, 0]]}, "could be either of the last two"),
         ({"images": COLOUR[..., :2]}, r"\(12, 9, 11, 2\); .* is none of these. Give it exactly"),
         ({"images": COLOUR[..., [0, 1, 2, 2]]}, r"\(12, 9, 11, 4\); .* Leave the fourth channel"),
@@ -142,7 +145,10 @@ def with_bad(value):
         ({"images": GREY[:0]}, "no axis of length 0"),
         ({"images": GREY[:, :0]}, "no axis of length 0"),
         ({"pictures": GREY}, "keys of .* are pictures; expected either images .*images=x"),
-        ({"images": GREY, "sequences": CLIPS}, "either images or sequences. Leave one of them out"),
+        (
+            {"images": GREY, "sequences": CLIPS},
+            "images or sequences. Leave one of them out",
+        ),
         ({"images": GREY, "labels": np.ones(12)}, "labels in .* are float64.* Number classes"),
         ({"images": GREY, "labels": np.eye(12)}, "labels in .* are float64 .*argmax"),
         ({"images": GREY, "labels": np.arange(11)}, "number of labels of mine is 11; expected 12"),

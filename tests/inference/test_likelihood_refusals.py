@@ -202,7 +202,13 @@ def test_missing_and_unfit_entries():
         log_likelihood(model, guide, {"x": X, "length": X[:4]}, keys=("x", "length"))
     with pytest.raises(TypeError, match="is a list; expected a tensor"):
         log_likelihood(model, guide, [{"x": [1.0]}])
-    wrong: Any = 3
+    wrong: Any = X.numpy()
+    with pytest.raises(TypeError, match=r"data are a NumPy array; .*torch\.as_tensor"):
+        log_likelihood(model, guide, wrong)
+    wrong = [(X,)]
+    with pytest.raises(TypeError, match="a batch of the data is a tuple; expected a mapping with"):
+        log_likelihood(model, guide, wrong)
+    wrong = 3
     with pytest.raises(TypeError, match=r"data are a int; .*Pass unbraid.data.Batches"):
         log_likelihood(model, guide, wrong)
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,8 +72,14 @@ def test_options_without_a_value_or_of_a_wrong_kind(unbraid, train_words):
     refused.check_refused(2, "--set has latent_dim twice, '3' and '4'; expected it once")
 
 
-def test_double_precision_of_numpy_is_a_number():
+def test_numbers_of_numpy_are_numbers():
     assert TrainConfig("vae", "mnist-small", learning_rate=np.float64(0.1)).learning_rate == 0.1
+    numbers: Any = {"seed": np.int64(3), "steps": np.int32(5)}
+    config = TrainConfig("vae", "mnist-small", **numbers)
+    assert (config.seed, config.steps) == (3, 5)
+    assert type(config.seed) is type(config.steps) is int  # a run's files hold no others
+    with pytest.raises(face.methods.OptionError, match="seed is True; expected an integer"):
+        TrainConfig("vae", "mnist-small", seed=True)
 
 
 @pytest.mark.parametrize(

@@ -219,13 +219,14 @@ def bound_at(parts: Any, x: torch.Tensor, values: dict[str, torch.Tensor]) -> An
 @pytest.mark.parametrize(("scale", "expected"), [(None, 0.1), (0.03, 0.03)])
 def test_the_scale_is_that_of_a_pixel(name, likelihood, scale, expected):
     set_to = {} if scale is None else {"scale": scale}
-    parts = build(name, GREY, likelihood=likelihood, **set_to)
-    found = parts.likelihood.pixel_scale()
+    made: Any = build(name, GREY, likelihood=likelihood, **set_to).likelihood
+    found = made.pixel_scale()
     torch.testing.assert_close(found, torch.full_like(found, expected))
 
 
 def test_the_scale_holds_for_the_likelihood_that_a_method_takes_by_itself():
-    assert float(build("vae-gan", GREY, scale=0.03).likelihood.pixel_scale()) == pytest.approx(0.03)
+    likelihood: Any = build("vae-gan", GREY, scale=0.03).likelihood
+    assert float(likelihood.pixel_scale()) == pytest.approx(0.03)
 
 
 @pytest.mark.parametrize("options", [{}, {"likelihood": "discretised-logistic"}])
@@ -236,5 +237,5 @@ def test_a_scale_is_refused_where_there_is_none(options):
 
 
 def test_a_scale_is_above_0():
-    with pytest.raises(OptionError, match="scale is 0.*expected a finite number above 0"):
+    with pytest.raises(OptionError, match=r"scale is 0.*expected a finite number above 0"):
         build("vae", GREY, likelihood="normal", scale=0.0)
