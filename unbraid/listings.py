@@ -89,10 +89,8 @@ class Hooks:
         rows = [(o["name"], o["default"], o["type"], o["help"]) for o in options]
         print_table([("option", "default", "values", "meaning"), *rows])
         first = options[0]
-        print_next(
-            "unbraid train vae --data mnist-small --out runs/vae "
-            f"--hook {self.name}:{first['name']}={first['default']}"
-        )
+        words = getattr(hook_module(self.name), "EXAMPLE", "vae --data mnist-small --out runs/vae")
+        print_next(f"unbraid train {words} --hook {self.name}:{first['name']}={first['default']}")
         return DONE
 
 

@@ -1,6 +1,7 @@
 """Loss hooks by name: on the command line, in the record of a run, and from Python."""
 
 import json
+import math
 import re
 import shlex
 from itertools import pairwise
@@ -85,11 +86,12 @@ def test_all_hooks_train_at_once(unbraid, train_words, labelled):
         "predictability",
         "attribute:name=part,hidden=6",
     ]
-    assert {text.partition(":")[0] for text in chosen} == set(HOOKS)
+    of_images = set(HOOKS) - {"scene"}
+    assert {text.partition(":")[0] for text in chosen} == of_images
     outcome = unbraid(*train_words(*hooked(*chosen), data=labelled))
     assert outcome.code == 0, outcome
     last = [row for row in rows() if "loss" in row][-1]
-    assert last["loss"] == pytest.approx(-last["elbo"] + sum(last[n] for n in HOOKS), rel=1e-4)
+    assert last["loss"] == pytest.approx(-last["elbo"] + sum(last[n] for n in of_images), rel=1e-4)
     for name in ("factor", "prior", "attribute"):
         assert {f"{name}_critic", f"{name}_accuracy"} <= set(last)
     assert config()["hooks"] == chosen
@@ -302,6 +304,44 @@ def test_a_hooks_options_are_listed(name, unbraid):
     for option in told["options"]:
         if option["default"] != "none":
             hook_options(f"{name}:{option['name']}={option['default']}")
+
+
+@pytest.fixture
+def clips(place):
+    """Ten sequences of one length, and ten of two."""
+    frames = np.random.default_rng(0).integers(0, 256, (10, 6, 8, 8), np.uint8)
+    np.savez("clips.npz", sequences=frames)
+    np.savez("ragged.npz", sequences=frames, lengths=np.full(10, 6) - np.arange(10) % 2)
+
+
+def train_clips(*settings, method="static-dynamic", data="clips.npz"):
+    words = ["train", method, "--data", data, "--out", "run", "--steps", "4", "--batch-size", "5"]
+    return [*words, "--set", "hidden=6", *settings]
+
+
+@pytest.mark.parametrize("critic", ["pair", "mlp"])
+def test_frames_hide_their_sequence_from_a_critic(critic, unbraid, clips):
+    hook = hooked(f"scene:weight=30,critic={critic},hidden=6,5,warmup=3")
+    assert unbraid(*train_clips("companions=1", "frames=2"), *hook).code == 0
+    last = [row for row in rows() if "loss" in row][-1]
+    assert last["loss"] == pytest.approx(-last["elbo"] + last["scene"], rel=1e-4)
+    assert last["scene"] == pytest.approx(30 * math.log(2), rel=0.3)  # an untrained critic's
+    assert 0 <= last["scene_accuracy"] <= 1
+    assert face.load("run", device="cpu").parts.hooks[0].weight.end == 30  # pyright: ignore
+
+
+@pytest.mark.parametrize(
+    ("method", "data", "words", "message"),
+    [
+        ("static-dynamic", "clips.npz", ["frames=2"], "hook scene compares.*Set companions=1"),
+        ("fhvae", "clips.npz", [], "hook scene compares .*companion"),
+        ("static-dynamic", "ragged.npz", ["companions=1"], "of one length.*Cut them"),
+    ],
+)
+def test_a_scene_needs_companions_and_true_frames(method, data, words, message, unbraid, clips):
+    site = "content" if method == "fhvae" else "dynamic"
+    chosen = train_clips(*words, method=method, data=data)
+    unbraid(*chosen, *hooked(f"scene:site={site}")).check_refused(2, message)
 
 
 def test_no_such_hook_to_list(unbraid):

@@ -29,6 +29,11 @@ HOOKS: dict[str, Entry] = {
     "attribute": Entry(
         "attribute", "a critic that reads a label or factor from a code (Ganin 2015, Tzeng 2015)"
     ),
+    "scene": Entry(
+        "scene",
+        "a critic that tells from two frames' codes whether they are of one sequence "
+        "(Denton 2017)",
+    ),
 }
 
 
