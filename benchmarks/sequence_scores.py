@@ -25,6 +25,7 @@ from unbraid.analysis import (
 )
 from unbraid.data import Batches, Dataset
 
+from .renderings import told_by_renderings
 from .sequence_settings import Setting
 
 TRAIN_SEQUENCES = 8000
@@ -101,6 +102,8 @@ def scores(run: Run, setting: Setting, split: str = "test", seed: int = 0) -> di
         "leakage": told.table(),
         "recovery": _recovery(run, asked, seed),
     }
+    if setting.rendered:
+        found["nearest rendering"] = _rendered(run, split, asked, seed)
     if setting.judged is not None:
         for name, blur in (("judge", False), ("tolerant judge", True)):
             judge = _train_judge(learnt, asked, setting, blur, seed)
@@ -135,6 +138,19 @@ def _recovery(run: Run, shown: Shown, seed: int) -> dict[str, Any]:
         again = _encode(run, decoded)
         result = swap_recovery(static, dynamic, *again, own, driver)
         found[name] = {part: vars(getattr(result, part)) for part in ("static", "dynamic")}
+    return found
+
+
+def _rendered(run: Run, split: str, asked: Shown, seed: int) -> dict[str, Any]:
+    """Ask which renderings swaps and reconstructions are nearest to."""
+    static, dynamic = _codes(asked)
+    attributes, poses = torch.stack([*asked.content.values()], 1), asked.pose["pose"]
+    other = partners(len(static), seed)
+    found = {}
+    for name, driver in (("swap", other), ("reconstruction", torch.arange(len(static)))):
+        decoded = decode_frames(run.model, static, dynamic[driver])
+        data = run.split(split)
+        found[name] = told_by_renderings(data, decoded, attributes, poses[driver])
     return found
 
 

@@ -30,6 +30,8 @@ class Setting:
         inner_samples: Samples of each frame's codes per sample of the static one.
         sequences: Test sequences that log p(x) is estimated of.
         judge_steps: Steps that the judges are trained for.
+        rendered: Whether the data can be drawn in any looks and pose, so that swaps and
+            reconstructions can be compared with what they should show.
     """
 
     data: str
@@ -44,6 +46,7 @@ class Setting:
     inner_samples: int = 25
     sequences: int = 50
     judge_steps: int = 6000
+    rendered: bool = False
 
 
 _TRAIN: dict[str, Any] = {"learning_rate": 1e-3, "clip_norm": 100.0, "mode": "compile"}
@@ -59,11 +62,18 @@ SETTINGS = {
     "sprites": Setting(
         data="sprites",
         data_options={"size": 32},
-        options={**_CODES, "static_dim": 16, "hidden": (512,), "join": "modulate"},
+        options={
+            **_CODES,
+            "static_dim": 16,
+            "scale": 0.05,
+            "hidden": (512,),
+            "join": "modulate",
+        },
         train={**_TRAIN, "batch_size": 24, "clip_norm": 1000.0},
-        steps=20_000,
+        steps=50_000,
         probe_frames=64,
         judged=(("body", "bottomwear", "topwear", "hair"), ("pose", "action")),
+        rendered=True,
     ),
     "digits": Setting(
         data="moving-mnist",

@@ -42,9 +42,9 @@ def print_row(row: dict[str, Any]) -> None:
                     f"{probe['chance']:.3f}",
                 ]
             print("| " + " | ".join(cells) + " |")
-    for judge in ("judge", "tolerant judge"):
+    for judge in ("nearest rendering", "judge", "tolerant judge"):
         for name, rows in row.get(judge, {}).items():
-            print(f"\n| a {judge} sees, {name} | share | real | chance |\n|---|---|---|---|")
+            print(f"\n| the {judge} sees, {name} | share | real | chance |\n|---|---|---|---|")
             for told in rows:
                 share = f"{told['share']:.3f} ± {told['standard_error']:.3f}"
                 real = f"{told['ceiling']:.3f} | {told['chance']:.3f}"

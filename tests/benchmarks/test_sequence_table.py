@@ -86,7 +86,7 @@ def test_two_judges_are_asked_of_classes(modules, tmp_path, monkeypatch, capsys)
     told = capsys.readouterr().out
     row = json.loads((tmp_path / "out/sprites/static-dynamic-0/row.json").read_text())
     for name in ("judge", "tolerant judge"):
-        assert f"| a {name} sees, swap | share | real | chance |" in told
+        assert f"| the {name} sees, swap | share | real | chance |" in told
         real = {told["name"]: told["ceiling"] for told in row[name]["reconstruction"]}
         assert real["label"] == real["place"] == 1
     assert row["judge"] != row["tolerant judge"]
