@@ -62,11 +62,6 @@ def build(options: Options, data: DataSpec, parts: Parts) -> Addition:
             "hook scene compares a frame with a companion, which this pair is not given; expected "
             "a method of sequences with companions. Set companions=1 of static-dynamic"
         )
-    if data.ragged and parts.frames != 1:
-        raise OptionError(
-            "hook scene takes sequences of one length, where every frame is a true one; these are "
-            "of several. Cut them to one length, or leave the hook out"
-        )
     weight = options.weight
     hook = SceneDiscriminator(
         options.site,
