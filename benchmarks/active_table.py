@@ -4,7 +4,6 @@ Run: python -m benchmarks.active_table --seeds 0 1 2
 Finished rows are kept under --out and not run again; one that was stopped goes on where it was.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from unbraid.data import Batches
 from unbraid.inference import write_json_atomically
 
 from .label_run import mean_and_spread
-from .rows import Row
+from .rows import Row, table_parser
 
 DATA, DATA_OPTIONS = "dsprites", {"size": 32}
 STEPS = 4000
@@ -108,15 +107,7 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Finish the rows, print a table, and write all rows as JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=["filtered"])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--split", choices=["test", "validation"], default="test")
-    parser.add_argument("--out", type=Path, default=Path("runs/active"))
-    parser.add_argument("--threads", type=int, default=1)
+    parser = table_parser(__doc__, ROWS, out="runs/active", shown=["filtered"], steps=STEPS)
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     rows = []

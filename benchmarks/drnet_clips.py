@@ -7,7 +7,6 @@ rows are kept under --out, with a picture of swaps, and not run again; one that 
 where it was.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from unbraid.analysis import (
 )
 from unbraid.data import Batches, Dataset
 
-from .rows import Row
+from .rows import Row, table_parser
 
 CHUNK = 16  # clips whose frames are encoded together
 PICTURE, SHOWN = "swaps.png", 5
@@ -350,16 +349,8 @@ def print_row(row: dict[str, Any]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Finish the rows and print a table for each."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = table_parser(__doc__, ROWS, out="runs/drnet-clips", shown=["drnet", "no-adversary"])
     parser.add_argument("--settings", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))
-    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=["drnet", "no-adversary"])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--steps", type=int, help="in place of the setting's")
-    parser.add_argument("--split", choices=["test", "validation"], default="test")
-    parser.add_argument("--out", type=Path, default=Path("runs/drnet-clips"))
-    parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     for setting in given.settings:

@@ -8,7 +8,6 @@ them; where codes are Normals, from their means and from draws. Finished rows ar
 and not run again; one that was stopped goes on.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from unbraid import Run
 from unbraid.analysis import KnownSequences, Leakage, leakage, sequence_codes
 from unbraid.data import Batches, Dataset
 
-from .rows import Row, add_mode, mode_of
+from .rows import Row, add_mode, mode_of, table_parser
 
 CLIPS, CHUNK = 40_000, 200  # that probes are trained on, and how many are encoded together
 DIGITS: dict[str, Any] = {
@@ -168,16 +167,10 @@ def print_row(row: dict[str, Any]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Finish the rows and print a table for each."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    parser = table_parser(
+        __doc__, ROWS, out="runs/drnet-table", shown=["drnet", "no-adversary"], steps=STEPS
     )
-    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=["drnet", "no-adversary"])
     parser.add_argument("--digits", type=int, choices=list(SETTINGS.values()), default=2)
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--split", choices=["test", "validation"], default="test")
-    parser.add_argument("--out", type=Path, default=Path("runs/drnet-table"))
-    parser.add_argument("--threads", type=int, default=1)
     add_mode(parser)
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)

@@ -6,7 +6,6 @@ along the way of 20 000. Every row has the same nets, steps, batches and learnin
 mirror has the encoder's layers in reverse for a decoder, in place of one that knows places.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from unbraid.analysis import factor_vae_score, mig_of_means, mig_of_posteriors
 from unbraid.data import Batches, Dataset
 from unbraid.inference import write_json_atomically
 
-from .rows import Row
+from .rows import Row, table_parser
 
 FACTORS = ("shape", "scale", "orientation", "position x", "position y")
 # A divergence that weighs more at first lets places in before all else, each in one code.
@@ -148,17 +147,10 @@ def print_curves(rows: Sequence[dict[str, Any]]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Finish the rows and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
-    parser.add_argument("--steps", type=int, default=30_000)
+    parser = table_parser(__doc__, ROWS, out="runs/dsprites-table", seeds=range(5), steps=30_000)
     parser.add_argument("--decoder", choices=["broadcast", "mirror"], default="broadcast")
-    parser.add_argument("--split", choices=["test", "validation"], default="test")
-    parser.add_argument("--out", type=Path, default=Path("runs/dsprites-table"))
     given = parser.parse_args(arguments)
-    torch.set_num_threads(1)
+    torch.set_num_threads(given.threads)
     print("| method | seed | FactorVAE score | MIG | without shape | MIG of means | active | s |")
     print("|---|---|---|---|---|---|---|---|")
     rows = []

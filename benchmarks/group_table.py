@@ -4,7 +4,6 @@ Run: python -m benchmarks.group_table --settings sprites pairs --seeds 0 1 2
 Finished rows are kept under --out and not run again; one that was stopped goes on where it was.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from unbraid.analysis import KnownSequences, leakage
 from unbraid.inference import write_json_atomically
 
 from .label_run import mean_and_spread
-from .rows import Row
+from .rows import Row, table_parser
 from .sequence_scores import Shown, show
 
 
@@ -197,18 +196,8 @@ def _lines(told: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Finish the rows, print a table, and write all rows as JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = table_parser(__doc__, ROWS, out="runs/groups", shown=["product"])
     parser.add_argument("--settings", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))
-    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=["product"])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument(
-        "--steps", type=int, help="of every row; those of the setting unless given"
-    )
-    parser.add_argument("--split", choices=["test", "validation"], default="test")
-    parser.add_argument("--out", type=Path, default=Path("runs/groups"))
-    parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     rows = []

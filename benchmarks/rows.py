@@ -2,8 +2,8 @@
 
 import json
 import time
-from argparse import ArgumentParser
-from collections.abc import Callable, Mapping
+from argparse import ArgumentParser, RawTextHelpFormatter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,6 +151,36 @@ class Row:
         }
         write_json_atomically(self.folder(out) / ROW, found)
         return found
+
+
+def table_parser(
+    description: str | None,
+    rows: Collection[str],
+    *,
+    out: str,
+    shown: Sequence[str] = (),
+    seeds: Sequence[int] = (0,),
+    steps: int | None = None,
+) -> ArgumentParser:
+    """Return a parser of what all tables of rows ask for.
+
+    Args:
+        description: What `--help` says, line by line.
+        rows: The rows that there are.
+        out: Where rows are kept unless `--out` says otherwise.
+        shown: The rows that are trained unless `--rows` names others; all unless given.
+        seeds: Their seeds, likewise.
+        steps: Their steps; those of their settings unless given.
+    """
+    parser = ArgumentParser(description=description, formatter_class=RawTextHelpFormatter)
+    parser.add_argument("--rows", nargs="+", choices=list(rows), default=list(shown or rows))
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(seeds))
+    given = "in place of the setting's" if steps is None else None
+    parser.add_argument("--steps", type=int, default=steps, help=given)
+    parser.add_argument("--split", choices=["test", "validation"], default="test")
+    parser.add_argument("--out", type=Path, default=Path(out))
+    parser.add_argument("--threads", type=int, default=1)
+    return parser
 
 
 def add_mode(parser: ArgumentParser) -> None:

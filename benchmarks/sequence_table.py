@@ -5,7 +5,6 @@ Finished rows are kept under --out and not run again; one that was stopped goes 
 With --judge DIR a run that was trained otherwise is judged as the rows of --data are.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import torch
 
-from .rows import Row, add_mode
+from .rows import Row, add_mode, table_parser
 from .sequence_run import finish, judge_folder
 from .sequence_settings import ROWS, SETTINGS
 
@@ -66,17 +65,9 @@ def _seconds(row: dict[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Finish the rows and print a table for each."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = table_parser(__doc__, ROWS, out="runs/sequence-table")
     parser.add_argument("--data", nargs="+", choices=list(SETTINGS), default=["sprites"])
-    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--steps", type=int, help="in place of the setting's")
-    parser.add_argument("--split", choices=["test", "validation"], default="test")
-    parser.add_argument("--out", type=Path, default=Path("runs/sequence-table"))
     parser.add_argument("--judge", type=Path, help="the folder of a run")
-    parser.add_argument("--threads", type=int, default=1)
     add_mode(parser)
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
