@@ -270,8 +270,8 @@ class Adversary(Hook):
 
     def advance(self) -> None:
         """Go on to the next step of the schedules."""
+        super().advance()
         self.step.add_(1.0)
-        self.weight.advance()
 
 
 def _joined(own: Inputs, reference: Inputs) -> Inputs:

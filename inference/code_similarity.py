@@ -79,7 +79,3 @@ class CodeSimilarity(Hook):
         if self.standardised:
             own, target = standardised_codes(own), standardised_codes(target)
         return self.weight((own - target).square().mean(), None)
-
-    def advance(self) -> None:
-        """Go on to the next step of the weight's schedule."""
-        self.weight.advance()

@@ -62,8 +62,3 @@ class FeatureSimilarity(Hook):
         found = features(mean_rows(term)).flatten(1)
         found = found.unflatten(0, (-1, len(wanted)))  # particles are on the left of the data
         return 0.5 * (found - wanted).square().sum(-1).mean()
-
-    def advance(self) -> None:
-        """Go on to the next step of the weights."""
-        self.model_weight.advance()
-        self.guide_weight.advance()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from .terms import Terms
+from .weights import Weight
 
 Batch = Mapping[str, Any]
 Penalty = Tensor | Mapping[str, Tensor] | None
@@ -96,7 +97,10 @@ class Hook(nn.Module):
         """Change the critic's parameters (clipping, projection) after its optimiser steps."""
 
     def advance(self) -> None:
-        """Go on to the next step of the hook's schedules."""
+        """Go on to the next step of the hook's schedules: of every weight that it holds."""
+        for child in self.children():
+            if isinstance(child, Weight):
+                child.advance()
 
 
 def critic_adam(

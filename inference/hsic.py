@@ -168,10 +168,6 @@ class HSIC(Hook):
             )
         return found
 
-    def advance(self) -> None:
-        """Go on to the next step of the weight's schedule."""
-        self.weight.advance()
-
 
 def _gram(values: Tensor, bandwidth: float | None, known: Tensor | None = None) -> Tensor:
     """The Gaussian kernel at each two data, `(..., B, B)`, of values `(..., B, K)`."""

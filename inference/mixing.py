@@ -53,10 +53,6 @@ class MixingCycle(Hook):
         again = terms.replay({self.code: back})
         return self.weight(-again.per_datum(again[self.site].log_p).mean(), None)
 
-    def advance(self) -> None:
-        """Go on to the next step of the weight's schedule."""
-        self.weight.advance()
-
 
 class WhichChunk(Hook):
     """A classifier tells which chunks of a mixed image are whose; the pair helps it.
@@ -135,7 +131,3 @@ class WhichChunk(Hook):
                 "a logit for each chunk. Make it with as many outputs"
             )
         return logits, mask
-
-    def advance(self) -> None:
-        """Go on to the next step of the weight's schedule."""
-        self.weight.advance()

@@ -136,10 +136,6 @@ class MMD(Hook):
         found = squared_mmd(codes, draws, self.kernel, self.scales, self.unbiased)
         return self.weight(found.mean(), None)
 
-    def advance(self) -> None:
-        """Go on to the next step of the weight's schedule."""
-        self.weight.advance()
-
 
 @torch.no_grad()
 def _prior_draws(terms: Terms, site: str) -> Tensor:

@@ -110,10 +110,6 @@ class Predictability(Hook):
         loss = self.errors(inputs[0]).mean()
         return CriticLoss(loss, {"error": loss.detach()})
 
-    def advance(self) -> None:
-        """Go on to the next step of the weight's schedule."""
-        self.weight.advance()
-
 
 def standardised(codes: Tensor) -> Tensor:
     """Codes `(n, K)` with mean 0 and variance 1 in each coordinate, 0 where it is constant."""

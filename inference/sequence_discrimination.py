@@ -82,7 +82,3 @@ class SequenceDiscrimination(Hook):
             table = self.table()
             loc = loc.to(torch.promote_types(loc.dtype, table.dtype))
             return (loc @ table.mT - 0.5 * table.square().sum(-1)) / self.variance
-
-    def advance(self) -> None:
-        """Go on to the next step of the weight's schedule."""
-        self.weight.advance()

@@ -64,10 +64,6 @@ class Supervision(Hook):
         total = torch.where(known, costs, 0.0).sum() / known.sum().clamp(min=1)
         return self.weight(total, None)
 
-    def advance(self) -> None:
-        """Go on to the next step of the weight's schedule."""
-        self.weight.advance()
-
 
 def _log_shares(name: str, site: Site | None) -> Tensor:
     """Log probabilities of the classes, `(..., classes)`, from a distribution or from shares."""

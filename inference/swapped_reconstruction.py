@@ -54,10 +54,6 @@ class SwappedReconstruction(Hook):
         swapped = terms.replay({self.shared: codes})
         return self.weight(-swapped.per_datum(swapped[self.site].log_p).mean(), None)
 
-    def advance(self) -> None:
-        """Go on to the next step of the weight's schedule."""
-        self.weight.advance()
-
 
 def partner_of(batch: Batch) -> Mapping[str, Tensor]:
     """The partners of a batch, by key.

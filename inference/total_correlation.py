@@ -137,10 +137,6 @@ class TotalCorrelation(Hook):
         _, joint, product = _log_densities(terms, self.sites[0], self.size, self.sampling)
         return self.weight((joint - product).mean(), None)
 
-    def advance(self) -> None:
-        """Go on to the next step of the weight's schedule."""
-        self.weight.advance()
-
 
 def _check_size(size: int) -> None:
     if not isinstance(size, int) or size < 2:

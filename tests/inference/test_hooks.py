@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
-from unbraid.inference import Hook, Objective, Step, gradients
+from unbraid.inference import Hook, LinearWarmup, Objective, Step, gradients
 
 from .pairs import K, make_pair
 
@@ -332,3 +332,17 @@ def test_the_critic_learns_the_log_density_ratio():
     cross = rho / (1 - rho**2)
     expected = [square, square, cross, -0.5 * math.log(1 - rho**2)]
     assert average.tolist() == pytest.approx(expected, abs=0.04)
+
+
+def test_every_weight_of_a_hook_goes_on_by_itself():
+    class Twofold(Hook):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = LinearWarmup(4), LinearWarmup(2, start=5.0, end=1.0)
+
+    hook = Twofold()
+    found = []
+    for _ in range(4):
+        found.append((float(hook.first.current()), float(hook.second.current())))
+        Objective(hooks=[hook]).advance()
+    assert found == [(0.0, 5.0), (0.25, 3.0), (0.5, 1.0), (0.75, 1.0)]

@@ -270,7 +270,7 @@ ADVERSARIES = (
         "adversary-weight-never-advances",
         "schedule stands still",
         ADVERSARY,
-        "self.step.add_(1.0)\n        self.weight.advance()",
+        "super().advance()\n        self.step.add_(1.0)",
         "self.step.add_(1.0)",
     ),
 )

@@ -65,7 +65,8 @@ class Options(SequenceOptions):
         form: `published`: codes are points, so that neither a bound nor importance sampling is to
             be had. `variational`: they are Normals, held at their priors, and log p(x) is defined.
         scale: Standard deviation of a pixel of the `normal` likelihood, above 0; none is sqrt(1/2)
-            for points, where -log p is the squared error, and 0.1 for Normals.
+            for points, where -log p is the squared error, and 0.1 for Normals. Weights are
+            translated by it beside other likelihoods, too.
         static_dim: Number of coordinates of a clip's content, 0 to 4096. With 0 there is none: a
             plain autoencoder of frames, whose pose says everything, with neither of the hooks.
         dynamic_dim: Number of coordinates of a frame's pose, 1 to 4096.
@@ -110,6 +111,7 @@ class Options(SequenceOptions):
     critic_steps: int = 1
     critic_warmup: int = 0
     fewest_static: ClassVar[int] = 0
+    weighs_by_scale: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

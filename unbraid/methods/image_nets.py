@@ -1,7 +1,7 @@
 """Options and construction of the encoder and decoder that image methods share."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from unbraid.nets import (
     BroadcastDecoder,
@@ -60,6 +60,7 @@ class NetOptions:
     decoder: Literal["mirror", "broadcast"] = "mirror"
     broadcast_hidden: tuple[int, ...] = (128, 128)
     broadcast_patch: int = 4
+    weighs_by_scale: ClassVar[bool] = False  # of what is beside the likelihood, whichever that is
 
     def __post_init__(self) -> None:
         if self.scale is not None:
@@ -94,7 +95,7 @@ class NetOptions:
             OptionError: If there is no such likelihood, or it has no scale and one is set.
         """
         scaled = name.startswith("normal")
-        if not scaled and self.scale not in (None, PIXEL_SCALE):
+        if not (scaled or self.weighs_by_scale or self.scale in (None, PIXEL_SCALE)):
             raise OptionError(
                 f"scale is {self.scale:g}, but likelihood {name} has none. Leave it out, or set "
                 "likelihood=normal or normal-learned"
