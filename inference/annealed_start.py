@@ -10,9 +10,9 @@ from torch.distributions import Distribution, Normal
 from .blocks import BLOCK, padded
 from .check import PairError
 from .continuous import ContinuousModel
-from .device import mix, seed_noise
 from .eligibility import layers_of
 from .flat_latents import FlatLatents
+from .noise_seeds import mix, seed_noise
 from .sites import Program, Runner, Site
 
 UNIT = 32

@@ -32,8 +32,9 @@ from .annealing import (
 from .blocks import BLOCK, padded
 from .check import PairError
 from .continuous import ContinuousModel, require_continuous
-from .device import device_of, mix, seed_noise
+from .device import device_of
 from .evaluating import check_integer, likelihoods_of, own_noise
+from .noise_seeds import mix, seed_noise
 from .sites import Program, Runner, in_mode, modules_of
 
 _MIXING = 10

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from .blocks import padded
-from .device import mix, seed_noise
 from .eligibility import Layout
 from .log_density import log_density
+from .noise_seeds import mix, seed_noise
 from .sites import Program, Runner, Site
 
 UNIT = 32

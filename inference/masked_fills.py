@@ -17,10 +17,10 @@ from torch import Tensor
 
 from .blocks import BLOCK
 from .continuous import ContinuousModel
-from .device import seed_noise
 from .eligibility import layers_of
 from .flat_latents import FlatLatents, constant_support, is_real
 from .masked_density import encoded, kept
+from .noise_seeds import seed_noise
 from .sites import Program, Runner, Site
 
 _NARROWEST = 0.05

@@ -10,12 +10,12 @@ from torch.distributions import MultivariateNormal
 from .annealed_start import NoiseOfBlocks
 from .blocks import padded
 from .continuous import ContinuousModel
-from .device import mix
 from .masked_density import MaskedDensity
 from .masked_fills import Fills, fill
 from .masked_proposal import Weighted, correlated, diagonal, importance, weigh
 from .masked_settings import Settings
 from .masked_svi import fit_normals
+from .noise_seeds import mix
 from .nuts import run_chains
 from .sites import Program
 

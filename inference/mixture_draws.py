@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from .blocks import BLOCK
-from .device import mix, seed_noise
 from .eligibility import Layout
 from .guide_draws import Draw, GuideDraws, same_distributions
+from .noise_seeds import mix, seed_noise
 from .sites import Program, Runner, Site
 
 _STAGE = 1

@@ -12,8 +12,8 @@ from pyro.ops.stats import effective_sample_size, split_gelman_rubin
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from .device import mix, seed_noise
 from .joint_density import JointDensity
+from .noise_seeds import mix, seed_noise
 
 FEWEST = 10
 """Draws of a chain without which its diagnostics say nothing."""

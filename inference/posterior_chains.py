@@ -22,7 +22,7 @@ from unbraid.nets import Likelihood
 from .annealed_start import FITTED, Blocks, ProgramStart, guide_start
 from .blocks import BLOCK, blocks, padded
 from .continuous import ContinuousModel, require_continuous
-from .device import device_of, mix
+from .device import device_of
 from .eligibility import NoLikelihoodError, is_silent, layers_of
 from .evaluating import (
     check_integer,
@@ -34,6 +34,7 @@ from .joint_density import JointDensity
 from .masked_fills import Fills
 from .masked_proposal import correlated
 from .masked_svi import fit_normals
+from .noise_seeds import mix
 from .nuts import FEWEST, Chains, run_chains
 from .sites import Program, Runner, in_mode, modules_of
 

@@ -15,8 +15,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from .atomic import write_json_atomically
 from .average import AveragedPair
 from .checkpoint import CheckpointError, Checkpoints, TrainingState
-from .device import seed_noise
 from .metrics import MetricsFile, Row, StepLog
+from .noise_seeds import seed_noise
 from .nonfinite import NonFiniteError, find_nonfinite
 from .objective import Objective
 from .sites import Program, in_mode, modules_of

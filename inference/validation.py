@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .device import mix
+from .noise_seeds import mix
 from .objective import Objective
 from .sites import Program, modules_of
 from .terms import Terms

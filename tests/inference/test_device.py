@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from unbraid.inference import resolve_device
-from unbraid.inference.device import mix, seed_noise  # pyright: ignore[reportMissingImports]
+from unbraid.inference.noise_seeds import mix, seed_noise  # pyright: ignore[reportMissingImports]
 
 
 def test_names(monkeypatch):
