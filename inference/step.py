@@ -85,6 +85,7 @@ class Step:
         self.critics = Critics([h for h in objective.hooks if has_critic(h)], self.guard)
         self.mode: Mode = self._possible_mode(mode)
         self._modules = modules_of(model, guide)
+        self._submodules = [part for module in self._modules for part in module.modules()]
         self._slots = ParameterSlots(self._modules, self.parameters)
         self._compiled: dict[Any, Any] = {}
         self._detached: list[Tensor] = []
@@ -149,7 +150,7 @@ class Step:
         if self.mode == "eager":
             return self._eager_step(args, batch)
         tensors, key, rebuild = _flatten(args, batch)
-        key = (key, tuple(module.training for module in self._modules))
+        key = (key, tuple(part.training for part in self._submodules))
         if key not in self._compiled:
             run, names = self._build(args, batch, tensors, rebuild)
             self._compiled[key] = (run, names, self.size)

@@ -18,8 +18,12 @@ from .pairs import B, D, Guide, K, Model, Pair, assert_held_back, bad_data, data
 
 
 class DropoutGuide(Guide):
+    def __init__(self):
+        super().__init__()
+        self.dropout = nn.Dropout(0.3)
+
     def forward(self, x):
-        return super().forward(nn.functional.dropout(x, 0.3, self.training))
+        return super().forward(self.dropout(x))
 
 
 class NormalisedGuide(Guide):
@@ -180,7 +184,9 @@ def test_a_recording_that_would_differ_is_not_used(caplog):
     assert "the recording gives a loss of" in caplog.text
 
 
-def test_train_and_eval_are_recorded_apart():
+@pytest.mark.parametrize("part", ["guide", "guide.dropout"])
+def test_train_and_eval_are_recorded_apart(part):
+    """Of the whole guide, and of a part that alone leaves training mode."""
     torch.manual_seed(7)
     pair = Pair(Model().double(), DropoutGuide().double(), (data(),))
     step = Step(*pair[:2], Objective(), torch.optim.SGD(pair.parameters, lr=0.0), mode="record")
@@ -190,9 +196,10 @@ def test_train_and_eval_are_recorded_apart():
         return float(step(pair.args)["loss"])
 
     trained = loss()
-    pair.guide.eval()
+    module = pair.guide if part == "guide" else pair.guide.dropout
+    module.eval()
     evaluated = loss()
-    pair.guide.train()
+    module.train()
     assert trained != evaluated
     assert loss() == trained
 
