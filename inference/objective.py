@@ -254,6 +254,9 @@ def gradients(
     Returns:
         One gradient per parameter, None where the loss does not depend on it, in the parameter's
         own layout.
+
+    Raises:
+        ValueError: If a penalty is routed to a side of which none of the parameters is.
     """
     keep = bool(loss.routed)
     found: list[Tensor | None] = list(
@@ -262,6 +265,11 @@ def gradients(
     for i, (penalty, side) in enumerate(loss.routed):
         chosen = {id(p) for p in pair_parameters(model if side == "model" else guide, _nothing)}
         places = [j for j, p in enumerate(parameters) if id(p) in chosen]
+        if not places:
+            raise ValueError(
+                f"a penalty moves the {side} alone, of which no parameter is trained; expected "
+                "one at least. Give them to the optimiser, or leave the hook out"
+            )
         more = torch.autograd.grad(
             penalty,
             [parameters[j] for j in places],

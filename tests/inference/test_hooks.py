@@ -127,6 +127,17 @@ def test_a_routed_penalty_moves_its_own_side_only(side):
     assert changed
 
 
+@pytest.mark.parametrize(("side", "other"), [("model", "guide"), ("guide", "model")])
+def test_a_routed_penalty_needs_parameters_to_move(side, other):
+    hook = Sharpness()
+    hook.moves = side
+    pair = make_pair("plain")
+    loss = Objective(hooks=[hook]).mean_loss(pair.model, pair.guide, pair.args)
+    trained = list(getattr(pair, other).parameters())
+    with pytest.raises(ValueError, match=f"moves the {side} alone, of which no parameter"):
+        gradients(loss, pair.model, pair.guide, trained)
+
+
 @pytest.mark.parametrize("side", ["model", "guide"])
 def test_a_shared_parameter_belongs_to_both_sides(side):
     hook = Sharpness()
