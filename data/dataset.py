@@ -116,6 +116,9 @@ class Dataset:
 
         Returns:
             uint8 `(B, N, C, H, W)`.
+
+        Raises:
+            DataError: If the data are images.
         """
         images = self.images
         if isinstance(images, Tensor):

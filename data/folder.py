@@ -97,7 +97,11 @@ def _labels(folder: Path, paths: list[Path]) -> tuple[torch.Tensor | None, tuple
 
 
 def open_image(path: Path) -> Image.Image:
-    """Open a file by its header alone, in those formats that need no other program."""
+    """Open a file by its header alone, in those formats that need no other program.
+
+    Raises:
+        DataError: If it is no image, or too large.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)

@@ -114,6 +114,9 @@ def grouped(
         groups: Put images into groups, as sequences, of what they share: label, group, or names of
             factors.
         group_size: Images of a group, at least 2; 2 for pairs.
+
+    Raises:
+        DataError: If there is a size without groups, or the data lack what is to be shared.
     """
     if groups is None:
         if group_size != GROUP_SIZE:

@@ -50,6 +50,9 @@ class Checkpoints:
     Args:
         folder: Where they are; made by the first save.
         keep: How many of the newest stay, at least 1; the best stays too.
+
+    Raises:
+        ValueError: If `keep` is less than 1.
     """
 
     def __init__(self, folder: str | Path, keep: int = 2) -> None:

@@ -36,6 +36,9 @@ class ClampedReconstruction(Hook):
             otherwise it passes through their mean.
         latent: The latent site, one datum `(K,)`, `K` the sum of `dims`.
         site: The observed site.
+
+    Raises:
+        ValueError: If a number is none of the accepted.
     """
 
     name = "clamped"

@@ -75,7 +75,11 @@ class MaskedPosterior:
         return (1 / self.evidence_sample_size - 1 / self.samples).clamp(min=0).sqrt()
 
     def moments(self, site: str) -> tuple[Tensor, Tensor]:
-        """Weighted mean `(N, K)` and covariance `(N, K, K)` of a site's draws, flattened."""
+        """Weighted mean `(N, K)` and covariance `(N, K, K)` of a site's draws, flattened.
+
+        Raises:
+            ValueError: If there is no such site.
+        """
         if site not in self.latents:
             raise ValueError(
                 f"site is {site!r}; expected one of {', '.join(map(repr, self.latents))}"

@@ -126,7 +126,11 @@ class Step:
 
     @property
     def bad(self) -> Tensor:
-        """1 once a loss or gradient was not finite, else 0: a scalar float on the device."""
+        """1 once a loss or gradient was not finite, else 0: a scalar float on the device.
+
+        Raises:
+            RuntimeError: If the step was made without a guard.
+        """
         if self.guard is None:
             raise RuntimeError("this step has no guard; expected Step(..., guard=True)")
         return self.guard.bad

@@ -76,7 +76,11 @@ class Trainer:
     done: int = 0
 
     def start(self, resume: bool) -> None:
-        """Open the folder's files and, on a resume, go back to the last checkpoint."""
+        """Open the folder's files and, on a resume, go back to the last checkpoint.
+
+        Raises:
+            CheckpointError: If there are checkpoints and it is no resume, or none can be loaded.
+        """
         self.store = None if self.folder is None else Checkpoints(self.folder / "checkpoints")
         # Damaged ones are no steps, but loading says so, where starting anew would hide it.
         if self.store is not None and any(self.store.folder.glob("ckpt-*")):

@@ -165,6 +165,9 @@ class FreeBits(Weight):
 
     Args:
         nats: Divergence per latent dimension that costs nothing more, at least 0.
+
+    Raises:
+        ValueError: If that is negative; in a step, if the site's divergence is none of dimensions.
     """
 
     needs_dimensions = True

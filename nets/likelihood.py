@@ -18,6 +18,9 @@ class Likelihood(nn.Module):
 
     Args:
         channels: Number `C` of image channels.
+
+    Raises:
+        ValueError: If `channels` is less than 1.
     """
 
     name: ClassVar[str]

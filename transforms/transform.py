@@ -28,6 +28,9 @@ class Transform(nn.Module):
         parameter_names: What each entry of gamma is called.
         dims: Number `D` of coordinates of a point; images need 2.
         padding: What lies outside of an image: `border` repeats its edge, `zeros`, `reflection`.
+
+    Raises:
+        ValueError: If `padding` is none of these.
     """
 
     parameter_names: tuple[str, ...] = ()

@@ -86,7 +86,11 @@ def complete(
     progress: bool,
     **settings: Any,
 ) -> Completed:
-    """Do what `Run.complete` says."""
+    """Do what `Run.complete` says.
+
+    Raises:
+        OptionError: If the run is of sequences, or a number is none of the accepted.
+    """
     if run.parts.frames is not None or run.parts.turning is not None:
         raise OptionError(
             f"{run.config['method']} is of sequences; expected a method of single images, whose "

@@ -94,6 +94,9 @@ class TrainConfig(Settings):
         options: The method's options by name; those not given have their defaults.
         data_options: Options of the data by name, such as the size of drawn frames.
         hooks: Loss hooks beside the method's own, each as on the command line: factor:gamma=6.
+
+    Raises:
+        OptionError: If a value is none of the accepted.
     """
 
     method: str

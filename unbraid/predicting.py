@@ -34,7 +34,11 @@ def predict(
     split: str = "test",
     seed: int | None = None,
 ) -> PredictedClips:
-    """Do what `Run.predict` says."""
+    """Do what `Run.predict` says.
+
+    Raises:
+        OptionError: If the run predicts nothing, or a number is none of the accepted.
+    """
     if run.parts.past is None:
         raise OptionError(
             f"{run.config['method']} predicts nothing; expected a run of pose-prediction. Train "
