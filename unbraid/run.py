@@ -122,7 +122,7 @@ class Run:
         return self
 
     def split(self, name: str) -> Dataset:
-        """Return the data of a split, `"test"`, `"validation"` or `"train"`; others are refused."""
+        """Return the data of `"test"`, `"validation"` or `"train"`; other splits are refused."""
         if name not in ("test", "validation", "train"):
             raise OptionError(f"split is {name!r}; expected test, validation or train")
         return getattr(self.data, name)
