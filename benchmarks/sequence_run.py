@@ -20,7 +20,7 @@ from .sequence_settings import ROWS, SETTINGS, Setting
 def finish(row: Row, out: Path, *, mode: str | None = None, progress: bool) -> dict[str, Any]:
     """Do what `Row.finish` says, with the steps of `mode` where it is not the setting's own."""
     setting = SETTINGS[row.setting]
-    method, own = ROWS[row.method]
+    method, own, hooks = ROWS[row.method]
     known = {field.name for field in fields(load_method(method).options)}
     options = {name: value for name, value in setting.options.items() if name in known}
     return row.finish(
@@ -33,7 +33,7 @@ def finish(row: Row, out: Path, *, mode: str | None = None, progress: bool) -> d
         progress=progress,
         validate_every=max(row.steps // 20, 1),
         keep="best",
-        **{**setting.train, **mode_of(mode)},
+        **{**setting.train, **mode_of(mode), **({"hooks": hooks} if hooks else {})},
     )
 
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,13 @@ from .sequence_settings import Setting
 
 TRAIN_SEQUENCES = 8000
 CHUNK = 8
+LEAKAGE = {
+    "leakage": "known",
+    "leakage of draws": "drawn",
+    "leakage by neighbours": "known",
+    "leakage of draws by neighbours": "drawn",
+}
+"""By name of a table, which codes probes are asked of."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +45,15 @@ class Shown:
 
     Attributes:
         x: Frames `(S, T, C, H, W)` in [0, 1]; None where nobody looks at them.
-        known: The codes, and the factors.
+        known: The codes' means, and the factors.
+        drawn: Draws of the codes about their means, and the factors.
         content: Classes of sequences by name, `(S,)`.
         pose: Factors of frames by name, `(S, T)`.
     """
 
     x: Tensor | None
     known: KnownSequences
+    drawn: KnownSequences
     content: dict[str, Tensor]
     pose: dict[str, Tensor]
 
@@ -83,7 +92,16 @@ def show(
         frame_factors=torch.stack(list(pose.values()), -1) if pose else None,
         mask=codes.mask,
     )
-    return Shown(whole.get("x"), known, content, pose)
+    generator = torch.Generator().manual_seed(seed)
+    static, dynamic = (
+        mean + scale * torch.randn(mean.shape, generator=generator)
+        for mean, scale in (
+            (codes.static, codes.static_scale),
+            (codes.dynamic, codes.dynamic_scale),
+        )
+    )
+    drawn = replace(known, static=static, dynamic=dynamic)
+    return Shown(whole.get("x"), known, drawn, content, pose)
 
 
 def scores(run: Run, setting: Setting, split: str = "test", seed: int = 0) -> dict[str, Any]:
@@ -91,17 +109,20 @@ def scores(run: Run, setting: Setting, split: str = "test", seed: int = 0) -> di
     keep = setting.judged is not None
     learnt = show(run, "train", setting.probe_frames, seed + 1, keep)
     asked = show(run, split, setting.probe_frames, seed, keep)
-    told = leakage(
-        learnt.known,
-        asked.known,
-        sequence_names=list(asked.content),
-        frame_names=list(asked.pose),
-        seed=seed,
-    )
-    found: dict[str, Any] = {
-        "leakage": told.table(),
-        "recovery": _recovery(run, asked, seed),
-    }
+    found: dict[str, Any] = {"recovery": _recovery(run, asked, seed)}
+    for name, of in LEAKAGE.items():
+        by_neighbours = name.endswith("neighbours")
+        if by_neighbours and not setting.few_sequences:
+            continue
+        known = getattr(learnt, of)
+        found[name] = leakage(
+            _frames_apart(known) if setting.few_sequences else known,
+            getattr(asked, of),
+            probe="knn" if by_neighbours else "mlp",
+            sequence_names=list(asked.content),
+            frame_names=list(asked.pose),
+            seed=seed,
+        ).table()
     if setting.rendered:
         found["nearest rendering"] = _rendered(run, split, asked, seed)
     if setting.judged is not None:
@@ -109,6 +130,24 @@ def scores(run: Run, setting: Setting, split: str = "test", seed: int = 0) -> di
             judge = _train_judge(learnt, asked, setting, blur, seed)
             found[name] = _judged(run, judge, setting.judged, asked, seed)
     return found
+
+
+def _frames_apart(known: KnownSequences) -> KnownSequences:
+    """Make a sequence of every frame, so that a probe learns from each of a few sequences."""
+    frames = known.dynamic.shape[1]
+
+    def each(values: Any) -> Any:
+        return None if values is None else torch.as_tensor(values).repeat_interleave(frames, 0)
+
+    of_frames = known.frame_factors
+    return KnownSequences(
+        each(known.static),
+        torch.as_tensor(known.dynamic).flatten(0, 1).unsqueeze(1),
+        sequence_factors=each(known.sequence_factors),
+        frame_factors=None
+        if of_frames is None
+        else torch.as_tensor(of_frames).flatten(0, 1).unsqueeze(1),
+    )
 
 
 def partners(count: int, seed: int) -> Tensor:

@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
-ROWS: dict[str, tuple[str, dict[str, Any]]] = {
-    "static-dynamic": ("static-dynamic", {}),
-    "distinct-frames": ("static-dynamic", {"companions": 3}),
-    "neural-statistician": ("neural-statistician", {}),
-    "fhvae": ("fhvae", {}),
+SCENE = "scene:weight=1000,hidden=128,64,steps=2"
+ROWS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
+    "static-dynamic": ("static-dynamic", {}, ()),
+    "distinct-frames": ("static-dynamic", {"companions": 3}, ()),
+    "scene-critic": ("static-dynamic", {"companions": 1}, (SCENE,)),
+    "neural-statistician": ("neural-statistician", {}, ()),
+    "fhvae": ("fhvae", {}, ()),
 }
-"""By name: the method, and its options beside those of the setting."""
+"""By name: the method, its options beside those of the setting, and its hooks."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Setting:
         inner_samples: Samples of each frame's codes per sample of the static one.
         sequences: Test sequences that log p(x) is estimated of.
         judge_steps: Steps that the judges are trained for.
+        few_sequences: Whether there are so few that a probe is to learn from each of them, none
+            held back to stop it early; and that the nearest frames are asked, too.
         rendered: Whether the data can be drawn in any looks and pose, so that swaps and
             reconstructions can be compared with what they should show.
     """
@@ -46,6 +50,7 @@ class Setting:
     inner_samples: int = 25
     sequences: int = 50
     judge_steps: int = 6000
+    few_sequences: bool = False
     rendered: bool = False
 
 
@@ -102,10 +107,18 @@ SETTINGS = {
     "faces": Setting(
         data="grid-faces",
         data_options={"size": 32},
-        options={**_CODES, "static_dim": 16, "dynamic_dim": 8, "warmup": 500},
+        options={
+            **_CODES,
+            "static_dim": 16,
+            "scale": 0.03,
+            "hidden": (512,),
+            "join": "modulate",
+            "warmup": 500,
+        },
         train={**_TRAIN, "batch_size": 30},
-        steps=4000,
+        steps=3000,
         probe_frames=15,
         sequences=20,
+        few_sequences=True,
     ),
 }

@@ -14,6 +14,7 @@ import torch
 
 from .rows import Row, add_mode, table_parser
 from .sequence_run import finish, judge_folder
+from .sequence_scores import LEAKAGE
 from .sequence_settings import ROWS, SETTINGS
 
 
@@ -27,20 +28,9 @@ def print_row(row: dict[str, Any]) -> None:
         f"log p(x) of {judged['frames']} frames {judged['log_likelihood']:.1f} ± "
         f"{judged['log_likelihood_se']:.1f}, ELBO {judged['elbo']:.1f}, n {judged['n']}\n"
     )
-    print("| known | from static | chance | from dynamic | chance |\n|---|---|---|---|---|")
-    for about in ("content", "pose"):
-        mine = [probe for probe in row["leakage"] if probe["about"] == about]
-        for factor in dict.fromkeys((p["factor"], p["discrete"]) for p in mine):
-            cells = [f"{about}: {factor[0]}{'' if factor[1] else ' (R²)'}"]
-            for codes in ("static", "dynamic"):
-                (probe,) = (
-                    p for p in mine if (p["factor"], p["discrete"], p["codes"]) == (*factor, codes)
-                )
-                cells += [
-                    f"{probe['score']:.3f} ± {probe['standard_error']:.3f}",
-                    f"{probe['chance']:.3f}",
-                ]
-            print("| " + " | ".join(cells) + " |")
+    for name in LEAKAGE:
+        if name in row:
+            _print_leakage(name, row[name])
     for judge in ("nearest rendering", "judge", "tolerant judge"):
         for name, rows in row.get(judge, {}).items():
             print(f"\n| the {judge} sees, {name} | share | real | chance |\n|---|---|---|---|")
@@ -56,6 +46,23 @@ def print_row(row: dict[str, Any]) -> None:
                 f"| {found['nearer']:.3f} |"
             )
     sys.stdout.flush()
+
+
+def _print_leakage(name: str, probes: list[dict[str, Any]]) -> None:
+    print(f"\n| {name} | from static | chance | from dynamic | chance |\n|---|---|---|---|---|")
+    for about in ("content", "pose"):
+        mine = [probe for probe in probes if probe["about"] == about]
+        for factor in dict.fromkeys((p["factor"], p["discrete"]) for p in mine):
+            cells = [f"{about}: {factor[0]}{'' if factor[1] else ' (R²)'}"]
+            for codes in ("static", "dynamic"):
+                (probe,) = (
+                    p for p in mine if (p["factor"], p["discrete"], p["codes"]) == (*factor, codes)
+                )
+                cells += [
+                    f"{probe['score']:.3f} ± {probe['standard_error']:.3f}",
+                    f"{probe['chance']:.3f}",
+                ]
+            print("| " + " | ".join(cells) + " |")
 
 
 def _seconds(row: dict[str, Any]) -> str:

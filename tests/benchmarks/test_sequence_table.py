@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-METHODS = {"distinct-frames": "static-dynamic", "fhvae": "fhvae"}
+from unbraid.analysis import KnownSequences
+
+METHODS = {
+    "distinct-frames": "static-dynamic",
+    "scene-critic": "static-dynamic",
+    "fhvae": "fhvae",
+}
 TINY = {
     "data": "moving-mnist",
     "data_options": {"form": "drnet", "size": 24, "digit_size": 12, "sequences": 120, "length": 6},
@@ -34,11 +40,11 @@ def modules(monkeypatch):
 @pytest.fixture
 def tiny(modules, tmp_path, monkeypatch):
     settings = modules["settings"]
-    monkeypatch.setitem(settings.SETTINGS, "digits", settings.Setting(**TINY))
+    monkeypatch.setitem(settings.SETTINGS, "digits", settings.Setting(**TINY, few_sequences=True))
     return ["--data", "digits", "--out", str(tmp_path)]
 
 
-@pytest.mark.parametrize("name", ["distinct-frames", "fhvae"])
+@pytest.mark.parametrize("name", METHODS)
 def test_a_row_is_trained_once_and_printed(name, tiny, modules, tmp_path, capsys):
     main = modules["table"].main
     words = [*tiny, "--rows", name]
@@ -51,6 +57,13 @@ def test_a_row_is_trained_once_and_printed(name, tiny, modules, tmp_path, capsys
     known = {(p["about"], p["codes"], p["factor"]) for p in row["leakage"]}
     assert ("content", "dynamic", "digit 1") in known
     assert ("pose", "static", "y of digit 0") in known
+    tables = ["leakage", "leakage of draws", "leakage by neighbours"]
+    tables.append("leakage of draws by neighbours")
+    assert [len(row[table]) for table in tables] == [len(row["leakage"])] * 4
+    assert all(f"| {table} | from static |" in first for table in tables)
+    assert len({json.dumps(row[table]) for table in tables}) == 4
+    hooks = json.loads((path.parent / "config.json").read_text())["hooks"]
+    assert [hook.partition(":")[0] for hook in hooks] == ["scene"] * (name == "scene-critic")
     assert f"digits: {name}, seed 0, 3 steps, test sequences" in first
     path.write_text(json.dumps({**row, "training_seconds": 12345}))
     assert main(words) == 0
@@ -90,6 +103,20 @@ def test_two_judges_are_asked_of_classes(modules, tmp_path, monkeypatch, capsys)
         real = {told["name"]: told["ceiling"] for told in row[name]["reconstruction"]}
         assert real["label"] == real["place"] == 1
     assert row["judge"] != row["tolerant judge"]
+
+
+def test_every_frame_is_a_sequence_where_there_are_few(modules):
+    static, dynamic = torch.randn(3, 2), torch.randn(3, 4, 5)
+    content, pose = torch.arange(3)[:, None], torch.randn(3, 4, 2)
+    apart = modules["scores"]._frames_apart(KnownSequences(static, dynamic, content, pose))
+    for sequence in range(3):
+        for frame in range(4):
+            row = 4 * sequence + frame
+            assert apart.static[row].equal(static[sequence])
+            assert apart.dynamic[row, 0].equal(dynamic[sequence, frame])
+            assert apart.sequence_factors[row].equal(content[sequence])
+            assert apart.frame_factors[row, 0].equal(pose[sequence, frame])
+    assert apart.dynamic.shape == (12, 1, 5)
 
 
 def test_every_sequence_moves_as_another_one(modules):
