@@ -29,8 +29,8 @@ CAPTIONS = {
     "codes": Caption(
         "Codes",
         "The posterior mean of each datum, in the two dimensions that carry most, with some "
-        "images at their places. Groups of a colour are found by the code; what lies far from all "
-        "others is worth a look.",
+        "pictures at their places. Groups of a colour are found by the code; what lies far from "
+        "all others is worth a look.",
     ),
     "posteriors": Caption(
         "Posteriors of single data",

@@ -5,7 +5,7 @@ from math import inf
 import torch
 from torch import Tensor, nn
 
-from unbraid.inference import require_tensors
+from unbraid.inference import require_floats
 
 WINDOW = 11
 _DEVIATION = 1.5  # pixels, of the window
@@ -105,17 +105,14 @@ def _check_window(window: int, side: int) -> None:
 
 
 def _check(images: Tensor, others: Tensor) -> None:
-    require_tensors((images, others))
+    require_floats("images", images)
+    require_floats("others", others)
     if images.dim() != 4 or 0 in images.shape or images.shape != others.shape:
         raise ValueError(
             f"images is {tuple(images.shape)} and others is {tuple(others.shape)}; expected one "
             "shape (N, C, H, W) with at least one image. Pair each image with its other."
         )
     for what, values in (("images", images), ("others", others)):
-        if not values.is_floating_point():
-            raise ValueError(
-                f"{what} is {values.dtype}; expected floats in [0, 1]. Divide 8-bit values by 255."
-            )
         low, high = float(values.min()), float(values.max())
         if not (low >= 0 and high <= 1):
             raise ValueError(

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from unbraid.inference import require_tensors
+from unbraid.inference import require_floats
 
 
 def image_grid(images: Tensor, columns: int, gap: int = 2, background: float = 1.0) -> Tensor:
@@ -81,7 +81,7 @@ def to_pixels(image: Tensor) -> np.ndarray:
     Raises:
         ValueError: If it is no image.
     """
-    require_tensors((image,))
+    require_floats("image", image)
     if image.dim() != 3:
         raise ValueError(
             f"image is {tuple(image.shape)}; expected (C, H, W). Take one image, or `image_grid`."
@@ -106,7 +106,7 @@ def data_uri(png: bytes) -> str:
 
 
 def _check_images(images: Tensor) -> None:
-    require_tensors((images,))
+    require_floats("images", images)
     if images.dim() != 4 or 0 in images.shape:
         raise ValueError(
             f"images is {tuple(images.shape)}; expected (N, C, H, W) with at least one image. "

@@ -23,6 +23,7 @@ from unbraid.inference import (
     in_mode,
     modules_of,
     require_tensors,
+    told_of_bytes,
 )
 
 FRAMES = 256  # frames that are decoded together
@@ -46,7 +47,8 @@ def undisturbed(*programs: Program, seed: int) -> Iterator[None]:
 def run(model: Program, guide: Program, args: tuple[Any, ...]) -> Terms:
     """Run a pair once, where its parameters are; discrete sites are sampled, not summed out."""
     runner, args = Runner(), placed(args, model, guide)
-    model_sites, guide_sites = runner.run_pair(model, guide, args)
+    with told_of_bytes(args):
+        model_sites, guide_sites = runner.run_pair(model, guide, args)
     return Terms(model_sites, guide_sites, runner, model, guide, args)
 
 
@@ -96,7 +98,7 @@ def sites_at_points(
     Returns:
         Its sites by name.
     """
-    with _AtPoints():
+    with _AtPoints(), told_of_bytes(args):
         return Runner().run(program, placed(args, program), values).sites
 
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from unbraid.inference import require_tensors
+from unbraid.inference import require_floats
 
 
 def sharpness(images: Tensor) -> float:
@@ -52,7 +52,7 @@ def mean_variance(images: Tensor) -> float:
 
 
 def _check(images: Tensor) -> None:
-    require_tensors((images,))
+    require_floats("images", images)
     if images.dim() != 4 or len(images) == 0 or min(images.shape[-2:]) < 2:
         raise ValueError(
             f"images is {tuple(images.shape)}; expected (N, C, H, W) with at least one image of "

@@ -5,7 +5,7 @@ from typing import Any, Protocol, TypeGuard
 import torch
 from torch import Tensor
 
-from unbraid.inference import Program, require_tensors
+from unbraid.inference import Program, require_floats
 from unbraid.transforms import Transform
 
 from .passes import point_codes, run, undisturbed
@@ -61,7 +61,7 @@ def warp_codes(
     warp_model(model)
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; expected at least 1. Try 256.")
-    require_tensors((images,))
+    require_floats("images", images)
     if images.dim() != 4 or 0 in images.shape:
         raise ValueError(
             f"images is {tuple(images.shape)}; expected (N, C, H, W) with at least one image. "

@@ -1,8 +1,9 @@
-"""Who is shown, in which pose: that of all renderings of characters that is nearest to a picture.
+"""Who is shown, in which pose: by the rendering of a character that is nearest to a picture.
 
 Characters can be drawn in any looks and any pose, so that what a swap should show is known to the
 pixel. Unlike a net that has learnt from real frames, a distance cannot be misled by pictures that
-are a little soft. Of the looks one attribute at a time is asked for, the others being right.
+are a little soft. One thing is asked for at a time, among renderings that differ in nothing else:
+an attribute in the right pose, the pose of the right character.
 """
 
 from dataclasses import replace
@@ -29,6 +30,9 @@ def told_by_renderings(
     Returns:
         Rows of `name`, `share`, `standard_error` over sequences, `ceiling` and `chance`. Where
         two renderings are equal, as where nothing of a layer is seen, either is right.
+
+    Raises:
+        ValueError: If the data do not say the action of each pose.
     """
     store: Any = data.images
     everyone, every_pose = torch.arange(len(poses)), torch.arange(store.shape[1])
@@ -55,11 +59,17 @@ def told_by_renderings(
 
 def _poses(data: Dataset, characters: Any, frames: Tensor, poses: Tensor) -> list[dict[str, Any]]:
     count = characters.shape[1]
-    actions = data.frame_factors[0, :, 1] if data.frame_factors is not None else torch.empty(0)
+    if data.frame_factors is None or "action" not in data.frame_factor_names:
+        raise ValueError(f"{data.name} says nothing of actions; expected those of each pose")
+    actions = data.frame_factors[0, :, data.frame_factor_names.index("action")]
     right: dict[str, list[Tensor]] = {"pose": [], "action": []}
     for one, (shown, truth) in enumerate(zip(frames, poses, strict=True)):
         pixels = characters.frames(torch.tensor([one]), torch.arange(count)[None])[0]
-        distances = torch.cdist(shown.flatten(1), pixels.flatten(1).float() / 255)
+        distances = torch.cdist(
+            shown.flatten(1),
+            pixels.flatten(1).float() / 255,
+            compute_mode="donot_use_mm_for_euclid_dist",  # a product of matrices is inexact
+        )
         nearest = distances.argmin(1)
         equal = (pixels[nearest] == pixels[truth]).flatten(1).all(1)
         right["pose"].append(equal)

@@ -172,13 +172,15 @@ def channels_first(array: np.ndarray, sequences: bool, where: str) -> np.ndarray
 
 def _mended(shape: tuple[int, ...], axes: int, lead: str) -> str:
     """What to do about an array of another layout, of which `axes` are of an image."""
+    rows = f"If each row holds the pixels of an image, take array.reshape({lead}, H, W)."
+    if axes == 1:
+        return f"{rows} If these are images, call them images." if lead == "S, T" else rows
+    steps = ["Give it exactly one axis of channels, and no side of 1 or 3 pixels."]
     if axes == 3 and 4 in (shape[-1], shape[-3]):
-        return "Leave the fourth channel, which is how opaque a pixel is, out."
-    if axes == 1 and lead == "S, T":
-        return "If these are images, call them images."
-    if axes < 2:
-        return f"If each row holds the pixels of an image, take array.reshape({lead}, H, W)."
-    return "Give it exactly one axis of channels, and no side of 1 or 3 pixels."
+        steps.append("If a fourth channel says how opaque pixels are, leave it out.")
+    if lead == "N" and axes in (3, 4):
+        steps.append("If these are sequences, call them sequences.")
+    return " ".join(steps)
 
 
 def to_bytes(images: np.ndarray, where: str) -> Tensor:
@@ -256,12 +258,14 @@ def _labels(values: np.ndarray | None, path: Path) -> tuple[Tensor | None, tuple
     step = "Number classes from 0, with -1 for unknown; what is measured is a factor."
     if values is not None and values.ndim == 2:
         step = "Take the class of each row by argmax(1)."
+        if values.shape[1] == 1:
+            step = "Drop the second axis: labels[:, 0]."
     labels = _integers(values, f"labels in {path}", step)
     if labels is not None and len(labels) and labels.max() >= len(labels):
         raise DataError(
             f"largest of {len(labels)} labels in {path} is {labels.max()}; "
-            "expected classes counted from 0. Number them by "
-            "numpy.unique(labels, return_inverse=True)[1]."
+            "expected classes counted from 0. Number those that are known by "
+            "numpy.unique(known, return_inverse=True)[1]."
         )
     return labels, ()
 

@@ -7,7 +7,15 @@ from .atomic import check_writable, write_atomically, write_json_atomically
 from .average import AveragedPair
 from .bidirectional import bidirectional_bounds
 from .calibration import Calibration, simulation_based_calibration
-from .check import PairError, PairFacts, check_pair, pair_parameters, require_tensors
+from .check import (
+    PairError,
+    PairFacts,
+    check_pair,
+    pair_parameters,
+    require_floats,
+    require_tensors,
+    told_of_bytes,
+)
 from .checkpoint import Checkpoints, CheckpointWarning
 from .checkpoint_folder import CheckpointError
 from .clamped_reconstruction import ClampedReconstruction
@@ -181,11 +189,13 @@ __all__ = [
     "pareto_k",
     "posterior_chains",
     "read_metrics",
+    "require_floats",
     "require_tensors",
     "resolve_device",
     "simulation_based_calibration",
     "squared_mmd",
     "tail_length",
+    "told_of_bytes",
     "try_hooks",
     "validation_bound",
     "write_atomically",

@@ -73,8 +73,8 @@ def check_pair(model: Program, guide: Program, *args: Any) -> PairFacts:
 
     Raises:
         PairError: If sites, shapes or plates of the two differ, a plate is missing, nothing is
-            observed, a guide site can be neither differentiated nor enumerated, or parameters live
-            outside of the modules.
+            observed, a guide site can be neither differentiated nor enumerated, parameters live
+            outside of the modules, or an argument is an array of NumPy.
     """
     require_tensors(args)
     trial = untouched(modules_of(model, guide), [a for a in args if isinstance(a, Tensor)])
@@ -114,13 +114,13 @@ def check_pair(model: Program, guide: Program, *args: Any) -> PairFacts:
 
 
 def require_tensors(args: Sequence[Any]) -> None:
-    """Refuse what notebooks give in place of float tensors, before a net fails on it.
+    """Refuse arrays, which notebooks give in place of tensors, before a net fails on them.
 
     Args:
         args: Arguments of a pair or of a function of images, data first.
 
     Raises:
-        PairError: If one is an array of NumPy, or the first one holds 8-bit values.
+        PairError: If one is an array of NumPy.
     """
     for place, given in enumerate(args):
         if isinstance(given, np.ndarray):
@@ -130,9 +130,39 @@ def require_tensors(args: Sequence[Any]) -> None:
                 f"{what} a NumPy array of {given.dtype}; expected a tensor. "
                 f"Convert it: torch.as_tensor(x){floats}"
             )
-    if args and isinstance(args[0], Tensor) and args[0].dtype == torch.uint8:
+
+
+@contextmanager
+def told_of_bytes(args: Sequence[Any]) -> Iterator[None]:
+    """Say so where a program fails on 8-bit values: some take them, nets of images do not.
+
+    Raises:
+        PairError: If it fails, and the data, which come first, are such values.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        if isinstance(error, PairError):
+            raise
+        if args and isinstance(args[0], Tensor) and args[0].dtype == torch.uint8:
+            reason = " ".join(str(error).partition("Trace Shapes:")[0].split())
+            raise PairError(
+                "the data are torch.uint8; expected floats in [0, 1]. Divide 8-bit values by 255 "
+                f"({reason})"
+            ) from error
+        raise
+
+
+def require_floats(name: str, images: Tensor) -> None:
+    """Refuse images that are arrays of NumPy or no floats.
+
+    Raises:
+        PairError: If they are.
+    """
+    require_tensors((images,))
+    if not images.is_floating_point():
         raise PairError(
-            "the data are torch.uint8; expected floats in [0, 1]. Divide 8-bit values by 255"
+            f"{name} is {images.dtype}; expected floats in [0, 1]. Divide 8-bit values by 255"
         )
 
 
@@ -150,7 +180,10 @@ def pair_parameters(
 def _told_of(role: str, args: tuple[Any, ...]) -> Iterator[None]:
     """Say which program an error came from; Pyro's table of shapes is left out."""
     try:
-        yield
+        with told_of_bytes(args):
+            yield
+    except PairError:
+        raise
     except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
         shapes = ", ".join(str(tuple(a.shape)) for a in args if isinstance(a, Tensor))
         reason = " ".join(str(error).partition("Trace Shapes:")[0].split())

@@ -97,7 +97,7 @@ class Hook(nn.Module):
         """Change the critic's parameters (clipping, projection) after its optimiser steps."""
 
     def advance(self) -> None:
-        """Go on to the next step of the hook's schedules: of every weight that it holds."""
+        """Go on to the next step of the hook's schedules: of the weights among its attributes."""
         for child in self.children():
             if isinstance(child, Weight):
                 child.advance()

@@ -268,7 +268,7 @@ def gradients(
         if not places:
             raise ValueError(
                 f"a penalty moves the {side} alone, of which no parameter is trained; expected "
-                "one at least. Give them to the optimiser, or leave the hook out"
+                "one at least. Train some of them, or leave out the hook that moves them"
             )
         more = torch.autograd.grad(
             penalty,

@@ -1,8 +1,11 @@
 """Arrays of NumPy and 8-bit images, which notebooks give, are refused with what to do."""
 
 import numpy as np
+import pyro
+import pyro.distributions as dist
 import pytest
 import torch
+from torch import nn
 
 from unbraid.analysis import (
     image_grid,
@@ -18,6 +21,7 @@ from unbraid.analysis import (
     to_pixels,
     traversals,
 )
+from unbraid.inference import check_pair
 
 FLOATS = np.zeros((3, 1, 4, 5), np.float32)
 ARRAYS = {
@@ -28,13 +32,13 @@ ARRAYS = {
     ),
     "byte tensor": (
         torch.zeros(3, 1, 4, 5, dtype=torch.uint8),
-        r"torch\.uint8; expected floats in \[0, 1\]\. Divide 8-bit values by 255$",
+        r"torch\.uint8; expected floats in \[0, 1\]\. Divide 8-bit values by 255",
     ),
 }
 
 
 def never(*args, **kwargs):
-    raise AssertionError("a program ran")
+    raise RuntimeError("a program ran")
 
 
 OF_PAIRS = {
@@ -58,10 +62,31 @@ OF_IMAGES = {
 
 @pytest.mark.parametrize("given", ARRAYS)
 @pytest.mark.parametrize("name", OF_PAIRS)
-def test_a_pair_is_not_run_on_them(name, given):
+def test_a_pair_is_not_run_on_arrays_and_fails_on_bytes_in_words(name, given):
     x, message = ARRAYS[given]
-    with pytest.raises(ValueError, match=f"the data are a? ?{message}"):
+    with pytest.raises(ValueError, match=f"the data are a? ?{message}") as refused:
         OF_PAIRS[name](x)
+    assert ("a program ran" in str(refused.value)) == (given == "byte tensor")
+
+
+def test_pairs_of_bytes_are_pairs():
+    """Nothing but nets of images needs floats: these are symbols, each with a row of its own."""
+    rows = nn.Embedding(256, 2)
+
+    def model(x):
+        with pyro.plate("data", len(x)):
+            z = pyro.sample("z", dist.Normal(torch.zeros(2), 1.0).to_event(1))
+            pyro.sample("x", dist.Categorical(logits=z @ rows.weight.T), obs=x.long())
+
+    def guide(x):
+        with pyro.plate("data", len(x)):
+            pyro.sample("z", dist.Normal(rows(x.long()), 1.0).to_event(1))
+
+    x = torch.tensor([0, 3, 255], dtype=torch.uint8)
+    assert check_pair(model, guide, x).size == 3
+    found = kl_per_dimension(model, guide, [x])["z"]
+    expected = 0.5 * rows(x.long()).detach().double().square().mean(0)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("given", ARRAYS)

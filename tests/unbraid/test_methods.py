@@ -231,9 +231,18 @@ def test_the_scale_holds_for_the_likelihood_that_a_method_takes_by_itself():
 
 @pytest.mark.parametrize("options", [{}, {"likelihood": "discretised-logistic"}])
 def test_a_scale_is_refused_where_there_is_none(options):
-    words = "scale is 0.03, but likelihood .* has none. Leave it out, or set likelihood=normal"
+    words = "scale is 0.03, but likelihood .* has none; expected none. Leave it out, or set likeli"
     with pytest.raises(OptionError, match=words):
         build("vae", GREY, scale=0.03, **options)
+
+
+def test_the_scale_that_earlier_versions_recorded_is_let_be():
+    assert build("c-vitae", GREY, scale=0.1).likelihood.name == "continuous-bernoulli"
+
+
+def test_a_likelihood_that_is_none_is_named_first():
+    with pytest.raises(OptionError, match=r"likelihood is 'bernouli'.*Did you mean bernoulli\?"):
+        build("vae", GREY, likelihood="bernouli", scale=0.03)
 
 
 def test_a_scale_is_above_0():

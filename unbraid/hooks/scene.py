@@ -23,8 +23,8 @@ class Options:
         critic: What the discriminator is: `pair`, which embeds both codes with one net and
             compares the embeddings, or `mlp`, a net on both codes side by side.
         hidden: Widths of its hidden layers, comma-separated; of `pair` at least one.
-        rate: Learning rate of the discriminator.
-        steps: Its steps per step of the pair.
+        rate: Learning rate of the discriminator, above 0 and at most 10.
+        steps: Its steps per step of the pair, 1 to 1000.
         warmup: Steps over which the weight rises from 0; 0 for none.
         standardised: Whether it sees codes standardised over the batch, from which small codes
             cannot hide.
@@ -56,12 +56,12 @@ def build(options: Options, data: DataSpec, parts: Parts) -> Addition:
     Raises:
         OptionError: If the pair has no such code, or takes no companions of frames.
     """
-    size = code_size(parts, options.site)
     if not parts.companions or "companions" not in parts.keys:
         raise OptionError(
             "hook scene compares a frame with a companion, which this pair is not given; expected "
             "a method of sequences with companions. Set companions=1 of static-dynamic"
         )
+    size = code_size(parts, options.site)
     weight = options.weight
     hook = SceneDiscriminator(
         options.site,

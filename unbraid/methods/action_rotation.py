@@ -12,7 +12,6 @@ from unbraid.nets import (
     PlaneTurn,
     TensorTurn,
     Trunk,
-    make_likelihood,
 )
 
 from .image_nets import NetOptions
@@ -127,10 +126,14 @@ class Options(NetOptions):
 
     def make_likelihood(self, data: DataSpec) -> Likelihood:
         """Make the likelihood: a Normal of `scale` unless another one is asked for."""
-        if self.likelihood in ("auto", "normal"):
-            scale = SCALES[self.form] if self.scale is None else self.scale
-            return make_likelihood("normal", data.shape[0], scale=scale)
+        if self.likelihood == "auto":
+            return self.named_likelihood("normal", data)
         return super().make_likelihood(data)
+
+    @property
+    def pixel_scale(self) -> float:
+        """Standard deviation of a pixel of the `normal` likelihoods."""
+        return SCALES[self.form] if self.scale is None else self.scale
 
     def make_code(self, trunk: Trunk, dim: int) -> FrameEncoder:
         """Make an encoder of views to one of the codes."""

@@ -23,7 +23,6 @@ from unbraid.nets import (
     PairCritic,
     SkipDecoder,
     SkipEncoder,
-    make_likelihood,
 )
 
 from .method import DataSpec, Parts
@@ -165,8 +164,8 @@ class Options(SequenceOptions):
 
     def make_likelihood(self, data: DataSpec) -> Likelihood:
         """Make the likelihood: a Normal of `scale` unless another one is asked for."""
-        if self.likelihood in ("auto", "normal"):
-            return make_likelihood("normal", data.shape[0], scale=self.pixel_scale)
+        if self.likelihood == "auto":
+            return self.named_likelihood("normal", data)
         return super().make_likelihood(data)
 
     def make_content(self, data: DataSpec) -> ClipEncoder | SkipEncoder | EmptyEncoder:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from unbraid.nets import (
+    LIKELIHOODS,
     BroadcastDecoder,
     ConvDecoder,
     ConvEncoder,
@@ -35,7 +36,8 @@ class NetOptions:
             discretised-logistic (colour). Otherwise one of these, bernoulli-grey (the
             cross-entropy of grey values, no likelihood), normal, or normal-learned.
         scale: Standard deviation of a pixel of `normal`, and what that of `normal-learned` starts
-            from, above 0, where images range from 0 to 1; none is 0.1. Smaller ones draw finer.
+            from (that one above 0.001 and below 1), where images range from 0 to 1; none is 0.1.
+            Smaller ones draw finer.
         nets: `mlp`, `conv`, or `auto`: convolutions from 32 x 32 pixels up.
         hidden: Widths of the encoder's hidden layers, comma-separated; the decoder's are the
             same in reverse.
@@ -60,7 +62,7 @@ class NetOptions:
     decoder: Literal["mirror", "broadcast"] = "mirror"
     broadcast_hidden: tuple[int, ...] = (128, 128)
     broadcast_patch: int = 4
-    weighs_by_scale: ClassVar[bool] = False  # of what is beside the likelihood, whichever that is
+    weighs_by_scale: ClassVar[bool] = False  # whether weights depend on it, whatever is likely
 
     def __post_init__(self) -> None:
         if self.scale is not None:
@@ -94,18 +96,25 @@ class NetOptions:
         Raises:
             OptionError: If there is no such likelihood, or it has no scale and one is set.
         """
-        scaled = name.startswith("normal")
-        if not (scaled or self.weighs_by_scale or self.scale in (None, PIXEL_SCALE)):
-            raise OptionError(
-                f"scale is {self.scale:g}, but likelihood {name} has none. Leave it out, or set "
-                "likelihood=normal or normal-learned"
-            )
+        channels, scaled = data.shape[0], name.startswith("normal")
         try:
-            return make_likelihood(
-                name, data.shape[0], **({"scale": self.scale or PIXEL_SCALE} if scaled else {})
-            )
+            if scaled and name in LIKELIHOODS:
+                return make_likelihood(name, channels, scale=self.pixel_scale)
+            likelihood = make_likelihood(name, channels)
         except ValueError as error:
             raise OptionError(str(error)) from error
+        # Earlier versions of some methods recorded 0.1 whatever the likelihood was.
+        if not self.weighs_by_scale and self.scale not in (None, PIXEL_SCALE):
+            raise OptionError(
+                f"scale is {self.scale:g}, but likelihood {name} has none; expected none. Leave "
+                "it out, or set likelihood=normal or normal-learned"
+            )
+        return likelihood
+
+    @property
+    def pixel_scale(self) -> float:
+        """Standard deviation of a pixel of the `normal` likelihoods."""
+        return PIXEL_SCALE if self.scale is None else self.scale
 
     def convolves(self, data: DataSpec) -> bool:
         """Whether the nets of these images have convolutions."""

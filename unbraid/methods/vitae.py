@@ -47,7 +47,7 @@ class Options(NetOptions):
             `appearance_warmup_from` to `appearance_beta`, in place of `warmup`; 0 for none.
         appearance_warmup_from: What it starts from, at least 0. Above 1, what a warp can say is
             cheaper in the perspective at first.
-        scale_warmup: Steps for which the scale of likelihood normal-learned stays there.
+        scale_warmup: Steps for which the scale of likelihood normal-learned stays at `scale`.
         code_spread: Standard deviation that the outputs of the decoder's first layer start with;
             0 for Glorot's rule, which makes them small where there are few codes.
     """
