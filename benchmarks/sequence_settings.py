@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-SCENE = "scene:weight=1000,hidden=128,64,steps=2"
+SCENE = "scene:weight=1000,hidden=256,128,steps=4"
 ROWS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "static-dynamic": ("static-dynamic", {}, ()),
     "distinct-frames": ("static-dynamic", {"companions": 3}, ()),
@@ -110,13 +110,14 @@ SETTINGS = {
         options={
             **_CODES,
             "static_dim": 16,
+            "dynamic_dim": 2,
             "scale": 0.03,
             "hidden": (512,),
             "join": "modulate",
             "warmup": 500,
         },
         train={**_TRAIN, "batch_size": 30},
-        steps=3000,
+        steps=5000,
         probe_frames=15,
         sequences=20,
         few_sequences=True,
