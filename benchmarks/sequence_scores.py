@@ -184,11 +184,10 @@ def _rendered(run: Run, split: str, asked: Shown, seed: int) -> dict[str, Any]:
     """Ask which renderings swaps and reconstructions are nearest to."""
     static, dynamic = _codes(asked)
     attributes, poses = torch.stack([*asked.content.values()], 1), asked.pose["pose"]
-    other = partners(len(static), seed)
+    data, other = run.split(split), partners(len(static), seed)
     found = {}
     for name, driver in (("swap", other), ("reconstruction", torch.arange(len(static)))):
         decoded = decode_frames(run.model, static, dynamic[driver])
-        data = run.split(split)
         found[name] = told_by_renderings(data, decoded, attributes, poses[driver])
     return found
 

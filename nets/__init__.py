@@ -31,7 +31,7 @@ from .likelihoods import LIKELIHOODS, default_likelihood, make_likelihood
 from .mlp import MLPDecoder, MLPEncoder, mlp
 from .modulation import Modulation, modulate
 from .one_hot import OneHot
-from .pair_critic import PairCritic
+from .pair_critic import PairCritic, make_pair_critic
 from .pairwise import PairwiseEncoder
 from .pooled import PooledEncoder
 from .prediction_critic import PredictionCritic
@@ -101,6 +101,7 @@ __all__ = [
     "layer_names",
     "length_and_index",
     "make_likelihood",
+    "make_pair_critic",
     "mean_of_items",
     "mlp",
     "mlp_trunk",

@@ -1,11 +1,13 @@
 """A critic of pairs, which embeds both with one net and compares the embeddings."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from .activations import at_least_float32
+from .critics import MLPCritic
 from .mlp import mlp
 
 
@@ -43,3 +45,21 @@ class PairCritic(nn.Module):
         # A difference of close numbers in half precision would be rounding.
         p, q = (at_least_float32(self.embed(value)) for value in (first, second))
         return at_least_float32(self.head(torch.cat([p * q, (p - q).square(), p + q], -1)))
+
+
+def make_pair_critic(
+    kind: Literal["mlp", "pair"], size: int, hidden: Sequence[int]
+) -> MLPCritic | PairCritic:
+    """Make a critic of two vectors: one that compares them, or one that takes them side by side.
+
+    Args:
+        kind: `pair`, a `PairCritic`, or `mlp`, an `MLPCritic` of both vectors.
+        size: Numbers of one of the two vectors.
+        hidden: Widths of its hidden layers; of `pair` at least one.
+
+    Raises:
+        ValueError: If `hidden` is empty with `pair`.
+    """
+    if kind == "pair":
+        return PairCritic(size, hidden)
+    return MLPCritic(2 * size, hidden, activation="relu")

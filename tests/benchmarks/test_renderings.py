@@ -4,6 +4,7 @@
 import importlib
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -94,3 +95,19 @@ def test_equal_renderings_are_both_right(told, data):
     layers = [layer(slice(0, 0), 3), layer(slice(3, 6), 3), layer(slice(6, 8), 1)]
     data = replace(data, images=Sprites.of(layers, data.images.looks, data.images.poses, SIZE))
     assert told(data, drawn(data, data.factors, POSED), data.factors, POSED)["shirt"] == 1
+
+
+def test_swaps_show_the_one_in_the_poses_of_the_other(data, monkeypatch):
+    """With codes that are looks and poses, and a decoder that draws them, without error."""
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[2])
+    scores = importlib.import_module("benchmarks.sequence_scores")
+    monkeypatch.setattr(scores, "decode_frames", lambda _, looks, poses: drawn(data, looks, poses))
+    known = SimpleNamespace(static=data.factors, dynamic=POSED)
+    content = dict(zip(NAMES, data.factors.T, strict=True))
+    asked = SimpleNamespace(known=known, content=content, pose={"pose": POSED})
+    run = SimpleNamespace(model=None, split=lambda _: data)
+    found = scores._rendered(run, "test", asked, 0)
+    assert {name: [row["share"] for row in rows] for name, rows in found.items()} == {
+        "swap": [1, 1, 1, 1],
+        "reconstruction": [1, 1, 1, 1],
+    }

@@ -5,7 +5,7 @@ from typing import Literal
 
 from unbraid.inference import CriticSchedule, LinearWarmup, SceneDiscriminator, critic_adam
 from unbraid.methods import DataSpec, OptionError, Parts, critic_in_range, in_range
-from unbraid.nets import MLPCritic, PairCritic
+from unbraid.nets import make_pair_critic
 
 from .adding import Addition, code_size
 
@@ -41,12 +41,7 @@ class Options:
 
     def __post_init__(self) -> None:
         in_range("weight", self.weight, 0.0)
-        critic_in_range(self.hidden, self.rate, self.steps, prefix="")
-        if self.critic == "pair" and not self.hidden:
-            raise OptionError(
-                "hidden is none with critic=pair; expected one width at least, that of the "
-                "embedding. Give it, or set critic=mlp"
-            )
+        critic_in_range(self.hidden, self.rate, self.steps, kind=self.critic, prefix="")
         in_range("warmup", self.warmup, 0)
 
 
@@ -65,9 +60,7 @@ def build(options: Options, data: DataSpec, parts: Parts) -> Addition:
     weight = options.weight
     hook = SceneDiscriminator(
         options.site,
-        PairCritic(size, options.hidden)
-        if options.critic == "pair"
-        else MLPCritic(2 * size, options.hidden, activation="relu"),
+        make_pair_critic(options.critic, size, options.hidden),
         LinearWarmup(options.warmup, 0.0, weight) if options.warmup else weight,
         standardised=options.standardised,
         schedule=CriticSchedule(steps=options.steps),

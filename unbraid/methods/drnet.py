@@ -19,10 +19,9 @@ from unbraid.nets import (
     EmptyEncoder,
     FrameEncoder,
     Likelihood,
-    MLPCritic,
-    PairCritic,
     SkipDecoder,
     SkipEncoder,
+    make_pair_critic,
 )
 
 from .method import DataSpec, Parts
@@ -117,12 +116,7 @@ class Options(SequenceOptions):
         in_range("similarity", self.similarity, 0.0)
         in_range("adversary", self.adversary, 0.0)
         in_range("content_warmup", self.content_warmup, 0)
-        critic_in_range(self.critic_hidden, self.critic_rate, self.critic_steps)
-        if self.critic == "pair" and not self.critic_hidden:
-            raise OptionError(
-                "critic_hidden is () with critic=pair; expected one width at least, that of the "
-                "embedding. Give it, or set critic=mlp"
-            )
+        critic_in_range(self.critic_hidden, self.critic_rate, self.critic_steps, kind=self.critic)
         in_range("critic_warmup", self.critic_warmup, 0)
         for name in ("similarity", "adversary", "skips", "content_warmup"):
             value = getattr(self, name)
@@ -142,12 +136,6 @@ class Options(SequenceOptions):
                 "skips is true with decoder=broadcast; expected mirror, which takes maps of every "
                 "size. Leave one of both out"
             )
-
-    def make_critic(self) -> MLPCritic | PairCritic:
-        """Make the scene discriminator's net."""
-        if self.critic == "pair":
-            return PairCritic(self.dynamic_dim, self.critic_hidden)
-        return MLPCritic(2 * self.dynamic_dim, self.critic_hidden, activation="relu")
 
     @property
     def pixel_scale(self) -> float:
@@ -290,7 +278,7 @@ def _hooks(options: Options, data: DataSpec) -> tuple["Hook", ...]:
         hooks.append(
             SceneDiscriminator(
                 "dynamic",
-                options.make_critic(),
+                make_pair_critic(options.critic, options.dynamic_dim, options.critic_hidden),
                 nats * options.adversary,
                 standardised=options.standardised,
                 schedule=schedule,

@@ -79,7 +79,12 @@ def _read_scalar(name: str, value: Any, kind: type) -> Any:
 
 
 def critic_in_range(
-    hidden: tuple[int, ...], rate: float, steps: int, *, prefix: str = "critic_"
+    hidden: tuple[int, ...],
+    rate: float,
+    steps: int,
+    *,
+    kind: str = "mlp",
+    prefix: str = "critic_",
 ) -> None:
     """Refuse widths, a learning rate or steps of a critic that are out of range.
 
@@ -87,6 +92,7 @@ def critic_in_range(
         hidden: Widths, 1 to 65 536 each.
         rate: Above 0, at most 10.
         steps: 1 to 1000.
+        kind: `mlp`, or `pair`, which needs one width at least.
         prefix: What the names of these options begin with.
 
     Raises:
@@ -96,6 +102,11 @@ def critic_in_range(
         in_range(f"{prefix}hidden", width, 1, 65_536)
     in_range(f"{prefix}rate", rate, 0.0, 10.0, open_low=True)
     in_range(f"{prefix}steps", steps, 1, 1000)
+    if kind == "pair" and not hidden:
+        raise OptionError(
+            f"{prefix}hidden is none with critic=pair; expected one width at least, that of the "
+            "embedding. Give it, or set critic=mlp"
+        )
 
 
 def in_range(
