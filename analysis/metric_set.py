@@ -1,28 +1,16 @@
 """All scores of codes that the factors of the data allow, in one table."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .beta_vae_score import beta_vae_score
-from .dci import dci
-from .explicitness import explicitness
 from .factor_kinds import which_discrete
-from .factor_vae_score import factor_vae_score
-from .gaussian_dependence import gaussian_dependence
-from .irs import irs
-from .mcc import mcc
-from .mig import mig_of_means, mig_of_posteriors
-from .modularity import modularity
-from .sap import sap
+from .listed_scores import Asked, ListedScore, Part, listed_scores
 from .score_inputs import Values, check_widths, code_rows, target_columns
 
-Kind = Literal["classes", "ordered", "all", "none"]
-
-_Floats = NDArray[np.floating]
 _COVERED = (2.5, 97.5)
 
 
@@ -43,25 +31,6 @@ class ScoreSet(TypedDict):
     factors: dict[str, list[str]]
     left_out: dict[str, str]
     factors_left_out: dict[str, str]
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Codes `(N, K)` and the factors `(N, F)` that a score asks for, integers if classes."""
-
-    codes: _Floats
-    factors: NDArray[np.generic]
-
-
-@dataclass(frozen=True)
-class _Score:
-    """How names of scores are had: from training and test data, and which factors they are."""
-
-    names: tuple[str, ...]
-    kind: Kind
-    least_factors: int
-    compute: Callable[[_Part, _Part, Sequence[bool]], tuple[float, ...]]
-    resample: bool = False
 
 
 def disentanglement_scores(
@@ -132,7 +101,7 @@ def disentanglement_scores(
             found["factors_left_out"][known[f]] = f"It has one value in the {what} data."
     numbered = _numbered(factors, truth, classes)
     kinds = {"classes": varies & classes, "ordered": varies & in_order, "all": varies}
-    for score in _wanted(_scores(train_scales, forest_codes, seed), only):
+    for score in listed_scores(only):
         chosen = np.flatnonzero(kinds.get(score.kind, np.zeros(count, bool)))
         of_train, of_test = (factors, truth) if score.kind == "ordered" else numbered
         if len(chosen) < score.least_factors:
@@ -140,21 +109,20 @@ def disentanglement_scores(
             found["left_out"].update(dict.fromkeys(score.names, reason))
             continue
         learnt, judged = (
-            _Part(codes, columns[:, chosen].astype(np.int64 if score.kind == "classes" else float))
+            Part(codes, columns[:, chosen].astype(np.int64 if score.kind == "classes" else float))
             for codes, columns in ((train, of_train), (test, of_test))
         )
         told = [bool(classes[f]) for f in chosen]
+        asked = Asked(learnt, judged, told, train_scales, forest_codes, seed)
         try:
-            values = score.compute(learnt, judged, told)
+            values = score.compute(asked)
         except ValueError as error:
             found["left_out"].update(dict.fromkeys(score.names, str(error)))
             continue
         found["scores"].update(zip(score.names, map(float, values), strict=True))
         found["factors"].update({name: [known[f] for f in chosen] for name in score.names})
         if score.resample and resamples:
-            found["intervals"].update(
-                _intervals(score, learnt, judged, told, values, resamples, seed)
-            )
+            found["intervals"].update(_intervals(score, asked, values, resamples))
     return found
 
 
@@ -170,122 +138,23 @@ def _numbered(
     return parts
 
 
-def _scores(scales: Values | None, forest_codes: int, seed: int) -> list[_Score]:
-    def forests(train: _Part, test: _Part, told: Sequence[bool]) -> tuple[float, ...]:
-        few = np.random.default_rng(seed).permutation(len(train.codes))[:forest_codes]
-        parts = train.codes[few], train.factors[few], test.codes, test.factors
-        score = dci(*parts, discrete=told, seed=seed)
-        return score.disentanglement, score.completeness, score.informativeness
-
-    def posteriors(train: _Part, test: _Part, told: Sequence[bool]) -> tuple[float, ...]:
-        if scales is None:
-            raise ValueError("It needs the standard deviations of q. Give train_scales.")
-        return (mig_of_posteriors(train.codes, scales, train.factors, seed=seed).score,)
-
-    def dependence(train: _Part, test: _Part, told: Sequence[bool]) -> tuple[float, ...]:
-        result = gaussian_dependence(train.codes)
-        return result.total_correlation, result.wasserstein_share
-
-    def machines(train: _Part, test: _Part, told: Sequence[bool]) -> tuple[float, ...]:
-        parts = train.codes, train.factors, test.codes, test.factors
-        return (sap(*parts, discrete=told).score,)
-
-    return [
-        _Score(
-            ("factor_vae",),
-            "classes",
-            2,
-            lambda train, test, told: (
-                factor_vae_score(train.codes, train.factors, seed=seed).score,
-            ),
-        ),
-        _Score(
-            ("beta_vae",),
-            "classes",
-            2,
-            lambda train, test, told: (
-                beta_vae_score(train.codes, train.factors, seed=seed).score,
-            ),
-        ),
-        _Score(
-            ("mig_means",),
-            "classes",
-            1,
-            lambda train, test, told: (mig_of_means(train.codes, train.factors).score,),
-            resample=True,
-        ),
-        _Score(("mig_posteriors",), "classes", 1, posteriors),
-        _Score(("sap",), "all", 1, machines),
-        _Score(
-            ("dci_disentanglement", "dci_completeness", "dci_informativeness"), "all", 2, forests
-        ),
-        _Score(
-            ("modularity",),
-            "classes",
-            2,
-            lambda train, test, told: (modularity(train.codes, train.factors).score,),
-            resample=True,
-        ),
-        _Score(
-            ("explicitness",),
-            "classes",
-            1,
-            lambda train, test, told: (
-                explicitness(train.codes, train.factors, test.codes, test.factors).score,
-            ),
-        ),
-        _Score(
-            ("irs",),
-            "classes",
-            1,
-            lambda train, test, told: (irs(train.codes, train.factors).score,),
-        ),
-        _Score(
-            ("mcc", "mcc_spearman"),
-            "ordered",
-            1,
-            lambda train, test, told: (
-                mcc(train.codes, train.factors).score,
-                mcc(train.codes, train.factors, correlation="spearman").score,
-            ),
-            resample=True,
-        ),
-        _Score(("total_correlation", "wasserstein_share"), "none", 0, dependence),
-    ]
-
-
-def _wanted(scores: list[_Score], only: Sequence[str] | None) -> list[_Score]:
-    if only is None:
-        return scores
-    known = [name for score in scores for name in score.names]
-    for name in only:
-        if name not in known:
-            raise ValueError(f"only has {name!r}; expected some of {', '.join(known)}.")
-    return [score for score in scores if set(score.names) & set(only)]
-
-
-def _too_few(score: _Score, count: int) -> str:
+def _too_few(score: ListedScore, count: int) -> str:
     kinds = {"classes": "discrete factors", "ordered": "factors in an order"}
     kind = kinds.get(score.kind, "factors")
     return f"It needs {score.least_factors} {kind} that vary, and there are {count}."
 
 
 def _intervals(
-    score: _Score,
-    train: _Part,
-    test: _Part,
-    told: Sequence[bool],
-    values: Sequence[float],
-    resamples: int,
-    seed: int,
+    score: ListedScore, asked: Asked, values: Sequence[float], resamples: int
 ) -> dict[str, tuple[float, float]]:
     """Return the percentiles of each name's score; none where a sample lacks a factor's values."""
-    random = np.random.default_rng(seed)
+    random, train = np.random.default_rng(asked.seed), asked.train
     drawn = []
     for _ in range(resamples):
         rows = random.integers(len(train.codes), size=len(train.codes))
         try:
-            drawn.append(score.compute(_Part(train.codes[rows], train.factors[rows]), test, told))
+            part = Part(train.codes[rows], train.factors[rows])
+            drawn.append(score.compute(replace(asked, train=part)))
         except ValueError:
             return {}
     sample = np.array(drawn)

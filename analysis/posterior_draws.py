@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from numbers import Integral
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -92,52 +93,76 @@ def posterior(
                 f"{name} is {value} and by is {by!r}; expected by='nuts', which alone has chains. "
                 f"Leave {name} out"
             )
-    if type(draws) is not int or draws < 1:
+    if not isinstance(draws, Integral) or isinstance(draws, bool) or draws < 1:
         raise ValueError(f"draws is {draws}; expected an integer of at least 1")
     args = arguments(batch)
-    codes, likelihoods, weights, names = _draws(model, guide, args, draws, seed)
-    evidence = weights.logsumexp(0) - math.log(draws)
-    shares = weights - weights.logsumexp(0)
-    size = (2 * shares.logsumexp(0) - (2 * shares).logsumexp(0)).exp()
-    largest = weights.sort(0, descending=True).values
-    tails = pareto_k(largest[: tail_length(draws) + 1], draws)
-    if by == "resampled":
-        generator = torch.Generator().manual_seed(seed)
-        chosen = torch.multinomial(shares.exp().T, draws, True, generator=generator).T
-        codes = {name: _taken(value, chosen) for name, value in codes.items()}
-        likelihoods = {name: value.gather(0, chosen) for name, value in likelihoods.items()}
-        shares = torch.full_like(shares, -math.log(draws))
-    observed = {name: variable(value, ("datum",), name) for name, value in names.items()}
-    coordinates = {"chain": [0], "draw": np.arange(draws), "datum": np.arange(weights.shape[1])}
+    drawn = _draws(model, guide, args, draws, seed)
+    diagnostics = _of_weights(drawn.log_weights)
+    return _tree(_resampled(drawn, seed) if by == "resampled" else drawn, diagnostics)
+
+
+class _Drawn(NamedTuple):
+    """Draws of `B` data, by site.
+
+    Attributes:
+        codes: `(S, B, ...)`.
+        likelihoods: log p(x | z), `(S, B)`.
+        log_weights: `(S, B)`.
+        observed: Observed values, `(B, ...)`.
+    """
+
+    codes: dict[str, Tensor]
+    likelihoods: dict[str, Tensor]
+    log_weights: Tensor
+    observed: dict[str, Tensor]
+
+
+def _of_weights(log_weights: Tensor) -> xarray.Dataset:
+    """What the weights come to, and how far they reach, by datum."""
+    draws = len(log_weights)
+    largest = log_weights.sort(0, descending=True).values
+    found = {
+        "log_evidence": log_weights.logsumexp(0) - math.log(draws),
+        "effective_sample_size": (
+            2 * log_weights.logsumexp(0) - (2 * log_weights).logsumexp(0)
+        ).exp(),
+        "pareto_k": pareto_k(largest[: tail_length(draws) + 1], draws),
+    }
+    return xarray.Dataset({name: ("datum", value.numpy()) for name, value in found.items()})
+
+
+def _resampled(drawn: _Drawn, seed: int) -> _Drawn:
+    """Take as many draws with replacement by their weights, which are equal then."""
+    shares, draws = drawn.log_weights.softmax(0), len(drawn.log_weights)
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.multinomial(shares.T, draws, True, generator=generator).T
+    return drawn._replace(
+        codes={name: _taken(value, chosen) for name, value in drawn.codes.items()},
+        likelihoods={n: value.gather(0, chosen) for n, value in drawn.likelihoods.items()},
+        log_weights=torch.zeros_like(shares),
+    )
+
+
+def _tree(drawn: _Drawn, diagnostics: xarray.Dataset) -> xarray.DataTree:
+    draws, count = drawn.log_weights.shape
+    shares = drawn.log_weights.log_softmax(0)
+    coordinates = {"chain": [0], "draw": np.arange(draws), "datum": np.arange(count)}
+    codes = {name: variable(value[None], DRAWN, name) for name, value in drawn.codes.items()}
+    likelihoods = {n: (DRAWN, value[None].numpy()) for n, value in drawn.likelihoods.items()}
+    weights = {"log_weight": (DRAWN, shares[None].numpy())}
+    observed = {name: variable(v, ("datum",), name) for name, v in drawn.observed.items()}
     return xarray.DataTree.from_dict(
         {
-            "posterior": xarray.Dataset(
-                {name: variable(value[None], DRAWN, name) for name, value in codes.items()},
-                coordinates,
-            ),
-            "sample_stats": xarray.Dataset(
-                {"log_weight": (DRAWN, shares[None].numpy())}, coordinates
-            ),
-            "log_likelihood": xarray.Dataset(
-                {name: (DRAWN, value[None].numpy()) for name, value in likelihoods.items()},
-                coordinates,
-            ),
+            "posterior": xarray.Dataset(codes, coordinates),
+            "sample_stats": xarray.Dataset(weights, coordinates),
+            "log_likelihood": xarray.Dataset(likelihoods, coordinates),
             "observed_data": xarray.Dataset(observed),
-            "diagnostics": xarray.Dataset(
-                {
-                    "log_evidence": ("datum", evidence.numpy()),
-                    "effective_sample_size": ("datum", size.numpy()),
-                    "pareto_k": ("datum", tails.numpy()),
-                }
-            ),
+            "diagnostics": diagnostics,
         }
     )
 
 
-def _draws(
-    model: Program, guide: Program, args: tuple[Any, ...], draws: int, seed: int
-) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor, dict[str, Tensor]]:
-    """Codes `(S, B, ...)`, log p(x|z) `(S, B)`, log weights `(S, B)` and the observed values."""
+def _draws(model: Program, guide: Program, args: tuple[Any, ...], draws: int, seed: int) -> _Drawn:
     codes: dict[str, list[Tensor]] = {}
     likelihoods: dict[str, list[Tensor]] = {}
     weights: list[Tensor] = []
@@ -167,12 +192,11 @@ def _draws(
                     total = total - _by_datum(term.log_q, shape)
                 codes.setdefault(name, []).append(_of_draws(term, shape)[:count])
             weights.append(total[:count])
-    joined = {name: torch.cat(of) for name, of in codes.items()}
-    return (
-        joined,
-        {n: torch.cat(of) for n, of in likelihoods.items()},
-        torch.cat(weights),
-        observed,
+    return _Drawn(
+        codes={name: torch.cat(of) for name, of in codes.items()},
+        likelihoods={name: torch.cat(of) for name, of in likelihoods.items()},
+        log_weights=torch.cat(weights),
+        observed=observed,
     )
 
 

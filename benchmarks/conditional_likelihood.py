@@ -5,8 +5,8 @@ Run: python -m benchmarks.conditional_likelihood
 Rows with the same nets, batches, steps and seed are judged on the same test images, so that the
 differences are paired: image by image, with the standard error of their mean. Beside them stands
 how well probes tell the label from the codes, whose chance is a tenth. `--schedule full` trains as
-the row of MNIST in docs/results-likelihoods.md, which takes more than an hour for each row; `short` does not
-converge. Finished rows are kept under --out and not run again.
+the row of MNIST in docs/results-likelihoods.md, which takes more than an hour for each row;
+`short` does not converge. Finished rows are kept under --out and not run again.
 """
 
 import argparse

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -75,9 +76,9 @@ class Batches:
         active: OneActive | None = None,
         turning: Turning | None = None,
     ) -> None:
-        if not isinstance(batch_size, int) or batch_size < 1:
+        if not isinstance(batch_size, Integral) or batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected an integer of at least 1")
-        check_seed(seed)
+        batch_size, seed = int(batch_size), check_seed(seed)
         check_frames(dataset, frames, companions, ordered)
         if shuffle and batch_size > len(dataset):
             warnings.warn(

@@ -95,7 +95,7 @@ def group_images(
             that share it.
     """
     names = (shared,) if isinstance(shared, str) else tuple(shared)
-    check_seed(seed)
+    seed = check_seed(seed)
     return _group(dataset, dataset.name, names, size, seed, None)
 
 

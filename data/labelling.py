@@ -31,7 +31,7 @@ def keep_labels(dataset: Dataset, per_class: int = 10, seed: int = 0) -> Dataset
         DataError: If there are no labels, or too few of a class.
         ValueError: If `seed` is out of range.
     """
-    check_seed(seed)
+    seed = check_seed(seed)
     labels = _labels_of(dataset)
     if type(per_class) is not int or per_class < 1:
         raise DataError(f"labels per class are {per_class!r}; expected an integer of at least 1")

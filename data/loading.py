@@ -92,7 +92,7 @@ def load(
         DownloadError: If a file cannot be fetched.
         ValueError: If `seed` or `binarise` is out of range.
     """
-    check_seed(seed)
+    seed = check_seed(seed)
     if binarise not in (None, "dynamic", "threshold"):
         raise ValueError(f"binarise is {binarise!r}; expected None, 'dynamic' or 'threshold'")
     chosen = typed_options(source, options or {})

@@ -1,12 +1,19 @@
 """Seeds, and seeds made from seeds."""
 
+from numbers import Integral
+
 import numpy as np
 
 
-def check_seed(seed: int) -> None:
-    """Raise `ValueError` unless `seed` is one that every generator takes."""
-    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+def check_seed(seed: int) -> int:
+    """Return a seed that every generator takes; NumPy's integers are made Python's.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or not 0 <= seed < 2**32:
         raise ValueError(f"seed is {seed}; expected an integer from 0 to 2**32 - 1")
+    return int(seed)
 
 
 def derive_seed(*keys: int) -> int:

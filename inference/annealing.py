@@ -27,7 +27,6 @@ from .blocks import BLOCK, Data, blocks, padded
 from .continuous import ContinuousModel, require_continuous
 from .device import device_of
 from .evaluating import (
-    check_integer,
     checked,
     likelihoods_of,
     own_noise,
@@ -35,6 +34,7 @@ from .evaluating import (
 from .partial_results import PartialResults, fingerprint
 from .sites import Program, in_mode, modules_of, owner
 from .step_sizes import FAST, SLOW, AdaptedSteps, FixedSteps
+from .whole_numbers import whole_number
 
 STARTS = ("prior", "guide")
 ADAPTATIONS = ("pilot", "online")
@@ -146,6 +146,8 @@ def annealed_log_likelihood(
         CheckpointError: If the file at `resume` is of something else.
     """
     settings = make_settings(chains, temperatures, schedule, leapfrog_steps, seed, rows)
+    chains, temperatures = settings.chains, int(temperatures)
+    leapfrog_steps, seed = settings.leapfrog_steps, settings.seed
     check_start(start, guide)
     if adaptation not in ADAPTATIONS:
         raise ValueError(f"adaptation is {adaptation!r}; expected {' or '.join(ADAPTATIONS)}")
@@ -202,15 +204,13 @@ def make_settings(
     Raises:
         ValueError: If one is out of range.
     """
-    for name, number, least in (
-        ("chains", chains, 1),
-        ("temperatures", temperatures, 1),
-        ("leapfrog_steps", leapfrog_steps, 1),
-        ("rows", rows, 1),
-        ("seed", seed, 0),
-    ):
-        check_integer(name, number, least)
-    return Settings(chains, temperatures_of(schedule, temperatures), leapfrog_steps, seed, rows)
+    return Settings(
+        whole_number("chains", chains, 1),
+        temperatures_of(schedule, whole_number("temperatures", temperatures, 1)),
+        whole_number("leapfrog_steps", leapfrog_steps, 1),
+        whole_number("seed", seed, 0),
+        whole_number("rows", rows, 1),
+    )
 
 
 def check_start(start: str, guide: Program | None) -> None:

@@ -33,9 +33,10 @@ from .blocks import BLOCK, padded
 from .check import PairError
 from .continuous import ContinuousModel, require_continuous
 from .device import device_of
-from .evaluating import check_integer, likelihoods_of, own_noise
+from .evaluating import likelihoods_of, own_noise
 from .noise_seeds import mix, seed_noise
 from .sites import Program, Runner, in_mode, modules_of
+from .whole_numbers import whole_number
 
 _MIXING = 10
 """Moves at the posterior that take the chains of a datum apart before they run back."""
@@ -94,8 +95,9 @@ def bidirectional_bounds(
         ValueError: If a setting is out of range or a condition has another size.
     """
     settings = make_settings(chains, temperatures, schedule, leapfrog_steps, seed, rows)
+    seed = settings.seed
     check_start(start, guide)
-    check_integer("size", size, 1)
+    size = whole_number("size", size, 1)
     given = dict(conditions or {})
     for name, value in given.items():
         if len(value) != size:

@@ -23,8 +23,9 @@ from torch import Tensor
 
 from .device import device_of
 from .eligibility import layers_of
-from .evaluating import check_integer, own_noise
+from .evaluating import own_noise
 from .sites import Program, Runner, Site, in_mode, modules_of
+from .whole_numbers import whole_number
 
 CHUNK = 100  # simulations that are drawn together
 FEWEST_PER_BIN = 5
@@ -115,9 +116,8 @@ def simulation_based_calibration(
     Example:
         >>> simulation_based_calibration(run.model, run.guide).p_value
     """
-    check_integer("bins", bins, 2)
-    check_integer("simulations", simulations, FEWEST_PER_BIN * bins)
-    check_integer("draws", draws, 2)
+    bins, draws = whole_number("bins", bins, 2), whole_number("draws", draws, 2)
+    simulations = whole_number("simulations", simulations, FEWEST_PER_BIN * bins)
     if (draws + 1) % bins:
         raise ValueError(
             f"draws is {draws}; expected one less than a multiple of bins, {bins}, so that all "

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from .whole_numbers import whole_number
+
 
 @dataclass(frozen=True)
 class CriticSchedule:
@@ -33,8 +35,8 @@ class CriticSchedule:
     def __post_init__(self) -> None:
         for name, low in (("steps", 1), ("warmup", 0), ("noise_steps", 1)):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < low):
-                raise ValueError(f"{name} is {value}; expected an integer of at least {low}")
+            if value is not None:
+                object.__setattr__(self, name, whole_number(name, value, low))
         for name in ("smoothing", "flips"):
             value = getattr(self, name)
             if not 0.0 <= value <= 0.5:

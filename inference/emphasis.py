@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from .weights import Weight
+from .whole_numbers import whole_number
 
 
 class Emphasis(Weight):
@@ -34,9 +35,8 @@ class Emphasis(Weight):
         super().__init__()
         if not 0.0 <= start < math.inf:
             raise ValueError(f"start is {start}; expected a finite number of at least 0")
-        if not isinstance(steps, int) or steps < 1:
-            raise ValueError(f"steps is {steps}; expected an integer of at least 1")
-        self.start, self.steps, self.inverse = float(start), steps, inverse
+        self.steps = whole_number("steps", steps, 1)
+        self.start, self.inverse = float(start), inverse
         # One element rather than 0-dim, as in the other schedules.
         self.register_buffer("step", torch.zeros(1))
 

@@ -1,4 +1,4 @@
-"""What evaluations of likelihoods share: checks of settings and data, and leaving no trace."""
+"""What evaluations of likelihoods share: checks of data, and leaving no trace."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,16 +9,6 @@ from torch import Tensor
 from unbraid.nets import Likelihood
 
 from .sites import Program, modules_of
-
-
-def check_integer(name: str, number: int, least: int) -> None:
-    """Make sure that a setting is an integer of at least `least`.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    if not isinstance(number, int) or isinstance(number, bool) or number < least:
-        raise ValueError(f"{name} is {number!r}; expected an integer of at least {least}")
 
 
 def likelihoods_of(model: Program) -> list[Likelihood]:

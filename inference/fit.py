@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
@@ -19,6 +20,7 @@ from .svi import MakeOptimizer, fused_adam
 from .trainer import BatchSource, Trainer, evaluating, training
 from .trial import try_hooks
 from .validation import require_bound
+from .whole_numbers import whole_number
 
 
 @dataclass(frozen=True)
@@ -115,29 +117,21 @@ def fit(
         NonFiniteError: If a loss or gradient is not finite; the parameters are those before that
             step.
     """
-    _check_numbers(
-        steps=steps, log_every=log_every, patience=patience, validate_every=validate_every
+    plan = _Plan(
+        steps=steps,
+        validation=validation,
+        validation_keys=validation_keys or keys,
+        validate_every=validate_every,
+        patience=patience,
+        checkpoint_every=checkpoint_every,
+        log_every=log_every,
     )
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed is {seed}; expected 0 to 2**32 - 1")
-    if not checkpoint_every >= 0:
-        raise ValueError(f"checkpoint_every is {checkpoint_every}; expected seconds, at least 0")
-    if patience is not None and validation is None:
-        raise ValueError("patience is given without validation; expected both. Pass validation")
     if resume and folder is None:
         raise ValueError("resume is True without a folder; expected the folder of the run")
     objective = Objective() if objective is None else objective
-    first = _first_batch(batches, keys)
-    args = tuple(first[key] for key in keys)
-    facts = objective.facts(model, guide, args)
-    held_out = None if validation is None else next(iter(validation), None)
-    if held_out is not None:
-        chosen_keys = validation_keys or keys
-        with evaluating(model, guide):
-            require_bound(objective, model, guide, tuple(held_out[key] for key in chosen_keys))
-    try_hooks(objective, model, guide, args, first)
-    parameters = facts.require_parameters()
-    device = parameters[0].device
+    parameters = _tried(model, guide, objective, _first_batch(batches, keys), keys, plan)
     chosen = optimizer(parameters)
     trainer = Trainer(
         model=model,
@@ -158,8 +152,8 @@ def fit(
             precision=precision,
             guard=True,
         ),
-        seed=seed,
-        device=device,
+        seed=whole_number("seed", seed, 0),
+        device=parameters[0].device,
         folder=None if folder is None else Path(folder),
         log=StepLog(),
         on_log=on_log or _ignore,
@@ -168,26 +162,8 @@ def fit(
     bar = tqdm(
         total=steps, initial=trainer.done, disable=not progress, unit="step", mininterval=0.5
     )
-    every = max(1, steps // 10) if validate_every is None else validate_every
     with Interrupts() as interrupts, bar, training(model, guide):
-        stopped = "done"
-        while trainer.done < steps:
-            if interrupts.requested is not None:
-                stopped = "signal"
-                break
-            if patience is not None and trainer.progress.without_gain >= patience:
-                stopped = "early"
-                break
-            trainer.take()
-            bar.update()
-            if trainer.done % log_every == 0:
-                bar.set_postfix(trainer.flush(), refresh=False)
-            if validation is not None and (trainer.done % every == 0 or trainer.done == steps):
-                trainer.validate(validation, validation_keys or keys)
-            if trainer.seconds_unsaved > checkpoint_every:
-                trainer.save()
-        trainer.flush()
-        trainer.save()
+        stopped = _take_steps(trainer, plan, interrupts, bar)
     return FitResult(
         step=trainer.done,
         stopped=stopped,
@@ -197,6 +173,81 @@ def fit(
         best_bound=trainer.progress.best_bound,
         averaged=trainer.averaged,
     )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How far a run goes, and what is done on its way; as `fit` is given it."""
+
+    steps: int
+    validation: Iterable[Mapping[str, Any]] | None
+    validation_keys: tuple[str, ...]
+    validate_every: int | None
+    patience: int | None
+    checkpoint_every: float
+    log_every: int
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "log_every", "patience", "validate_every"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, whole_number(name, value, 1))
+        if not self.checkpoint_every >= 0:
+            raise ValueError(
+                f"checkpoint_every is {self.checkpoint_every}; expected seconds, at least 0"
+            )
+        if self.patience is not None and self.validation is None:
+            raise ValueError(
+                "patience is given without validation; expected both. Pass validation"
+            )
+
+    def validates(self, step: int) -> bool:
+        """Whether held-out data are asked after a step: every so often, and after the last."""
+        every = self.validate_every or max(1, self.steps // 10)
+        return step % every == 0 or step == self.steps
+
+
+def _tried(
+    model: Program,
+    guide: Program,
+    objective: Objective,
+    first: Mapping[str, Any],
+    keys: tuple[str, ...],
+    plan: _Plan,
+) -> tuple[nn.Parameter, ...]:
+    """Try all that a run needs on its first batch; return the pair's parameters."""
+    args = tuple(first[key] for key in keys)
+    facts = objective.facts(model, guide, args)
+    held_out = None if plan.validation is None else next(iter(plan.validation), None)
+    if held_out is not None:
+        with evaluating(model, guide):
+            held_out_args = tuple(held_out[key] for key in plan.validation_keys)
+            require_bound(objective, model, guide, held_out_args)
+    try_hooks(objective, model, guide, args, first)
+    return facts.require_parameters()
+
+
+def _take_steps(trainer: Trainer, plan: _Plan, interrupts: Interrupts, bar: tqdm) -> str:
+    """Take the steps that are missing; return why it stopped, as `FitResult.stopped` says it."""
+    stopped = "done"
+    while trainer.done < plan.steps:
+        if interrupts.requested is not None:
+            stopped = "signal"
+            break
+        if plan.patience is not None and trainer.progress.without_gain >= plan.patience:
+            stopped = "early"
+            break
+        trainer.take()
+        bar.update()
+        if trainer.done % plan.log_every == 0:
+            bar.set_postfix(trainer.flush(), refresh=False)
+        if plan.validation is not None and plan.validates(trainer.done):
+            trainer.validate(plan.validation, plan.validation_keys)
+        if trainer.seconds_unsaved > plan.checkpoint_every:
+            trainer.save()
+    trainer.flush()
+    trainer.save()
+    return stopped
 
 
 def _first_batch(batches: BatchSource, keys: tuple[str, ...]) -> Mapping[str, Any]:
@@ -217,9 +268,3 @@ def _first_batch(batches: BatchSource, keys: tuple[str, ...]) -> Mapping[str, An
 
 def _ignore(row: Row) -> None:
     """Do nothing with a row."""
-
-
-def _check_numbers(**numbers: int | None) -> None:
-    for name, value in numbers.items():
-        if value is not None and (not isinstance(value, int) or value < 1):
-            raise ValueError(f"{name} is {value}; expected an integer of at least 1")

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .hooks import Hook
+from .whole_numbers import whole_number
 
 
 class Hold(Hook):
@@ -28,9 +29,7 @@ class Hold(Hook):
 
     def __init__(self, parameters: Iterable[nn.Parameter], steps: int) -> None:
         super().__init__()
-        if not isinstance(steps, int) or steps < 1:
-            raise ValueError(f"steps is {steps}; expected an integer of at least 1")
-        self.steps = steps
+        self.steps = whole_number("steps", steps, 1)
         self._held = tuple(parameters)  # a tuple: they belong to the pair, not to the hook
         if not self._held:
             raise ValueError("parameters is empty; expected at least one. Drop the hook")

@@ -25,7 +25,6 @@ from .chunks import ChunkEvaluator
 from .device import device_of
 from .eligibility import Layout, require_likelihood, require_nested
 from .evaluating import (
-    check_integer,
     checked,
     likelihoods_of,
     own_noise,
@@ -37,6 +36,7 @@ from .mixture_draws import MixtureDraws
 from .partial_results import PartialResults, fingerprint
 from .proposal import Proposal, WidenedGuide, has_normals, require_proposal
 from .sites import Program, in_mode, modules_of, owner
+from .whole_numbers import whole_number
 
 
 def log_likelihood(
@@ -103,13 +103,9 @@ def log_likelihood(
             data are not what the likelihood is of.
         CheckpointError: If the file at `resume` is of something else.
     """
-    for name, number, least in (
-        ("samples", samples, 1),
-        ("inner_samples", inner_samples, 1),
-        ("rows", rows, 1),
-        ("seed", seed, 0),
-    ):
-        check_integer(name, number, least)
+    samples = whole_number("samples", samples, 1)
+    inner_samples = whole_number("inner_samples", inner_samples, 1)
+    rows, seed = whole_number("rows", rows, 1), whole_number("seed", seed, 0)
     chosen = Proposal() if proposal is None else proposal
     modules = modules_of(model, guide)
     place = torch.device(device) if device is not None else device_of(*modules)

@@ -118,22 +118,23 @@ def masked_posterior(
         TypeError: If `observed` is not bool.
         ValueError: If a setting is out of range, or `observed` has another shape or hides nothing.
     """
-    settings = Settings(
-        by=by,
-        site=site,
-        draws=draws,
-        samples=samples,
-        prior_share=prior_share,
-        fills=fills,
-        rounds=rounds,
-        starts=starts,
-        steps=steps,
-        chains=chains,
-        warmup=warmup,
-        seed=seed,
-        rows=rows,
+    settings = check_settings(
+        Settings(
+            by=by,
+            site=site,
+            draws=draws,
+            samples=samples,
+            prior_share=prior_share,
+            fills=fills,
+            rounds=rounds,
+            starts=starts,
+            steps=steps,
+            chains=chains,
+            warmup=warmup,
+            seed=seed,
+            rows=rows,
+        )
     )
-    check_settings(settings)
     entries = {keys[0]: data} if isinstance(data, Tensor) else dict(data)
     if _MASK in keys:
         raise ValueError(f"keys name {_MASK!r}, which is the mask's own; expected another name")

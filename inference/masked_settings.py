@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from .evaluating import check_integer
 from .nuts import FEWEST
+from .whole_numbers import whole_number
 
 WAYS = ("importance", "svi", "nuts")
 
@@ -26,27 +26,19 @@ class Settings(NamedTuple):
     rows: int
 
 
-def check_settings(settings: Settings) -> None:
-    """Refuse settings that are out of range.
+def check_settings(settings: Settings) -> Settings:
+    """Refuse settings that are out of range; return them with integers of Python's.
 
     Raises:
         ValueError: If one is.
     """
     if settings.by not in WAYS:
         raise ValueError(f"by is {settings.by!r}; expected one of {', '.join(WAYS)}")
-    for name, least in (
-        ("draws", 1),
-        ("samples", 1),
-        ("fills", 1),
-        ("rounds", 1),
-        ("starts", 1),
-        ("steps", 1),
-        ("chains", 1),
-        ("warmup", 1),
-        ("seed", 0),
-        ("rows", 1),
-    ):
-        check_integer(name, getattr(settings, name), least)
+    counts = ("draws", "samples", "fills", "rounds", "starts", "steps", "chains", "warmup", "rows")
+    least = {**dict.fromkeys(counts, 1), "seed": 0}
+    settings = settings._replace(
+        **{name: whole_number(name, getattr(settings, name), at) for name, at in least.items()}
+    )
     if not 0 <= settings.prior_share < 1:
         raise ValueError(
             f"prior_share is {settings.prior_share}; expected a number of at least 0 and below 1"
@@ -62,3 +54,4 @@ def check_settings(settings: Settings) -> None:
             f"samples is {settings.samples} and chains is {settings.chains}; expected a multiple "
             f"of chains, with {FEWEST} draws in each at least. Change one of them"
         )
+    return settings

@@ -14,8 +14,23 @@ from .sites import Program, Runner, owner
 from .term import Term
 from .terms import Terms
 from .weights import Weight, as_weight
+from .whole_numbers import whole_number
 
 ALL_LATENTS = "kl"
+
+
+class Routed(NamedTuple):
+    """A penalty that moves one side only.
+
+    Args:
+        penalty: Nats per datum.
+        side: `"model"` or `"guide"`.
+        hook: Name of the hook that it comes from.
+    """
+
+    penalty: Tensor
+    side: str
+    hook: str
 
 
 class Loss(NamedTuple):
@@ -24,7 +39,7 @@ class Loss(NamedTuple):
     Args:
         total: What the optimiser minimises, penalties with a parameter group of their own left
             out; nats per datum.
-        routed: Penalties that move one side only, each with `"model"` or `"guide"`.
+        routed: Penalties that move one side only.
         parts: Detached nats per datum: `loss`, `elbo` (at unit weights; not where the guide gives
             points, which have no bound, nor where a part of it is not logged), each site's cost
             but of those whose weight says that it is not logged, each hook's penalty.
@@ -32,7 +47,7 @@ class Loss(NamedTuple):
     """
 
     total: Tensor
-    routed: list[tuple[Tensor, str]]
+    routed: list[Routed]
     parts: dict[str, Tensor]
     terms: Terms
 
@@ -63,8 +78,7 @@ class Objective(ELBO):
         particles: int = 1,
         analytic_kl: bool = True,
     ) -> None:
-        if not isinstance(particles, int) or particles < 1:
-            raise ValueError(f"particles is {particles}; expected an integer of at least 1")
+        particles = whole_number("particles", particles, 1)
         super().__init__(num_particles=particles, vectorize_particles=True)
         self.weights = {name: as_weight(weight) for name, weight in (weights or {}).items()}
         self.hooks = tuple(hooks)
@@ -141,7 +155,7 @@ class Objective(ELBO):
         parts |= {name: sums[name].detach() / count for name in logged}
         if len(self.weights):
             total = _sum([self._weigh(terms, name, cost / count) for name, cost in sums.items()])
-        routed: list[tuple[Tensor, str]] = []
+        routed: list[Routed] = []
         loss = total
         for hook in self.hooks:
             penalty = hook.penalty(terms, {"x": args[0]} if batch is None else batch)
@@ -154,7 +168,7 @@ class Objective(ELBO):
                 if side is None:
                     total = total + share
                 else:
-                    routed.append((share, side))
+                    routed.append(Routed(share, side, hook.name))
         return Loss(total, routed, {"loss": loss.detach(), **parts}, terms)
 
     def _cost_sums(self, terms: Terms) -> dict[str, Tensor]:
@@ -220,7 +234,7 @@ class Objective(ELBO):
     def differentiable_loss(self, model: Program, guide: Program, *args: Any) -> Tensor:
         """Return the loss summed over the batch, nats, with its graph; Pyro's convention."""
         loss = self.mean_loss(model, guide, args)
-        return _sum([loss.total, *(penalty for penalty, _ in loss.routed)]) * loss.terms.size
+        return _sum([loss.total, *(routed.penalty for routed in loss.routed)]) * loss.terms.size
 
     @torch.no_grad()
     def loss(self, model: Program, guide: Program, *args: Any) -> float:
@@ -262,13 +276,13 @@ def gradients(
     found: list[Tensor | None] = list(
         torch.autograd.grad(loss.total, parameters, retain_graph=keep, allow_unused=True)
     )
-    for i, (penalty, side) in enumerate(loss.routed):
+    for i, (penalty, side, hook) in enumerate(loss.routed):
         chosen = {id(p) for p in pair_parameters(model if side == "model" else guide, _nothing)}
         places = [j for j, p in enumerate(parameters) if id(p) in chosen]
         if not places:
             raise ValueError(
-                f"a penalty moves the {side} alone, of which no parameter is trained; expected "
-                "one at least. Train some of them, or leave out the hook that moves them"
+                f"the penalty of hook {hook!r} moves the {side} alone, of which no parameter is "
+                "trained; expected one at least. Train some of them, or leave out the hook"
             )
         more = torch.autograd.grad(
             penalty,

@@ -25,7 +25,6 @@ from .continuous import ContinuousModel, require_continuous
 from .device import device_of
 from .eligibility import NoLikelihoodError, is_silent, layers_of
 from .evaluating import (
-    check_integer,
     checked,
     likelihoods_of,
     own_noise,
@@ -37,6 +36,7 @@ from .masked_svi import fit_normals
 from .noise_seeds import mix
 from .nuts import FEWEST, Chains, run_chains
 from .sites import Program, Runner, in_mode, modules_of
+from .whole_numbers import whole_number
 
 STEPS = 300
 """Steps that fit the Normal in whose coordinates chains move."""
@@ -109,9 +109,9 @@ def posterior_chains(
         PairError: If model and guide do not fit each other, or nets do not broadcast over draws.
         ValueError: If a number is out of range.
     """
-    least = (("draws", draws, FEWEST), ("warmup", warmup, FEWEST), ("chains", chains, 1))
-    for name, number, lowest in (*least, ("seed", seed, 0), ("rows", rows, 1)):
-        check_integer(name, number, lowest)
+    draws, warmup = whole_number("draws", draws, FEWEST), whole_number("warmup", warmup, FEWEST)
+    chains, rows = whole_number("chains", chains, 1), whole_number("rows", rows, 1)
+    seed = whole_number("seed", seed, 0)
     modules = modules_of(model, guide)
     place = device_of(*modules)
     likelihoods = [likelihood] if likelihood is not None else likelihoods_of(model)

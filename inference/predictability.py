@@ -10,6 +10,7 @@ from .examples import code_rows
 from .hooks import Batch, CriticLoss, Hook
 from .terms import Terms
 from .weights import Weight, as_weight
+from .whole_numbers import whole_number
 
 Form = Literal["normalised", "published"]
 _LEAST_VARIANCE = 1e-8
@@ -58,10 +59,12 @@ class Predictability(Hook):
         super().__init__()
         if form not in get_args(Form):
             raise ValueError(f"form is {form!r}; expected {' or '.join(get_args(Form))}")
-        if not isinstance(steps, int) or steps < 1:
-            raise ValueError(f"steps is {steps}; expected an integer of at least 1")
         self.sites, self.moves = (site,), "guide"
-        self.predictors, self.form, self.critic_steps = predictors, form, steps
+        self.predictors, self.form, self.critic_steps = (
+            predictors,
+            form,
+            whole_number("steps", steps, 1),
+        )
         self.weight = as_weight(weight)
         self._make = optimizer
 

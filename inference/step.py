@@ -189,9 +189,8 @@ class Step:
             loss = self.objective.mean_loss(self.model, self.guide, args, batch)
         self.size = size = loss.terms.size
         if self.summed:
-            loss = loss._replace(
-                total=loss.total * size, routed=[(p * size, side) for p, side in loss.routed]
-            )
+            summed = [share._replace(penalty=share.penalty * size) for share in loss.routed]
+            loss = loss._replace(total=loss.total * size, routed=summed)
         found = gradients(loss, self.model, self.guide, parameters)
         with self._autocast(), pyro.validation_enabled(False):
             inputs = self.critics.inputs(loss.terms, _given(args, batch))

@@ -74,6 +74,12 @@ class Trainer:
     on_log: Callable[[Row], None]
     progress: Progress = field(default_factory=Progress)
     done: int = 0
+    store: Checkpoints | None = field(init=False)
+    metrics: MetricsFile = field(init=False)
+    _flushed: int = field(init=False)
+    _saved: int | None = field(init=False)
+    _saved_at: float = field(init=False)
+    _started: float = field(init=False)
 
     def start(self, resume: bool) -> None:
         """Open the folder's files and, on a resume, go back to the last checkpoint.

@@ -9,6 +9,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from .whole_numbers import whole_number
+
 
 class Weight(nn.Module, ABC):
     """Turns a site's term into its share of the loss.
@@ -81,9 +83,7 @@ class _Schedule(Weight):
 
     def __init__(self, steps: int, start: float, end: float) -> None:
         super().__init__()
-        if not isinstance(steps, int) or steps < 1:
-            raise ValueError(f"steps is {steps}; expected an integer of at least 1")
-        self.steps, self.start, self.end = steps, start, end
+        self.steps, self.start, self.end = whole_number("steps", steps, 1), start, end
         # One element rather than 0-dim: torch 2.13 compiles mutated 0-dim float64 inputs wrongly.
         self.register_buffer("step", torch.zeros(1))
 

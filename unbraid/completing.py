@@ -13,7 +13,7 @@ from tqdm import tqdm
 from unbraid.analysis import completion_figure, save_figures
 from unbraid.data import Batches
 from unbraid.inference import MaskedPosterior, masked_posterior
-from unbraid.methods import OptionError
+from unbraid.methods import OptionError, integer_in_range
 
 from .held_out import judged
 from .out_files import check_out, save_out
@@ -97,8 +97,7 @@ def complete(
             "pixels can be hidden one by one, such as vae"
         )
     dataset = run.split(split)
-    if type(count) is not int or count < 1:
-        raise OptionError(f"count is {count}; expected an integer of at least 1")
+    count = integer_in_range("count", count, 1)
     if count > len(dataset):
         warnings.warn(f"count is reduced from {count} to {len(dataset)}, all {split} data")
         count = len(dataset)

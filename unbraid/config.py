@@ -4,11 +4,10 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from unbraid.methods import OptionError, in_range
+from unbraid.methods import OptionError, in_range, integer_in_range
 
 Schedule = Literal["constant", "cosine"]
 Binarisation = Literal["dynamic", "threshold"]
@@ -122,10 +121,8 @@ class TrainConfig(Settings):
             ("data_seed", 0, 2**32 - 1),
         ):
             value = getattr(self, name)
-            # NumPy's too, such as a drawn seed.
-            if isinstance(value, Integral) and not isinstance(value, bool):
-                object.__setattr__(self, name, value := int(value))
-            _integer(name, value, low, high)
+            if value is not None:
+                object.__setattr__(self, name, integer_in_range(name, value, low, high))
         for name in ("epochs", "learning_rate", "clip_norm", "rotate", "translate", "ema"):
             value = getattr(self, name)
             if value is not None and (
@@ -163,16 +160,6 @@ class TrainConfig(Settings):
         for hook in self.hooks:
             words += ["--hook", hook]
         return shlex.join(words)
-
-
-def _integer(name: str, value: int | None, low: int, high: int | None) -> None:
-    if value is None:
-        return
-    if type(value) is not int or value < low or (high is not None and value > high):
-        expected = (
-            f"an integer of at least {low}" if high is None else f"an integer from {low} to {high}"
-        )
-        raise OptionError(f"{name} is {value}; expected {expected}")
 
 
 def _as_text(value: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from unbraid.inference import LogLikelihood, Proposal, write_atomically, write_json_atomically
+from unbraid.methods import integer_in_range
 
 from . import code_scores
 from .config import ConfigError
@@ -91,7 +92,9 @@ def _frames(run: Run, frames: int | None) -> int | None:
     """How many frames of each sequence are judged together; None of images."""
     if run.parts.turning is not None:
         return frames or 1 + run.parts.turning.turns[-1]
-    return None if run.parts.frames is None else frames or run.parts.frames
+    if run.parts.frames is None:
+        return None
+    return run.parts.frames if frames is None else integer_in_range("frames", frames, 1)
 
 
 def evaluate_annealed(

@@ -14,7 +14,7 @@ from unbraid.analysis import (
     save_figures,
 )
 from unbraid.data import Batches
-from unbraid.methods import OptionError
+from unbraid.methods import OptionError, integer_in_range
 
 from .out_files import check_out, save_out
 from .run import Run
@@ -45,13 +45,9 @@ def predict(
             "one with codes=DIR, the folder of a run of drnet or static-dynamic"
         )
     dataset = run.split(split)
-    past = run.parts.past if past is None else past
-    numbers = [("count", count, 1), ("samples", samples, 0), ("past", past, 1)]
-    if future is not None:
-        numbers.append(("future", future, 1))
-    for name, value, least in numbers:
-        if type(value) is not int or value < least:
-            raise OptionError(f"{name} is {value}; expected an integer of at least {least}")
+    count, samples = integer_in_range("count", count, 1), integer_in_range("samples", samples, 0)
+    past = integer_in_range("past", run.parts.past if past is None else past, 1)
+    future = None if future is None else integer_in_range("future", future, 1)
     total = dataset.images.shape[1]
     if future is None:
         if past >= total:

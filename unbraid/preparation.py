@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from unbraid.data import Binarise, Dataset, RandomAffine, describe, freeze, load
-from unbraid.methods import DataSpec
+from unbraid.methods import DataSpec, integer_in_range
 
 from .config import TrainConfig
 
@@ -94,6 +94,21 @@ def prepare(config: TrainConfig) -> RunData:
 def random_rows(count: int) -> Tensor:
     """Return the rows `(count,)` of data in a random order, always the same for as many."""
     return torch.randperm(count, generator=torch.Generator().manual_seed(ORDER_SEED))
+
+
+def first_rows(count: int, limit: int, *, mixed: bool) -> Tensor:
+    """Return the rows of the first data of `count`, at most `limit`.
+
+    Args:
+        count: How many there are.
+        limit: How many are wanted.
+        mixed: Whether those that are first in a random order are.
+
+    Raises:
+        OptionError: If `limit` is out of range.
+    """
+    limit = integer_in_range("limit", limit, 1)
+    return (random_rows(count) if mixed else torch.arange(count))[:limit]
 
 
 def _sample_bytes(part: Dataset) -> bytes:

@@ -23,7 +23,7 @@ from unbraid.methods import Method, OptionError, Parts, judged_weights, load_met
 
 from .config import ConfigError, TrainConfig
 from .held_out import held_out_batches, judged
-from .preparation import RunData, prepare, random_rows
+from .preparation import RunData, first_rows, prepare
 
 if TYPE_CHECKING:
     from xarray import DataTree
@@ -177,12 +177,8 @@ class Run:
     def _first(self, split: str, limit: int | None) -> Dataset:
         dataset = self.split(split)
         if limit is not None:
-            if type(limit) is not int or limit < 1:
-                raise OptionError(f"limit is {limit}; expected an integer of at least 1")
-            rows = torch.arange(len(dataset))
-            if split == "train" and self.data.mixed:  # these lie as their source has them
-                rows = random_rows(len(dataset))
-            dataset = dataset.take(rows[:limit])
+            lie_as_in_source = split == "train" and self.data.mixed
+            dataset = dataset.take(first_rows(len(dataset), limit, mixed=lie_as_in_source))
         return judged(self, dataset, split)
 
     def annealed_log_likelihood(

@@ -134,7 +134,9 @@ def test_a_routed_penalty_needs_parameters_to_move(side, other):
     pair = make_pair("plain")
     loss = Objective(hooks=[hook]).mean_loss(pair.model, pair.guide, pair.args)
     trained = list(getattr(pair, other).parameters())
-    with pytest.raises(ValueError, match=f"moves the {side} alone, of which no parameter"):
+    with pytest.raises(
+        ValueError, match=f"hook 'Sharpness' moves the {side} alone, of which no parameter"
+    ):
         gradients(loss, pair.model, pair.guide, trained)
 
 

@@ -3,7 +3,7 @@
 from .given import Given
 from .index import METHODS, Entry, find_method
 from .method import DataSpec, Method, Parts, load_method
-from .options import OptionError, critic_in_range, in_range, read_options
+from .options import OptionError, critic_in_range, in_range, integer_in_range, read_options
 from .stored import build_stored, judged_weights
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "critic_in_range",
     "find_method",
     "in_range",
+    "integer_in_range",
     "judged_weights",
     "load_method",
     "read_options",

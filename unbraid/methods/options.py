@@ -4,6 +4,7 @@ import dataclasses
 import types
 from collections.abc import Mapping
 from difflib import get_close_matches
+from numbers import Integral
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Options = TypeVar("Options")
@@ -107,6 +108,19 @@ def critic_in_range(
             f"{prefix}hidden is none with critic=pair; expected one width at least, that of the "
             "embedding. Give it, or set critic=mlp"
         )
+
+
+def integer_in_range(name: str, value: int, low: int, high: int | None = None) -> int:
+    """Return an integer from `low` to `high`; NumPy's, such as a drawn seed, are made Python's.
+
+    Raises:
+        OptionError: If it is none, or outside.
+    """
+    is_integer = isinstance(value, Integral) and not isinstance(value, bool)
+    if is_integer and low <= value and (high is None or value <= high):
+        return int(value)
+    range_ = f"of at least {low}" if high is None else f"from {low} to {high}"
+    raise OptionError(f"{name} is {value}; expected an integer {range_}")
 
 
 def in_range(
