@@ -6,7 +6,6 @@ Two rows for each number of labels per class: `aae-semi`, and the same without i
 autoencoder with a classifier beside the code. Finished rows are kept under --out.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 from unbraid.data import Batches, Dataset
 from unbraid.inference import device_of
 
-from .rows import Row
+from .rows import Row, table_parser
 
 OPTIONS: dict[str, Any] = {
     "encoder": "deterministic",
@@ -74,18 +73,11 @@ def finish(row: Row, labels: int, out: Path, progress: bool) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Finish the rows and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
+    parser = table_parser(__doc__, ROWS, out="runs/aae-labels", seeds=(0, 1, 2), steps=10_000)
     parser.add_argument("--labels", nargs="+", type=int, default=[10])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--data", choices=["mnist", "mnist-small"], default="mnist")
-    parser.add_argument("--split", choices=["test", "validation"], default="test")
-    parser.add_argument("--out", type=Path, default=Path("runs/aae-labels"))
     given = parser.parse_args(arguments)
-    torch.set_num_threads(1)
+    torch.set_num_threads(given.threads)
     print("| method | labels per class | seed | error | s |\n|---|---|---|---|---|")
     for labels in given.labels:
         for seed in given.seeds:

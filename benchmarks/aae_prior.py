@@ -8,7 +8,6 @@ half of the codes of held-out images against as many draws of the prior, and tes
 half. Finished rows are kept under --out and not run again.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from torch import Tensor
 from unbraid import Run
 from unbraid.data import Batches, Dataset
 
-from .rows import Row, add_mode, mode_of
+from .rows import Row, add_mode, mode_of, table_parser
 from .told_apart import told_apart
 
 COMMON: dict[str, Any] = {
@@ -126,21 +125,14 @@ def verdict(rows: Sequence[dict[str, Any]]) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Finish the rows and print the table; returns 1 where the bars are missed."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=60_000)
+    parser = table_parser(__doc__, ROWS, out="runs/aae-prior", seeds=(0, 1, 2), steps=60_000)
     parser.add_argument("--data", choices=["mnist", "mnist-small"], default="mnist")
-    parser.add_argument("--split", choices=["test", "validation"], default="test")
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="other options of aae"
     )
     add_mode(parser)
-    parser.add_argument("--out", type=Path, default=Path("runs/aae-prior"))
     given = parser.parse_args(arguments)
-    torch.set_num_threads(1)
+    torch.set_num_threads(given.threads)
     print("| method | seed | area under the curve | squared error | scales | s |")
     print("|---|---|---|---|---|---|")
     rows = []

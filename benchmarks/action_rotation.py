@@ -10,7 +10,6 @@ up to 90. `--split validation` judges the four objects by which settings were ch
 Finished rows are kept under --out and not run again; one that was stopped goes on where it was.
 """
 
-import argparse
 import json
 import shutil
 import sys
@@ -26,7 +25,7 @@ from unbraid.analysis import rotation_errors
 from unbraid.inference import write_json_atomically
 
 from .label_run import mean_and_spread
-from .rows import Row
+from .rows import Row, table_parser
 
 SETTING = "coil20-32x32"
 STEP = 10  # degrees
@@ -126,16 +125,8 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Finish the rows, print a table, and write all rows as JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--rows", nargs="+", choices=list(VARIANTS), default=list(ROWS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--steps", type=int, help="of every row, in place of its own")
-    parser.add_argument("--split", choices=["test", "validation"], default="test")
-    parser.add_argument("--out", type=Path, default=Path("runs/action-rotation"))
+    parser = table_parser(__doc__, VARIANTS, out="runs/action-rotation", shown=ROWS)
     parser.add_argument("--picture", type=Path, help="of the first row")
-    parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     rows = []

@@ -4,11 +4,10 @@ Run: python -m benchmarks.domain_adaptation --tasks coloured --seeds 0 1 2
 Finished rows are kept under --out and not run again; one that was stopped goes on where it was.
 """
 
-import argparse
 import json
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from unbraid import Run
 from unbraid.inference import write_json_atomically
 
 from .label_run import Task, Variant, finish, known, mean_and_spread, predictions
-from .rows import Row
+from .rows import Row, table_parser
 
 OPTIONS = {
     "nets": "conv",
@@ -102,19 +101,11 @@ def print_table(task: str, rows: Sequence[dict[str, Any]]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Finish the rows, print a table for each task, and write all rows as JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = table_parser(__doc__, ROWS, out="runs/domain-adaptation")
     parser.add_argument(
         "--tasks", nargs="+", choices=list(TASKS), default=["inverted", "coloured"]
     )
-    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--steps", type=int, help="in place of the task's")
     parser.add_argument("--digits", choices=["mnist-small", "mnist"], default="mnist-small")
-    parser.add_argument("--split", choices=["test", "validation"], default="test")
-    parser.add_argument("--out", type=Path, default=Path("runs/domain-adaptation"))
-    parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     for name in given.tasks:
@@ -131,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 SHOWN = ("setting", "method", "seed", "source_accuracy", "target_accuracy", "training_seconds")
 
 
-def _row(name: str, variant: str, seed: int, given: argparse.Namespace) -> dict[str, Any]:
+def _row(name: str, variant: str, seed: int, given: Namespace) -> dict[str, Any]:
     task = TASKS[name]
     task = Task(
         task.data,

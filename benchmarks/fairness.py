@@ -4,12 +4,10 @@ Run: python -m benchmarks.fairness --seeds 0 1 2
 Finished rows are kept under --out and not run again; one that was stopped goes on where it was.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,7 +17,7 @@ from unbraid.analysis import attribute_probe, fairness
 from unbraid.inference import write_json_atomically
 
 from .label_run import Task, Variant, codes, finish, known, mean_and_spread, predictions
-from .rows import Row
+from .rows import Row, table_parser
 
 ATTRIBUTE = "colour"
 TASK = Task(
@@ -88,16 +86,8 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Finish the rows, print a table, and write all rows as JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--steps", type=int, default=TASK.steps)
+    parser = table_parser(__doc__, ROWS, out="runs/fairness", steps=TASK.steps)
     parser.add_argument("--digits", choices=["mnist-small", "mnist"], default="mnist-small")
-    parser.add_argument("--split", choices=["test", "validation"], default="test")
-    parser.add_argument("--out", type=Path, default=Path("runs/fairness"))
-    parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     task = replace(TASK, data_options={**TASK.data_options, "digits_from": given.digits})
