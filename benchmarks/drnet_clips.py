@@ -103,6 +103,7 @@ SETTINGS = {
         options={
             **_OPTIONS,
             **_NORMALS,
+            "dynamic_dim": 6,
             "scale": 0.07,
             "content_warmup": 1500,
             "critic_hidden": (256, 128),

@@ -6,12 +6,14 @@ is marginalised by a log-sum-exp. Each site is taken to be summed out within its
 `pyro.infer.TraceEnum_ELBO` does for such models.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from .eligibility import mask_of
 from .sites import Site
 
 
@@ -65,11 +67,26 @@ def marginalise(factors: list[Factor], enumerated: list[Site]) -> list[Factor]:
                 f"expected one number where {site.name!r} is summed out"
             )
         joint = sum((_sum_out_plates(f, plates) for f in linked), start=torch.zeros(()))
-        summed = torch.logsumexp(joint, dim=dim, keepdim=True)
+        summed = torch.logsumexp(joint, dim=dim, keepdim=True) + masked_share(site)
         rest = [f for f in factors if all(f is not other for other in linked)]
         sites = tuple(name for f in linked for name in f.sites or (f.name,))
         factors = [*rest, Factor(site.name, summed, plates, linked[0].scale, sites)]
     return factors
+
+
+def masked_share(site: Site) -> Tensor | float:
+    """Log weight of each value of an enumerated site where it is masked out, 0 elsewhere.
+
+    A masked density is 1 at every value, so that a sum over its `K` values would count what it is
+    multiplied with `K` times: each has the weight 1 / K.
+    """
+    mask = mask_of(site)
+    if mask is None or mask is True or site.enum_dim is None:
+        return 0.0
+    each = -math.log(site.value.shape[site.enum_dim - len(site.fn.event_shape)])
+    if mask is False:
+        return each
+    return torch.where(mask, 0.0, each)
 
 
 def _laid_out(sites: Iterable[Site]) -> list[tuple[int, Site]]:
@@ -94,7 +111,9 @@ def average(factor: Factor, enumerated: Mapping[str, Site]) -> Factor:
     dims = tuple(dim for dim, site in laid_out if plate_dims(site) <= factor.plates)
     if not any(_varies_along(factor.value, dim) for dim in dims):
         return factor
-    log_weight = sum((site.log_prob() for site in inside), start=torch.zeros(()))
+    log_weight = sum(
+        (site.log_prob() + masked_share(site) for site in inside), start=torch.zeros(())
+    )
     weight = log_weight.exp()
     product = torch.where(weight > 0, weight * factor.value, 0.0)
     return factor._replace(value=product.sum(dims, keepdim=True))

@@ -132,7 +132,7 @@ class ProjectedAdversary(Adversary):
         if not self.project or not torch.is_grad_enabled():
             return reversal
         parameters = [p for p in self._pair() if p.requires_grad]
-        count = terms.size * terms.runner.particles
+        count = terms.population * terms.runner.particles
         prediction = -self._scale * terms[self._site].log_p_total() / count
         mine = _gradients(prediction, parameters)
         critics = _gradients(loss, parameters)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from .eligibility import Layout, is_silent
-from .enumeration import Factor, marginalise, plate_dims
+from .enumeration import Factor, marginalise, masked_share, plate_dims
 from .guide_draws import Draw
 from .log_density import log_density
-from .sites import Program, Runner
+from .sites import Program, Runner, Site
 
 
 def log_weights(
@@ -43,12 +43,18 @@ def log_weights(
     Returns:
         float64 `(k, B)`, nats.
     """
-    enumerated = [draw.site for draw in draws if draw.site.enum_dim is not None]
+    of_guide_dims = {
+        draw.site.name: draw.site.enum_dim for draw in draws if draw.site.enum_dim is not None
+    }
     # The samples' dim counts as the model's own: their plate would only expand what broadcasts.
     runner = Runner(layout.nesting + 1, 1, layout.enumerated)
     values = {draw.site.name: draw.value for draw in draws}
-    sites = runner.run(model, args, values, enumerated=len(enumerated)).sites
-    enumerated += [site for site in sites.values() if site.enum_dim is not None]
+    sites = runner.run(model, args, values, enumerated=len(of_guide_dims)).sites
+    enumerated = [
+        site._replace(enum_dim=of_guide_dims.get(name, site.enum_dim))
+        for name, site in sites.items()
+        if name in of_guide_dims or site.enum_dim is not None
+    ]
     of_model = [
         Factor(name, log_density(site, fused).double(), plate_dims(site))
         for name, site in sites.items()
@@ -62,23 +68,54 @@ def log_weights(
     if prior_share:
         return _of_mixture(of_model, of_guide, layout, prior_share)
     factors = of_model + of_guide
+    if inner > 1:
+        return _of_nested(factors, enumerated, layout, inner)
     if enumerated:
         factors = marginalise(factors, enumerated)
-    size = len(args[0])
-    total = torch.zeros((), dtype=torch.float64, device=factors[0].value.device)
-    nested = total
+    return _summed(factors, layout)
+
+
+def _summed(factors: Sequence[Factor], layout: Layout) -> Tensor:
+    """Sum factors of whole data and of what is nested in them, `(k, B)`."""
+    aligned = (_aligned(factor.value, layout.nesting + 1) for factor in factors)
+    return sum(
+        (value.flatten(2).sum(-1) if layout.nesting > 1 else value for value in aligned),
+        torch.zeros((), dtype=torch.float64, device=factors[0].value.device),
+    )
+
+
+def _of_nested(
+    factors: list[Factor], enumerated: Sequence[Site], layout: Layout, inner: int
+) -> Tensor:
+    """Log-weights whose nested parts are averaged over `inner` samples each, `(k, B)`.
+
+    A discrete site of whole data is summed out last: for each of its values the nested parts have
+    averages of their own.
+    """
+    apart = [site for site in enumerated if not _is_nested(plate_dims(site), layout)]
+    within = [site for site in enumerated if _is_nested(plate_dims(site), layout)]
+    factors = marginalise(factors, within) if within else factors
+    dims = max([layout.nesting + 1, *(-site.enum_dim for site in apart if site.enum_dim)])
+    outer = nested = torch.zeros((), dtype=torch.float64, device=factors[0].value.device)
     for factor in factors:
-        value = _aligned(factor.value, layout.nesting + 1)
-        if inner > 1 and any(dim > -layout.nesting for dim in factor.plates):
+        value = _aligned(factor.value, dims)
+        if _is_nested(factor.plates, layout):
             nested = nested + value
         else:
-            total = total + value.flatten(2).sum(-1) if layout.nesting > 1 else total + value
-    if inner > 1:
-        nested = nested.unflatten(0, (-1, inner))
-        total = total.expand(len(nested) * inner, size)[::inner]
-        means = nested.logsumexp(1) - math.log(inner)
-        total = total + means.flatten(2).sum(-1)
-    return total
+            outer = outer + value
+    for site in apart:
+        outer = outer + masked_share(site)
+    samples = -1 - layout.nesting
+    means = nested.unflatten(samples, (-1, inner)).logsumexp(samples) - math.log(inner)
+    if outer.dim() and outer.shape[samples] > 1:
+        outer = outer.unflatten(samples, (-1, inner)).select(samples, 0)
+    frames = tuple(range(1 - layout.nesting, 0))
+    joint = outer.sum(frames) + means.sum(frames)
+    return torch.logsumexp(joint, tuple(range(joint.dim() - 2))) if joint.dim() > 2 else joint
+
+
+def _is_nested(plates: frozenset[int], layout: Layout) -> bool:
+    return any(dim > -layout.nesting for dim in plates)
 
 
 def _of_mixture(
@@ -88,17 +125,10 @@ def _of_mixture(
 
     The mixture is that of whole data: of all latents together, frames among them.
     """
-
-    def summed(factors: Sequence[Factor]) -> Tensor:
-        aligned = (_aligned(factor.value, layout.nesting + 1) for factor in factors)
-        return sum(
-            (value.flatten(2).sum(-1) if layout.nesting > 1 else value for value in aligned),
-            torch.zeros((), dtype=torch.float64, device=of_model[0].value.device),
-        )
-
-    log_prior = summed([factor for factor in of_model if factor.name not in layout.observed])
-    likelihood = summed([factor for factor in of_model if factor.name in layout.observed])
-    log_q = -summed(of_guide)
+    prior = [factor for factor in of_model if factor.name not in layout.observed]
+    observed = [factor for factor in of_model if factor.name in layout.observed]
+    log_prior, likelihood = _summed(prior, layout), _summed(observed, layout)
+    log_q = -_summed(of_guide, layout)
     mixture = torch.logaddexp(log_prior + math.log(prior_share), log_q + math.log1p(-prior_share))
     return likelihood + log_prior - mixture
 

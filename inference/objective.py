@@ -147,7 +147,7 @@ class Objective(ELBO):
         """
         terms = self.terms(model, guide, args)
         sums = self._cost_sums(terms)
-        count = terms.size * self.num_particles
+        count = terms.population * self.num_particles
         total = _sum(list(sums.values())) / count
         logged = [name for name in sums if self._logged(terms, name)]
         bounded = len(logged) == len(sums) and not terms.points
@@ -202,7 +202,7 @@ class Objective(ELBO):
         if weight.needs_dimensions and not term.observed and term.kl_per_dimension is not None:
             divergence = _scaled_divergence(term, term.kl_per_dimension)
             per_dimension = divergence.reshape(-1, divergence.shape[-1]).sum(0)
-            per_dimension = per_dimension / (terms.size * self.num_particles)
+            per_dimension = per_dimension / (terms.population * self.num_particles)
         return weight(cost, per_dimension)
 
     def _logged(self, terms: Terms, name: str) -> bool:
@@ -234,13 +234,15 @@ class Objective(ELBO):
     def differentiable_loss(self, model: Program, guide: Program, *args: Any) -> Tensor:
         """Return the loss summed over the batch, nats, with its graph; Pyro's convention."""
         loss = self.mean_loss(model, guide, args)
-        return _sum([loss.total, *(routed.penalty for routed in loss.routed)]) * loss.terms.size
+        return (
+            _sum([loss.total, *(routed.penalty for routed in loss.routed)]) * loss.terms.population
+        )
 
     @torch.no_grad()
     def loss(self, model: Program, guide: Program, *args: Any) -> float:
         """Return the loss summed over the batch, nats; Pyro's convention."""
         loss = self.mean_loss(model, guide, args)
-        return float(loss.parts["loss"]) * loss.terms.size
+        return float(loss.parts["loss"]) * loss.terms.population
 
     def loss_and_grads(self, model: Program, guide: Program, *args: Any) -> float:
         """Return the loss summed over the batch, nats; add its gradients to `.grad`, as Pyro."""
@@ -249,9 +251,9 @@ class Objective(ELBO):
         found = gradients(loss, model, guide, parameters)
         for parameter, gradient in zip(parameters, found, strict=True):
             if gradient is not None:
-                gradient = gradient * loss.terms.size
+                gradient = gradient * loss.terms.population
                 parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
-        return float(loss.parts["loss"]) * loss.terms.size
+        return float(loss.parts["loss"]) * loss.terms.population
 
 
 def gradients(

@@ -46,11 +46,19 @@ def in_mode(training: bool, modules: Sequence[nn.Module]) -> Iterator[None]:
 
 
 class Plate(NamedTuple):
-    """A plate that encloses a site: its name, its dim counted from the right, and its size."""
+    """A plate that encloses a site.
+
+    Args:
+        name: Its name.
+        dim: Its dim, counted from the right.
+        size: How many entries it has.
+        full_size: How many these stand for: more where the plate subsamples.
+    """
 
     name: str
     dim: int
     size: int
+    full_size: int
 
 
 class Site(NamedTuple):
@@ -168,7 +176,9 @@ class _Recorder(Messenger):
             msg["scale"],
             msg["mask"],
             tuple(
-                Plate(f.name, f.dim, f.size) for f in msg["cond_indep_stack"] if f.dim is not None
+                Plate(f.name, f.dim, f.size, f.full_size or f.size)
+                for f in msg["cond_indep_stack"]
+                if f.dim is not None
             ),
             self.enum_dims.get(name),
         )

@@ -33,10 +33,10 @@ Recorded = Callable[[list[Tensor], list[Tensor]], tuple[list[Tensor], list[Tenso
 class Step:
     """Moves a pair's parameters by one optimiser step per call.
 
-    Nothing is read on the host. `size` is the number of data in the last batch. With `guard`, a
-    step whose loss or gradient is not finite changes nothing, nor does any later one, until `bad`
-    is read and the cause is dealt with. Critics step after the pair: where only a critic's loss is
-    not finite, the pair has taken that one step, and neither takes another.
+    Nothing is read on the host. `size` is the number of data that the last batch stands for. With
+    `guard`, a step whose loss or gradient is not finite changes nothing, nor does any later one,
+    until `bad` is read and the cause is dealt with. Critics step after the pair: where only a
+    critic's loss is not finite, the pair has taken that one step, and neither takes another.
 
     Args:
         model: The generative program.
@@ -187,7 +187,7 @@ class Step:
     ) -> tuple[dict[str, Tensor], list[Tensor | None], Terms, CriticInputs]:
         with self._autocast(), pyro.validation_enabled(False):
             loss = self.objective.mean_loss(self.model, self.guide, args, batch)
-        self.size = size = loss.terms.size
+        self.size = size = loss.terms.population
         if self.summed:
             summed = [share._replace(penalty=share.penalty * size) for share in loss.routed]
             loss = loss._replace(total=loss.total * size, routed=summed)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from .check import PairError
 from .enumeration import Factor, average, marginalise, plate_dims
-from .sites import Program, Runner, Site
+from .sites import Plate, Program, Runner, Site
 from .term import Term, scaled
 
 
@@ -75,37 +76,49 @@ class Terms(Mapping[str, Term]):
         return self._runner
 
     @cached_property
-    def _data_plate(self) -> tuple[int, int]:
-        """Dim and size of the plate of data: the one named `data`, else the leftmost."""
-        plates = [
+    def _plates(self) -> list[Plate]:
+        return [
             plate
             for name in (*self.observed, *self.latents)
             for plate in self._terms[name].model_site.plates
             if plate.name != "particles"
         ]
-        named = [plate for plate in plates if plate.name == "data"]
-        chosen = named or sorted(plates, key=lambda plate: plate.dim)
-        return (chosen[0].dim, chosen[0].size) if chosen else (-1, 1)
+
+    @cached_property
+    def _data_plate(self) -> Plate:
+        """The plate of data: the one named `data`, else the leftmost."""
+        named = [plate for plate in self._plates if plate.name == "data"]
+        chosen = named or sorted(self._plates, key=lambda plate: plate.dim)
+        return chosen[0] if chosen else Plate("data", -1, 1, 1)
 
     @property
     def size(self) -> int:
         """Number `B` of data in the batch."""
-        return self._data_plate[1]
+        return self._data_plate.size
+
+    @property
+    def population(self) -> int:
+        """Number of data that scaled sums over the batch are of: more where a plate subsamples."""
+        return self._data_plate.full_size
 
     def per_datum(self, value: Tensor) -> Tensor:
         """Reduce a batch-shaped tensor to one number per datum, `(B,)`.
 
-        Plates inside the data plate are summed over, particles averaged.
+        Other plates are summed over, particles and what a replay laid out on the left averaged.
         A term outside the data plate, such as a global latent's, is shared out equally.
         """
-        dim, size = self._data_plate
+        dim, size = self._data_plate.dim, self.size
         if value.dim() < -dim:
             return (value.sum() / size).expand(size)
         if dim < -1:
             value = value.sum(tuple(range(dim + 1, 0)))
+        outside = {plate.dim - dim - 1 for plate in self._plates if plate.dim < dim}
+        outside = tuple(sorted(left for left in outside if value.dim() >= -left))
+        if outside:
+            value = value.sum(outside, keepdim=True)
         if value.dim() > 1:
             value = value.mean(tuple(range(value.dim() - 1)))
-        return value if len(value) == size else (value / size).expand(size)
+        return value if len(value) == size else (value.sum() / size).expand(size)
 
     @cached_property
     def factors(self) -> list[Factor]:
@@ -118,6 +131,7 @@ class Terms(Mapping[str, Term]):
                 for term in self.values()
             ]
         else:
+            _refuse_hidden_outside(hidden, list(summed.values()))
             densities = [self._factor(term, term.log_p) for term in self.values()]
             entropies = [
                 self._factor(term, -term.log_q) for term in self.values() if term.q is not None
@@ -141,7 +155,7 @@ class Terms(Mapping[str, Term]):
         With `points`, it is the log joint density of data and points, which bounds nothing.
         """
         parts = [self.per_datum(scaled(f.value, f.scale)) for f in self.factors]
-        return torch.stack(parts).sum(0)
+        return scaled(torch.stack(parts).sum(0), self.size / self.population)
 
     def replay(self, values: Mapping[str, Tensor]) -> "Terms":
         """Run the model again with some latents replaced, the others as they were.
@@ -189,6 +203,18 @@ class Terms(Mapping[str, Term]):
         )
         detached.constants = self.constants
         return detached
+
+
+def _refuse_hidden_outside(hidden: list[Site], summed: list[Site]) -> None:
+    """Refuse what `pyro.infer.TraceEnum_ELBO` does, as no sum over the guide's sites is exact."""
+    for site in hidden:
+        for inner in summed:
+            if not plate_dims(inner) <= plate_dims(site):
+                raise PairError(
+                    f"site {site.name!r} is summed out in the model, outside of plates of "
+                    f"{inner.name!r}, which the guide sums out; expected the model's to be in "
+                    f"the guide's plates. Enumerate {site.name!r} in the guide too"
+                )
 
 
 def _detached(site: Site) -> Site:
