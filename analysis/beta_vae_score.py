@@ -47,8 +47,9 @@ def beta_vae_score(
     factor. It may use all codes, so that a rotation costs little, and full marks say little: one
     factor in several codes, or one factor in none, is told all the same. See `factor_vae_score`.
 
-    Data that share a value are drawn with replacement from those given; of few per value some
-    pairs are a datum with itself.
+    Pairs are of different data that share a value. A datum beside itself, as independent draws
+    would have it, has no differences, and the more often the fewer data share a value: that alone
+    would tell factors apart, whatever the codes.
 
     Source: Higgins et al. (2017), https://openreview.net/forum?id=Sy2fzU9gl, section 3. As there,
     the classifier is linear and hardly penalised; features are standardised first, which

@@ -59,12 +59,18 @@ class GivenCodes:
     def draw(
         self, fixed: NDArray[np.integer], count: int, random: np.random.Generator
     ) -> NDArray[np.floating]:
-        """Return codes `(G, count, K)` with factor `fixed[g]` fixed in group `g`."""
+        """Return codes `(G, count, K)` with factor `fixed[g]` fixed in group `g`.
+
+        Two are always of different data.
+        """
         rows = np.empty((len(fixed), count), np.int64)
         for f, (order, starts, sizes) in enumerate(self._groups):
             groups = np.flatnonzero(fixed == f)
             value = random.choice(len(sizes), len(groups), p=sizes / sizes.sum())
-            places = random.integers(sizes[value][:, None], size=(len(groups), count))
+            size = sizes[value][:, None]
+            places = random.integers(size, size=(len(groups), count))
+            if count == 2:  # else pairs of one datum give away how many data share the value
+                places[:, 1:] = (places[:, :1] + random.integers(1, size)) % size
             rows[groups] = order[starts[value][:, None] + places]
         return self._codes[rows]
 

@@ -125,7 +125,7 @@ def sequence_codes(
                 args, length = tuple(batch[key] for key in keys), batch.get("length")
             else:
                 args = arguments(batch)
-                length = length_of(args)
+                length = length_of(args) if _takes_lengths(guide) else None
             parts.append(_encoded(guide, args, length, sites))
     if not parts:
         raise ValueError("batches is empty; expected at least one batch. Give some sequences.")
@@ -178,6 +178,11 @@ def chosen(args: tuple[Any, ...], indices: Sequence[int]) -> tuple[Any, ...]:
         else a
         for a in args
     )
+
+
+def _takes_lengths(guide: Program) -> bool:
+    """Whether what follows `x` is lengths: a pair of even sequences may take their index there."""
+    return getattr(guide, "ragged", True) is not False
 
 
 def length_of(args: tuple[Any, ...]) -> Tensor | None:

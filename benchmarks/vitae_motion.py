@@ -4,7 +4,8 @@ Run: python -m benchmarks.vitae_motion --seed 0
 Trains C-VITAE with a perspective of size 4, rotates and shifts every test digit twice by known
 amounts, and compares the motion from the one image to the other with the one read off the two
 gammas. --setting mnist-motion warps by affine maps, which can pass a turn off as a slant;
-mnist-similarity turns, scales and shifts only. Settings are to be chosen with --split validation.
+mnist-similarity turns, scales and shifts only, and mnist-rigid leaves scales out, too. Settings
+are to be chosen with --split validation.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from .vitae_run import finish
 from .vitae_scores import codes_of
 from .vitae_settings import SETTINGS
 
-CHOICES, METHOD = ("mnist-motion", "mnist-similarity"), "c-vitae"
+CHOICES, METHOD = ("mnist-motion", "mnist-similarity", "mnist-rigid"), "c-vitae"
 DEGREES, SHARE = 20.0, 0.1
 INK = 0.5  # grey value from which a pixel is inked
 R2_TARGET, MOVEMENT_TARGET = 0.9, 0.1

@@ -133,6 +133,15 @@ SETTINGS = {
         options={**_NETS, "hidden": (512, 512, 512, 512), "likelihood": "bernoulli-grey"},
         train={**_MOTION, "learning_rate": 1e-3},
     ),
+    "mnist-rigid": Setting(
+        **{
+            **_DIGITS,
+            "perspective_dim": 4,
+            "vitae": {"transform": "rotation+translation", "appearance_beta": 3.0},
+        },
+        options={**_NETS, "likelihood": "bernoulli-grey"},
+        train={**_MOTION, "learning_rate": 1e-3},
+    ),
     "dsprites": Setting(
         data="dsprites",
         shape=(1, 64, 64),

@@ -92,6 +92,7 @@ class Batches:
         self._seed = seed
         self._transforms = (*transforms, *([Binarise("dynamic")] if dataset.dynamic else []))
         self._streams = dict(streams or {})
+        self._refuse_copies()
         self._frames, self._companions = frames, companions
         self._draw = draw_windows if ordered else draw_places
         self._turntable = None if turning is None else self._turntable_of(turning)
@@ -103,6 +104,16 @@ class Batches:
         self._buffers: dict[str, Tensor] = {}
         # A tensor, because dividing by a number is multiplying by its reciprocal on some devices.
         self._white = torch.tensor(255.0, device=self.dataset.device)
+
+    def _refuse_copies(self) -> None:
+        for key, stream in self._streams.items():
+            same = stream.dataset.images is self.dataset.images and stream.shuffle
+            if self.shuffle and same and stream._seed == self._seed:
+                raise ValueError(
+                    f"stream {key!r} has the data and the seed ({self._seed}) of the batches that "
+                    f"carry it, so that both would draw the same; expected another seed. Pass "
+                    f"Batches(..., seed={self._seed + 1})"
+                )
 
     def batch(self, step: int) -> dict[str, Any]:
         """Return the batch of `step`, counted from 0 over all epochs.

@@ -72,6 +72,8 @@ class HSIC(Hook):
         weight: Number of at least 0, or a schedule.
         annotation: Key of the batch, `(B,)` or `(B, F)`: `"label"`, `"factors"` or `"group"`.
         column: Which of an annotation's columns; needed for several columns of integers.
+        discrete: Whether an annotation is of classes though its numbers are floats, as factors are
+            where others of theirs are no classes.
         bandwidths: Of the first and the second kernel; None for the median distance within the
             batch, which gets no gradient.
         unbiased: Whether the estimate is unbiased; see `kernel_dependence`.
@@ -80,7 +82,7 @@ class HSIC(Hook):
         ValueError: If a number is out of range, or sites and annotation are not two together.
 
     Example:
-        >>> HSIC(("static", "dynamic"), 100.0)
+        >>> HSIC(("appearance", "perspective"), 100.0)
         >>> HSIC("z", 100.0, annotation="label")
     """
 
@@ -91,6 +93,7 @@ class HSIC(Hook):
         *,
         annotation: str | None = None,
         column: int | None = None,
+        discrete: bool = False,
         bandwidths: tuple[float | None, float | None] = (None, None),
         unbiased: bool = True,
     ) -> None:
@@ -107,7 +110,7 @@ class HSIC(Hook):
             raise ValueError(
                 f"bandwidths is {bandwidths}; expected two, each a finite number above 0 or None"
             )
-        self.annotation, self.column = annotation, column
+        self.annotation, self.column, self.discrete = annotation, column, discrete
         self.bandwidths, self.unbiased = tuple(bandwidths), unbiased
         self.weight = as_weight(weight)
 
@@ -153,6 +156,8 @@ class HSIC(Hook):
                 f"({size},) or ({size}, F), a row per datum"
             )
         found = found.unsqueeze(-1) if found.dim() == 1 else found
+        if self.discrete and found.is_floating_point():
+            found = found.round().long()
         columns = found.shape[-1]
         if self.column is not None:
             if not 0 <= self.column < columns:

@@ -68,7 +68,8 @@ class Objective(ELBO):
         analytic_kl: Whether divergences are analytic where torch has a closed form.
 
     Raises:
-        ValueError: If `particles` is no positive integer, or two hooks have one name.
+        ValueError: If `particles` is no positive integer, two hooks have one name, or one schedule
+            is given twice.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Objective(ELBO):
         self.hooks = tuple(hooks)
         self.analytic_kl = analytic_kl
         self._checked: dict[tuple[int, int], tuple[Any, Any, PairFacts]] = {}
+        _refuse_shared_schedules(self.weights, self.hooks)
         names = [hook.name for hook in hooks]
         for name in names:
             if names.count(name) > 1:
@@ -254,6 +256,27 @@ class Objective(ELBO):
                 gradient = gradient * loss.terms.population
                 parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
         return float(loss.parts["loss"]) * loss.terms.population
+
+
+def _refuse_shared_schedules(weights: Mapping[str, Weight], hooks: Sequence[Hook]) -> None:
+    """Refuse a schedule that is given twice: it would advance twice a step."""
+    owners: dict[int, str] = {}
+    given = [(f"weight {name!r}", weight) for name, weight in weights.items()]
+    given += [
+        (f"hook {hook.name!r}", child)
+        for hook in hooks
+        for child in hook.children()
+        if isinstance(child, Weight)
+    ]
+    for name, weight in given:
+        if next(weight.buffers(), None) is None:
+            continue
+        before = owners.setdefault(id(weight), name)
+        if before != name:
+            raise ValueError(
+                f"{before} and {name} are one schedule, which would run twice as fast; expected "
+                "one each. Make another, or give copy.deepcopy of it"
+            )
 
 
 def gradients(

@@ -120,13 +120,18 @@ class PartialResults:
 
 
 def fingerprint(modules: Iterable[nn.Module]) -> str:
-    """SHA-256 of the structure, parameters and buffers of modules."""
+    """SHA-256 of the structure, parameters, buffers and plain attributes of modules."""
     digest = hashlib.sha256()
     for module in modules:
         digest.update(repr(module).encode())
-        for name, tensor in module.state_dict().items():
+        # Buffers that no checkpoint has count too, such as the scale of a likelihood.
+        for name, tensor in (*module.named_parameters(), *module.named_buffers()):
             digest.update(name.encode())
             digest.update(_bytes(tensor))
+        for name, part in module.named_modules():
+            plain = {k: v for k, v in vars(part).items() if isinstance(v, int | float | str)}
+            plain.pop("training")
+            digest.update(f"{name}{sorted(plain.items())}".encode())
     return digest.hexdigest()
 
 

@@ -85,6 +85,8 @@ class Term:
         divergence = _analytic_kl(site.fn, self.p) if self._analytic else None
         if divergence is None:
             return self.log_q - self.log_p
+        if not isinstance(divergence, Tensor):  # of what is masked out as a whole
+            divergence = self.value.new_zeros(site.fn.batch_shape)
         return apply_mask(divergence, site.mask)
 
     @cached_property
@@ -97,7 +99,7 @@ class Term:
         if q.reinterpreted_batch_ndims != 1 or self.p.reinterpreted_batch_ndims != 1:
             return None
         divergence = _analytic_kl(q.base_dist, self.p.base_dist)
-        if divergence is None:
+        if not isinstance(divergence, Tensor):
             return None
         mask = site.mask
         return apply_mask(divergence, mask.unsqueeze(-1) if isinstance(mask, Tensor) else mask)
@@ -139,8 +141,8 @@ def _is_logits_bernoulli(base: Distribution, value: Tensor) -> TypeGuard[Bernoul
     )
 
 
-def _analytic_kl(q: Distribution, p: Distribution) -> Tensor | None:
-    """KL(q || p) of batch shape, or None where torch has no closed form."""
+def _analytic_kl(q: Distribution, p: Distribution) -> Tensor | float | None:
+    """KL(q || p) of batch shape, or None where torch has no closed form; 0.0 if masked out."""
     normal = _normal_kl(q, p)
     if normal is not None:
         return normal

@@ -187,7 +187,7 @@ def _known_sequences(
 
     def passing() -> Iterator[dict[str, Any]]:
         for batch in batches:
-            kept = ("factors", "label", "frame_factors")
+            kept = ("factors", "label", "frame_factors", "group")
             known.append({key: batch[key].cpu().clone() for key in kept if key in batch})
             yield batch
 
@@ -202,4 +202,5 @@ def _known_sequences(
         sequence_factors=content,
         frame_factors=whole.get("frame_factors"),
         mask=codes.mask,
+        groups=whole.get("group"),
     )

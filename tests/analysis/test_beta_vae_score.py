@@ -112,3 +112,13 @@ def test_bad_input_is_refused():
     refused("test_points is 0; expected at least 1", test_points=0)
     with pytest.raises(ValueError, match=r"sizes\[1\] is 1; expected at least 2"):
         beta_vae_score_of_encoder(lambda factors: factors, (3, 1))
+
+
+@pytest.mark.parametrize("sizes", [(200, 5), (20, 50)])
+def test_noise_scores_chance_where_few_data_share_a_value(sizes):
+    """A pair of one datum would have no differences, and tell which factor has few data."""
+    factors = np.array(list(itertools.product(*map(range, sizes))))
+    codes = np.random.default_rng(0).normal(size=(len(factors), 3))
+    score = beta_vae_score(codes, factors, pairs=16, train_points=2000, test_points=2000)
+    # Four standard errors of a guess, and what a thousand fixed codes have by chance.
+    assert score.score == pytest.approx(0.5, abs=0.045 + 0.05)

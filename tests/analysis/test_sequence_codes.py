@@ -142,3 +142,13 @@ def test_active_units_do_not_look_at_padding():
 def test_what_is_no_batch_of_such_sequences_is_refused(batches, sites, message):
     with pytest.raises(ValueError, match=message):
         sequence_codes(*make_frames(), batches, sites=sites)
+
+
+def test_what_follows_even_sequences_is_their_index_and_no_length():
+    model, guide, x, *_ = truth()
+    guide.ragged = False
+    index = torch.arange(len(x))
+    x, called = x[:, :3], guide.forward
+    guide.forward = lambda x, index=None: called(x)
+    found = sequence_codes(model, guide, [(x, index)])
+    assert found.lengths.tolist() == [3] * len(x)

@@ -161,3 +161,11 @@ def test_a_gpu_sees_the_same_batches():
     for step in range(5):
         moved = {key: value.cpu() for key, value in there.batch(step).items()}
         assert same(here.batch(step), moved)
+
+
+def test_a_stream_that_would_draw_the_same_is_refused():
+    data = numbered(23)
+    with pytest.raises(ValueError, match=r"stream 'second' has the data and the seed \(3\)"):
+        Batches(data, 6, seed=3, streams={"second": Batches(data, 6, seed=3)})
+    second = Batches(data, 6, seed=3, streams={"second": Batches(data, 6, seed=4)}).batch(0)
+    assert not torch.equal(second["x"], second["second"]["x"])

@@ -482,3 +482,13 @@ def test_a_pair_without_the_site_is_refused():
     objective = Objective(hooks=[HSIC(("z", "pose"), 1.0)])
     with pytest.raises(ValueError, match="hook 'HSIC' reads site 'pose'"):
         objective.terms(pair.model, pair.guide, pair.args)
+
+
+def test_classes_whose_numbers_are_floats_are_classes_all_the_same():
+    terms, _ = terms_of(*moments(7, K), 1)
+    numbers = LABEL.double()
+    columns = torch.stack([torch.linspace(0, 1, 7).double(), numbers], 1)
+    as_classes = HSIC("z", 3.0, annotation="factors", column=1, discrete=True)
+    of_floats = float(as_classes.penalty(terms, {"factors": columns}).detach())
+    expected = HSIC("z", 3.0, annotation="label").penalty(terms, {"label": LABEL})
+    assert of_floats == float(expected.detach())

@@ -17,6 +17,7 @@ from unbraid.inference import CheckpointError, log_likelihood
 from unbraid.nets import MLPDecoder, MLPEncoder, make_likelihood
 
 from . import oracles
+from .pairs import vae
 
 importance = import_module("unbraid.inference.importance")
 likelihood = import_module("unbraid.inference.likelihood")
@@ -397,3 +398,23 @@ def test_what_cannot_be_compiled_runs_eagerly_and_says_so():
     with pytest.warns(UserWarning, match="is not compiled"):
         found = log_likelihood(model, oracle.guide, oracle.data, samples=9, compile=True)
     assert_same(found, run(oracle, samples=9))
+
+
+def test_partial_results_of_another_scale_are_refused(tmp_path):
+    """A scale that is a plain number, or a buffer that checkpoints leave out, counts too."""
+    pair, path = vae(), tmp_path / "partial.safetensors"
+    pair.model.width = 0.1
+    pair.model.register_buffer("scale", torch.tensor(0.1), persistent=False)
+
+    def resumed():
+        x = pair.args[0]
+        return log_likelihood(pair.model, pair.guide, x, samples=2, resume=path)
+
+    first = resumed()
+    assert torch.equal(resumed().log_likelihood, first.log_likelihood)
+    for name, other in (("width", 0.3), ("scale", torch.tensor(0.3))):
+        before = getattr(pair.model, name)
+        setattr(pair.model, name, other)
+        with pytest.raises(CheckpointError, match="another pair"):
+            resumed()
+        setattr(pair.model, name, before)

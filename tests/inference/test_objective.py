@@ -216,3 +216,16 @@ def test_the_divergence_from_a_mixture_can_be_weighted():
     assert parts[0]["loss"] == pytest.approx(float(parts[0]["x"] + divergence), rel=1e-12)
     assert parts[1]["loss"] == pytest.approx(float(parts[0]["x"] + 3 * divergence), rel=1e-12)
     assert parts[1]["elbo"] == parts[0]["elbo"]
+
+
+def test_one_schedule_is_given_once():
+    """Two owners would advance it twice a step."""
+    warmup = LinearWarmup(100)
+    with pytest.raises(ValueError, match="weight 'z' and weight 'x' are one schedule"):
+        Objective({"z": warmup, "x": warmup})
+    hooks = [Hook(), Hook()]
+    for name, hook in zip("ab", hooks, strict=True):
+        hook.name, hook.weight = name, warmup
+    with pytest.raises(ValueError, match="hook 'a' and hook 'b' are one schedule"):
+        Objective(hooks=hooks)
+    Objective({"z": warmup, "x": LinearWarmup(100)})

@@ -201,3 +201,30 @@ def test_the_plate_of_data_is_the_one_of_that_name():
     terms = Objective().terms(One(True), One(False), (x[0, 0],))
     assert terms.size == 1
     assert terms.elbo.shape == (1,)
+
+
+class _PriorMaskedOut(nn.Module):
+    """A program whose latent distribution is masked out, as a term without a prior is written."""
+
+    def __init__(self, program):
+        super().__init__()
+        self.program = program
+
+    def forward(self, x):
+        with _MaskLatents():
+            return self.program(x)
+
+
+class _MaskLatents(poutine.messenger.Messenger):
+    def _pyro_sample(self, msg):
+        if msg["name"] == "z":
+            msg["fn"] = msg["fn"].mask(False)
+
+
+@pytest.mark.parametrize("particles", [1, 3])
+def test_a_latent_whose_distributions_are_masked_out_costs_nothing(particles):
+    pair = make_pair("plain")
+    model, guide = _PriorMaskedOut(pair.model), _PriorMaskedOut(pair.guide)
+    found = Objective(particles=particles).mean_loss(model, guide, pair.args)
+    assert float(found.parts["z"]) == 0.0
+    assert float(found.parts["elbo"]) == -float(found.parts["x"])

@@ -39,4 +39,5 @@ def build(options: Options, data: DataSpec, parts: Parts) -> Addition:
     if options.other is not None:
         return Addition(HSIC((options.site, options.other), options.weight))
     known = find_attribute(options.attribute or "label", data)
-    return Addition(HSIC(options.site, options.weight, annotation=known.key, column=known.column))
+    hidden = {"annotation": known.key, "column": known.column, "discrete": True}
+    return Addition(HSIC(options.site, options.weight, **hidden))
