@@ -75,7 +75,7 @@ SETTINGS = {
             "join": "modulate",
         },
         train={**_TRAIN, "batch_size": 24, "clip_norm": 1000.0},
-        steps=50_000,
+        steps=90_000,
         probe_frames=64,
         judged=(("body", "bottomwear", "topwear", "hair"), ("pose", "action")),
         rendered=True,

@@ -93,7 +93,7 @@ def posterior_chains(
 
     Args:
         model: The generative program: continuous latents in the plate of data.
-        guide: The inference program; it need not have a density.
+        guide: The inference program, with distributions; points are refused.
         args: Arguments of both, each of `B` data.
         draws: Number `S` of draws of a chain, at least 10.
         warmup: Moves of a chain that adapt its steps, and are thrown away; at least 10.

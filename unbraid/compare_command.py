@@ -21,9 +21,9 @@ _FORMATS = {".csv": "csv", ".tex": "latex", ".html": "html", ".htm": "html", ".j
 class Compare:
     """Hold evaluated runs against each other: log p(x) of the same data, and paired differences.
 
-    Each run must have been evaluated: unbraid evaluate DIR. Data that not all runs judged are left
-    out of the differences. Tables are printed, or written to a file; csv and html have the scores
-    of codes too.
+    Each run must have been evaluated: unbraid evaluate DIR. Data that one of two
+    runs alone judged are left out of their difference. Tables are printed, or written to a file;
+    csv and html have the scores of codes too.
 
     Example: unbraid compare runs/vae runs/beta-vae --format latex
 

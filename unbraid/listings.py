@@ -52,13 +52,15 @@ class Methods:
         print(f"{method.name}: {method.summary}\n")
         rows = [(o["name"], o["default"], o["type"], o["help"]) for o in options]
         print_table([("option", "default", "values", "meaning"), *rows])
-        print_next(f"unbraid train {self.name} --data mnist-small --out runs/{self.name}")
+        print_next(f"unbraid train {self.name} {method.example} --out runs/{self.name}")
         return DONE
 
 
 @dataclass(frozen=True)
 class Hooks:
-    """List the loss hooks that can join any method, or the options of one.
+    """List the loss hooks that can join methods, or the options of one.
+
+    All but `scene`, which is of sequences, join methods that have a code of each image.
 
     Example: unbraid hooks factor
 

@@ -4,6 +4,7 @@ import builtins
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from unbraid import __version__, config, data, inference, methods, run_folder
 from unbraid.arguments import COMMANDS
 from unbraid.exit_codes import EXIT_CODES, describe, exit_code
 from unbraid.inference import Checkpoints
+from unbraid.methods import METHODS, load_method, read_options
 
 LONG = 100_000  # steps that no test waits for
 
@@ -125,11 +127,22 @@ def test_methods_lists_the_options_of_one(unbraid):
         "default": "512,256",
         "type": "integers, comma-separated",
         "help": "Widths of the encoder's hidden layers, comma-separated; the decoder's are the "
-        "same in reverse.",
+        "same in reverse. With convolutions the last one alone, between them and the code.",
     }
     assert all(option["help"] for option in options.values())
     words = unbraid("methods", "beta-vae").out
     assert all(name in words for name in options)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_example_of_a_method_has_data_and_options_that_are_known(name, unbraid):
+    listed = json.loads(unbraid("data", "--json").out)
+    last = unbraid("methods", name).out.strip().splitlines()[-1]
+    words = shlex.split(last.removeprefix("next: unbraid "))
+    assert words[:2] == ["train", name] and words[-2:] == ["--out", f"runs/{name}"]
+    assert words[words.index("--data") + 1] in listed
+    given = words[words.index("--set") + 1 : -2] if "--set" in words else []
+    read_options(load_method(name).options, dict(word.split("=", 1) for word in given))
 
 
 def test_data_describes_a_file(unbraid):

@@ -9,7 +9,7 @@ from unbraid.inference import LeftOut
 
 from . import vae
 from .method import DataSpec, Parts
-from .options import critic_in_range, in_range
+from .options import OptionError, critic_in_range, in_range
 
 if TYPE_CHECKING:
     from unbraid.inference import Hook
@@ -58,6 +58,11 @@ class Options(vae.Options):
         in_range("weight", self.weight, 0.0)
         critic_in_range(self.critic_hidden, self.critic_rate, self.critic_steps)
         in_range("noise", self.noise, 0.0)
+        if self.warmup_from:
+            raise OptionError(
+                f"warmup_from is {self.warmup_from}; expected 0, as a critic takes the place of "
+                "the divergence, whose weight that is. Leave it out"
+            )
 
 
 def build(options: Options, data: DataSpec) -> Parts:

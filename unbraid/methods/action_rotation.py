@@ -27,6 +27,7 @@ CITATION = """@inproceedings{yang2015weakly,
   booktitle = {Advances in Neural Information Processing Systems},
   year = {2015}
 }"""
+EXAMPLE = "--data coil20 --data-set turns=true size=32 --batch-size 20 --steps 5000"
 
 SCALES = {"published": 0.5**0.5, "variational": 0.1}
 REMARK = (

@@ -88,7 +88,7 @@ def build(options: Options, data: DataSpec) -> Parts:
         "divergence",
         _critic(options, data),
         view,
-        LinearWarmup(options.warmup) if options.warmup else 1.0,
+        LinearWarmup(options.warmup, options.warmup_from) if options.warmup else 1.0,
         schedule=CriticSchedule(steps=options.critic_steps, warmup=options.critic_warmup),
         optimizer=critic_adam(options.critic_rate),
     )

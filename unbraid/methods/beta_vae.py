@@ -41,9 +41,11 @@ class Options(vae.Options):
         in_range("capacity_steps", self.capacity_steps, 1)
         if self.capacity is not None:
             in_range("capacity", self.capacity, 0.0)
-        if self.warmup:
+        for name in ("warmup", "warmup_from"):
+            if not getattr(self, name):
+                continue
             raise OptionError(
-                f"warmup is {self.warmup}; expected 0 for beta-vae, whose weight is beta. "
+                f"{name} is {getattr(self, name)}; expected 0 for beta-vae, whose weight is beta. "
                 "Use the vae for a warm-up, or capacity for an annealed form"
             )
 

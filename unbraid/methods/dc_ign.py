@@ -21,6 +21,7 @@ CITATION = """@inproceedings{kulkarni2015deep,
   booktitle = {Advances in Neural Information Processing Systems},
   year = {2015}
 }"""
+EXAMPLE = "--data dsprites-small --set intrinsic=shape"
 
 
 @dataclass(frozen=True)

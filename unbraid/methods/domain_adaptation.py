@@ -36,6 +36,7 @@ CITATION = """@inproceedings{ganin2015unsupervised,
   booktitle = {International Conference on Computer Vision},
   year = {2015}
 }"""
+EXAMPLE = "--data mnist-domains"
 
 
 @dataclass(frozen=True)

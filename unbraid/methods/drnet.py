@@ -37,6 +37,7 @@ CITATION = """@inproceedings{denton2017unsupervised,
   booktitle = {Advances in Neural Information Processing Systems},
   year = {2017}
 }"""
+EXAMPLE = "--data moving-mnist --data-set form=drnet size=32 digit_size=16"
 
 PUBLISHED = {
     "static_dim": 64,

@@ -46,6 +46,7 @@ CITATION = """@inproceedings{edwards2016censoring,
   booktitle = {International Conference on Machine Learning},
   year = {2018}
 }"""
+EXAMPLE = "--data coloured-digits --set attribute=colour"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ CITATION = """@inproceedings{hsu2017unsupervised,
   booktitle = {Advances in Neural Information Processing Systems},
   year = {2017}
 }"""
+EXAMPLE = "--data moving-mnist --data-set size=32 digit_size=16"
 
 PUBLISHED = {
     "static_dim": 32,

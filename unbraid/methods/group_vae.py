@@ -22,6 +22,7 @@ CITATION = """@inproceedings{bouchacourt2018multi,
   booktitle = {AAAI Conference on Artificial Intelligence},
   year = {2018}
 }"""
+EXAMPLE = "--data mnist-small --data-set groups=label"
 
 
 @dataclass(frozen=True)

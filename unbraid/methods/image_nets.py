@@ -40,7 +40,7 @@ class NetOptions:
             Smaller ones draw finer.
         nets: `mlp`, `conv`, or `auto`: convolutions from 32 x 32 pixels up.
         hidden: Widths of the encoder's hidden layers, comma-separated; the decoder's are the
-            same in reverse.
+            same in reverse. With convolutions the last one alone, between them and the code.
         channels: Channels of the encoder's convolutions, likewise.
         activation: What follows each hidden layer.
         code_spread: Standard deviation that the outputs of the decoder's first layer start with,

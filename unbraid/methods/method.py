@@ -109,6 +109,7 @@ class Method:
         options: Dataclass of its settings.
         build: Makes its parts from options and data.
         citation: BibTeX of its paper.
+        example: What follows its name in an example of `unbraid train`.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Method:
     options: type
     build: Callable[[Any, DataSpec], Parts]
     citation: str
+    example: str = "--data mnist-small"
 
 
 def load_method(name: str) -> Method:
@@ -126,4 +128,5 @@ def load_method(name: str) -> Method:
     """
     entry = find_method(name)
     module = import_module(f"{__package__}.{entry.module}")
-    return Method(name, entry.summary, module.Options, module.build, module.CITATION)
+    example = getattr(module, "EXAMPLE", Method.example)
+    return Method(name, entry.summary, module.Options, module.build, module.CITATION, example)

@@ -69,6 +69,13 @@ class Options(vae.Options):
             chunk_size(self.latent_dim, self.chunks)
         except ValueError as error:
             raise OptionError(str(error)) from error
+        for name in ("warmup", "warmup_from"):
+            if getattr(self, name) and self.encoder == "deterministic":
+                raise OptionError(
+                    f"{name} is {getattr(self, name)}; expected 0 with encoder=deterministic, "
+                    "whose codes have no divergence to weigh. Leave it out, or set "
+                    "encoder=gaussian"
+                )
         for name in ("reconstruction", "cycle", "adversary", "classifier"):
             in_range(name, getattr(self, name), 0.0)
         for width in self.critic_channels:

@@ -21,6 +21,7 @@ CITATION = """@inproceedings{edwards2017towards,
   booktitle = {International Conference on Learning Representations},
   year = {2017}
 }"""
+EXAMPLE = "--data moving-mnist --data-set size=32 digit_size=16"
 
 PUBLISHED = {
     "static_dim": 512,

@@ -21,6 +21,7 @@ CITATION = """@inproceedings{denton2017unsupervised,
   booktitle = {Advances in Neural Information Processing Systems},
   year = {2017}
 }"""
+EXAMPLE = "--data moving-mnist --data-set form=drnet size=32 digit_size=16 --set codes=runs/drnet"
 
 REMARK = (
     "The density is of successive frames of a clip, all of them together, whose content is told "

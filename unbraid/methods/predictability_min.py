@@ -31,7 +31,9 @@ class Options(vae.Options):
         predictor_hidden: Widths of the hidden layers of each predictor, comma-separated.
         predictor_rate: Learning rate of the predictors.
         predictor_steps: Steps of the predictors per step of the pair.
-        warmup: Steps over which the weights of divergence and penalty rise from 0; 0 for none.
+        latent_dim: Number of latent coordinates, 2 to 4096.
+        warmup: Steps over which the penalty's weight rises from 0, and the divergence's goes from
+            `warmup_from` to 1; 0 for none.
     """
 
     weight: float = 100.0

@@ -16,6 +16,7 @@ CITATION = """@inproceedings{helminger2018disentangled,
   booktitle = {Symposium on Advances in Approximate Bayesian Inference},
   year = {2018}
 }"""
+EXAMPLE = "--data moving-mnist --data-set size=32 digit_size=16"
 
 
 @dataclass(frozen=True)

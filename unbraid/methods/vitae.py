@@ -31,6 +31,9 @@ class Options(NetOptions):
     """Options of VITAE.
 
     Args:
+        likelihood: `auto` follows the data: bernoulli (binary), continuous-bernoulli (grey),
+            normal-learned (colour). Otherwise one of these, bernoulli-grey (the cross-entropy of
+            grey values, no likelihood), or normal: those whose mean is an image, to be warped.
         appearance_dim: Number of appearance coordinates, 1 to 4096.
         perspective_dim: Number of perspective coordinates, 1 to 4096.
         transform: The warp: translation, rotation, similarity, affine, cpab, or several joined by
