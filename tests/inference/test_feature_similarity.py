@@ -80,7 +80,7 @@ def test_the_side_of_another_share_gets_none():
     parameters = [*model.parameters(), *guide.parameters()]
     for i, side in enumerate(("model", "guide")):
         loss = Objective(hooks=[hook]).mean_loss(model, guide, (x,))
-        share, routed = loss.routed[i]
+        share, routed, _ = loss.routed[i]
         assert routed == side
         alone = loss._replace(total=share.new_zeros(()).requires_grad_(), routed=[(share, side)])
         moved = [g is not None for g in gradients(alone, model, guide, parameters)]

@@ -174,7 +174,7 @@ def test_each_loss_moves_its_own_side(form):
     pair, hook = make_pair("plain"), hook_of(form=form)
     objective = Objective(hooks=[hook])
     loss = objective.mean_loss(pair.model, pair.guide, pair.args)
-    [(penalty, side)] = loss.routed
+    [(penalty, side, _)] = loss.routed
     assert side == "guide"
     on_model = torch.autograd.grad(
         penalty, [*pair.model.parameters()], allow_unused=True, retain_graph=True

@@ -81,7 +81,7 @@ def test_it_moves_the_guide_alone():
     model, guide = make_pair()
     batch = batch_of()
     loss = Objective(hooks=[Supervision()]).mean_loss(model, guide, (batch["x"],), batch)
-    [(penalty, side)] = loss.routed
+    [(penalty, side, _)] = loss.routed
     assert side == "guide"
     found = torch.autograd.grad(penalty, [*model.parameters()], allow_unused=True)
     assert set(found) == {None}

@@ -212,7 +212,7 @@ def test_every_mode_takes_the_same_steps(features, mode):
                 continue
             loss = objective.mean_loss(model, guide, (batch["x"], label), batch)
             optimizer.zero_grad()
-            (loss.total + sum(penalty for penalty, _ in loss.routed)).backward()
+            (loss.total + sum(penalty for penalty, *_ in loss.routed)).backward()
             optimizer.step()
         results.append(parameters)
     for a, b in zip(*results, strict=True):

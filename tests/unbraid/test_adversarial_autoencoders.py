@@ -110,9 +110,9 @@ def test_each_loss_reaches_its_own_side_alone(name, rule):
     """Penalties the guide, critics' losses the critics; the images' loss both sides."""
     parts = built(name, **({} if name == "predictability-min" else {"rule": rule}))
     loss = loss_of(parts)
-    assert {side for _, side in loss.routed} == {"guide"}
+    assert {share.side for share in loss.routed} == {"guide"}
     model, guide = [*parts.model.parameters()], [*parts.guide.parameters()]
-    for penalty, _ in loss.routed:
+    for penalty, *_ in loss.routed:
         on_model = torch.autograd.grad(penalty, model, allow_unused=True, retain_graph=True)
         assert set(on_model) == {None}
         on_guide = torch.autograd.grad(penalty, guide, allow_unused=True, retain_graph=True)

@@ -69,7 +69,7 @@ def test_it_builds_and_every_parameter_learns(options, kind):
     assert parts.keys == ("x", "label") and parts.inspected == ("x",)
     assert check_pair(parts.model, parts.guide, *args).observed == ("x",)
     loss = Objective(parts.weights, parts.hooks).mean_loss(parts.model, parts.guide, args, batch)
-    total = loss.total + sum(penalty for penalty, _ in loss.routed)
+    total = loss.total + sum(penalty for penalty, *_ in loss.routed)
     for gradient in torch.autograd.grad(total, pair_parameters(parts.model, parts.guide)):
         assert torch.isfinite(gradient).all() and (gradient != 0).any()
     assert (parts.streams == ("labelled",)) == (options.get("alpha") != 0.0)

@@ -69,7 +69,7 @@ def test_each_module_minimises_its_own_loss(gamma, pixels):
 def test_the_critics_verdict_gives_the_encoder_nothing_at_all():
     parts = built()
     loss = loss_of(parts)
-    verdicts = [routed for routed in loss.routed if routed[1] == "model"][:1]
+    verdicts = [routed for routed in loss.routed if routed.side == "model"][:1]
     nothing = torch.zeros((), requires_grad=True) + 0.0
     alone = loss._replace(total=nothing, routed=verdicts)
     model, guide = gradients_of(parts, alone)
