@@ -143,8 +143,8 @@ BOUND = (
         "loss-particles-summed",
         "particles not averaged",
         OBJECTIVE,
-        "count = terms.size * self.num_particles\n",
-        "count = terms.size\n",
+        "count = terms.population * self.num_particles\n",
+        "count = terms.population\n",
         "catalyst-team/catalyst #799",
     ),
     Mutant(
@@ -198,16 +198,16 @@ BOUND = (
         "beta-in-reported-elbo",
         "beta leaking into the bound",
         OBJECTIVE,
-        "        routed: list[tuple[Tensor, str]] = []\n        loss = total\n",
-        "        routed: list[tuple[Tensor, str]] = []\n        loss = total\n"
+        "        routed: list[Routed] = []\n        loss = total\n",
+        "        routed: list[Routed] = []\n        loss = total\n"
         '        parts["elbo"] = -total.detach()\n',
     ),
     Mutant(
         "free-bits-divisor",
         "wrong divisor",
         OBJECTIVE,
-        "per_dimension = per_dimension / (terms.size * self.num_particles)",
-        "per_dimension = per_dimension / terms.size",
+        "per_dimension = per_dimension / (terms.population * self.num_particles)",
+        "per_dimension = per_dimension / terms.population",
         "pytorch/tutorials #1486",
     ),
     Mutant(
@@ -229,7 +229,7 @@ BOUND = (
         "gradients-not-summed",
         "wrong divisor",
         OBJECTIVE,
-        "gradient = gradient * loss.terms.size",
+        "gradient = gradient * loss.terms.population",
         "gradient = gradient * self.num_particles",
         "catalyst-team/catalyst #799",
     ),
@@ -282,6 +282,20 @@ BOUND = (
         "summed = torch.logsumexp(joint, dim=dim, keepdim=True)",
         "summed = torch.logsumexp(joint, dim=-1, keepdim=True)",
         "pyro-ppl/pyro PR #1214",
+    ),
+    Mutant(
+        "enumeration-counts-padding",
+        "classes of masked frames add log K",
+        ENUMERATION,
+        "keepdim=True) + masked_share(site)",
+        "keepdim=True)",
+    ),
+    Mutant(
+        "subsample-not-per-datum",
+        "bound of a subsample N/B too large",
+        "inference/terms.py",
+        "scaled(torch.stack(parts).sum(0), self.size / self.population)",
+        "torch.stack(parts).sum(0)",
     ),
     Mutant(
         "enumeration-frames-averaged",

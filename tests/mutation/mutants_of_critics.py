@@ -195,7 +195,7 @@ CRITICS_OF_ADVERSARIES = (
         "side-ignored",
         "gradient of a critic reaches the wrong side",
         "inference/objective.py",
-        "                    routed.append((share, side))",
+        "                    routed.append(Routed(share, side, hook.name))",
         "                    total = total + share",
         "YannDubs/disentangling-vae PR #17",
     ),
