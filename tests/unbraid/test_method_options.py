@@ -68,12 +68,17 @@ NEEDS = {  # options that only have an effect beside another one
     "broadcast_hidden": {"decoder": "broadcast", "broadcast_patch": 1},
     "broadcast_patch": {"decoder": "broadcast", "broadcast_patch": 1},
 }
+INHERITED = {  # and refused: no divergence has a weight there, or it has one of its own
+    "beta-vae": ("warmup", "warmup_from"),
+    "aae": ("warmup_from",),
+    "aae-semi": ("warmup_from",),
+    "mixing": ("warmup", "warmup_from"),
+}
 OPTIONS = [
     (name, field.name)
     for name in METHODS
     for field in dataclasses.fields(load_method(name).options)
-    # Inherited: a warm-up is refused, and where it would start from says nothing.
-    if (name, field.name) not in (("beta-vae", "warmup"), ("beta-vae", "warmup_from"))
+    if field.name not in INHERITED.get(name, ())
 ]
 NUMBERS = [
     (name, option)
@@ -110,6 +115,15 @@ def text(value: Any) -> str:
     return (
         (",".join(map(str, value)) or "none") if isinstance(value, tuple) else str(value).lower()
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [(name, option) for name, options in INHERITED.items() for option in options],
+)
+def test_the_course_of_a_weight_that_is_not_there_is_refused(name, option):
+    with pytest.raises(OptionError, match=f"{option} is 5.*; expected 0"):
+        read_options(load_method(name).options, {option: "5"})
 
 
 @every_option
