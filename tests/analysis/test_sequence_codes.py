@@ -145,10 +145,14 @@ def test_what_is_no_batch_of_such_sequences_is_refused(batches, sites, message):
 
 
 def test_what_follows_even_sequences_is_their_index_and_no_length():
-    model, guide, x, *_ = truth()
-    guide.ragged = False
-    index = torch.arange(len(x))
-    x, called = x[:, :3], guide.forward
-    guide.forward = lambda x, index=None: called(x)
-    found = sequence_codes(model, guide, [(x, index)])
+    model, inner, x, *_ = truth()
+
+    class OfEven(torch.nn.Module):
+        ragged = False
+
+        def forward(self, x, index):
+            return inner(x)
+
+    x = x[:, :3]
+    found = sequence_codes(model, OfEven(), [(x, torch.arange(len(x)))])
     assert found.lengths.tolist() == [3] * len(x)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Any
 
 import pyro
 import pyro.distributions as dist
@@ -96,6 +97,7 @@ class Beside(nn.Module):
         self.gain, self.guide, self.kind = nn.Parameter(torch.tensor(0.5)), guide, kind
 
     def forward(self, x):
+        means: Any = None
         if self.kind != "time":
             with pyro.plate("components", 4, dim=-2 if self.kind == "left" else -1):
                 shape = (4, 1, 2) if self.kind == "left" else (4, 2)
@@ -136,6 +138,9 @@ def test_the_bound_by_datum_is_that_of_the_training(kind, particles):
 class Mixed(nn.Module):
     """Frames of a mixture around a code of each sequence; classes by frame or by sequence."""
 
+    means: torch.Tensor
+    shares: torch.Tensor
+
     def __init__(self, guide, by_frame=True, enumerate_=True):
         super().__init__()
         self.guide, self.by_frame, self.enumerate = guide, by_frame, enumerate_
@@ -145,8 +150,10 @@ class Mixed(nn.Module):
         self.gain = nn.Parameter(torch.tensor(0.2))
 
     def forward(self, x, lengths):
+        c: Any = None
+        z: Any = None
         mask = torch.arange(x.shape[1]) < lengths.unsqueeze(-1)
-        marked = {"enumerate": "parallel"}
+        marked: Any = {"enumerate": "parallel"}
         with pyro.plate("data", len(x), dim=-2):
             if not self.by_frame and (self.enumerate or not self.guide):
                 c = pyro.sample("c", dist.Categorical(self.shares), infer=marked)
@@ -229,7 +236,8 @@ class TwoClasses(nn.Module):
         self.guide, self.tilt = guide, nn.Parameter(torch.zeros(K))
 
     def forward(self, x):
-        marked = {"enumerate": "parallel"}
+        marked: Any = {"enumerate": "parallel"}
+        d: Any = None
         with pyro.plate("data", len(x), dim=-2):
             if not self.guide:
                 d = pyro.sample("d", dist.Categorical(torch.ones(K)), infer=marked)

@@ -1,6 +1,8 @@
 """Integers of NumPy are integers, wherever numbers are asked for; what is none is refused."""
 
 import json
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +18,10 @@ from unbraid.inference import (
     fit,
     log_likelihood,
 )
-from unbraid.inference.whole_numbers import whole_number
 
 from .pairs import vae
+
+whole_number = import_module("unbraid.inference.whole_numbers").whole_number
 
 
 @pytest.mark.parametrize("number", [3, np.int64(3), np.uint8(3)])
@@ -33,7 +36,7 @@ def test_what_is_no_integer_or_too_small_is_refused(number):
 
 
 def test_parts_of_an_objective_take_them():
-    three = np.int64(3)
+    three: Any = np.int64(3)
     hold = Hold([torch.nn.Parameter(torch.zeros(1))], three)
     numbers = [
         LinearWarmup(three).steps,
@@ -47,7 +50,8 @@ def test_parts_of_an_objective_take_them():
 
 def test_a_likelihood_takes_them_and_can_be_written_down():
     model, guide, (x,) = vae()[:3]
-    found = log_likelihood(model, guide, x, samples=np.int64(7), seed=np.int64(1))
+    seven: dict[str, Any] = {"samples": np.int64(7), "seed": np.int64(1)}
+    found = log_likelihood(model, guide, x, **seven)
     same = log_likelihood(model, guide, x, samples=7, seed=1)
     assert torch.equal(found.log_likelihood, same.log_likelihood)
     assert json.dumps(found.summary()) == json.dumps(same.summary())
@@ -55,8 +59,8 @@ def test_a_likelihood_takes_them_and_can_be_written_down():
 
 def test_annealing_takes_them():
     model, guide, (x,) = vae()[:3]
-    numbers = {"chains": 2, "temperatures": 3, "leapfrog_steps": 2, "seed": 1}
-    drawn = {name: np.int64(number) for name, number in numbers.items()}
+    numbers: dict[str, Any] = {"chains": 2, "temperatures": 3, "leapfrog_steps": 2, "seed": 1}
+    drawn: dict[str, Any] = {name: np.int64(number) for name, number in numbers.items()}
     found = annealed_log_likelihood(model, guide, x, **drawn)
     same = annealed_log_likelihood(model, guide, x, **numbers)
     assert torch.equal(found.log_likelihood, same.log_likelihood)
