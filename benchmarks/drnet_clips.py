@@ -89,7 +89,6 @@ SETTINGS = {
         options={
             **_OPTIONS,
             **_NORMALS,
-            "dynamic_dim": 4,
             "scale": 0.1,
             "content_warmup": 1000,
             "critic_hidden": (128, 64),
