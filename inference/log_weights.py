@@ -96,7 +96,7 @@ def _of_nested(
     within = [site for site in enumerated if _is_nested(plate_dims(site), layout)]
     factors = marginalise(factors, within) if within else factors
     dims = max([layout.nesting + 1, *(-site.enum_dim for site in apart if site.enum_dim)])
-    outer = nested = torch.zeros((), dtype=torch.float64, device=factors[0].value.device)
+    outer = nested = factors[0].value.new_zeros((1,) * dims)
     for factor in factors:
         value = _aligned(factor.value, dims)
         if _is_nested(factor.plates, layout):
@@ -107,7 +107,7 @@ def _of_nested(
         outer = outer + masked_share(site)
     samples = -1 - layout.nesting
     means = nested.unflatten(samples, (-1, inner)).logsumexp(samples) - math.log(inner)
-    if outer.dim() and outer.shape[samples] > 1:
+    if outer.shape[samples] > 1:
         outer = outer.unflatten(samples, (-1, inner)).select(samples, 0)
     frames = tuple(range(1 - layout.nesting, 0))
     joint = outer.sum(frames) + means.sum(frames)
