@@ -13,8 +13,8 @@ class Hold(Hook):
     """Keeps parameters of the pair where they are until a step, then lets them learn.
 
     A likelihood whose scale is small and fixed at first makes the nets place the image before the
-    scale can grow to explain what is not in place. Their gradients are 0 until then, and Adam counts
-    these steps: the first ones after the release are up to four learning rates long.
+    scale can grow to explain what is not in place. Their gradients are 0 until then, and Adam
+    counts these steps: the first ones after the release are up to four learning rates long.
 
     Source: the variance switch of Detlefsen & Hauberg (2019), https://arxiv.org/abs/1906.11881.
 
