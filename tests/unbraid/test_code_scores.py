@@ -1,6 +1,7 @@
 """Evaluations score codes by what is known of the data, and say what is not."""
 
 import json
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -181,6 +182,26 @@ def test_sequences_have_the_leakage_of_their_codes(place, unbraid):
     assert [name for name, _, _ in code_rows(told)][:2] == [
         "identity from static", "identity from dynamic",
     ]  # fmt: skip
+
+
+def test_sequences_of_one_identity_are_not_independent(place, unbraid):
+    """What is known of sequences says which of them belong together, for errors and hold-outs."""
+    random = np.random.default_rng(3)
+    groups = np.repeat(np.arange(30), 2)
+    np.savez(
+        "grouped.npz",
+        sequences=random.integers(0, 255, (60, 3, 8, 8), np.uint8),
+        factors=(groups % 2)[:, None],
+        factor_names=["identity"],
+        groups=groups,
+    )
+    words = "train static-dynamic --data grouped.npz --out run --steps 2 --set frames=3 hidden=8"
+    outcome = unbraid(*words.split(), "channels=4", "static_dim=3", "dynamic_dim=2")
+    assert outcome.code == 0, outcome.err
+    run = load("run", "cpu")
+    known = import_module("unbraid.code_scores")._known_sequences(run, run.data.test, 0)
+    assert torch.equal(known.groups, run.data.test.groups)
+    assert len(known.groups.unique()) < len(known.groups)
 
 
 def test_training_images_are_changed_as_in_training(factored, unbraid, train_words):
