@@ -200,7 +200,8 @@ def test_sequences_of_one_identity_are_not_independent(place, unbraid):
     assert outcome.code == 0, outcome.err
     run = load("run", "cpu")
     known = import_module("unbraid.code_scores")._known_sequences(run, run.data.test, 0)
-    assert torch.equal(known.groups, run.data.test.groups)
+    groups_of_test = run.data.test.groups
+    assert groups_of_test is not None and torch.equal(known.groups, groups_of_test)
     assert len(known.groups.unique()) < len(known.groups)
 
 
