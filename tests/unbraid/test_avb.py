@@ -92,3 +92,11 @@ def test_no_bound_chooses_its_weights(words, unbraid, train_words):
     outcome = unbraid(*train_words(*words, "--set", "critic_hidden=6", method="avb"))
     assert outcome.code == 2
     assert "raises no bound that could choose weights" in outcome.err
+
+
+@pytest.mark.parametrize(("given", "first"), [({}, 0.0), ({"warmup_from": "5"}, 5.0)])
+def test_the_weight_of_the_divergence_starts_where_it_is_told_to(given, first):
+    method = load_method("avb")
+    options = read_options(method.options, {"warmup": "10", "nets": "mlp", **given})
+    [divergence] = method.build(options, DATA).hooks
+    assert float(getattr(divergence, "weight").current()) == first  # noqa: B009
