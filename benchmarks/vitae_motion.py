@@ -12,6 +12,7 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -59,6 +60,56 @@ def displacements(maps: Tensor, digits: Tensor) -> Tensor:
     return (carried - centres)[digits.flatten(1) > INK] * max(height, width) / 2
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """How well some images' rotations are read off, and how far their appearances move.
+
+    Attributes:
+        name: Which images.
+        count: How many they are.
+        r2: R^2 of the rotation.
+        degrees: Root mean square of what is amiss in the rotation.
+        share: Their share of all squared errors of the rotation.
+        movement: Root mean square of the appearances' deviation within a pair, of the spread.
+    """
+
+    name: str
+    count: int
+    r2: float
+    degrees: float
+    share: float
+    movement: float
+
+
+def by_class(true: Tensor, found: Tensor, moved: Tensor, labels: Tensor) -> list[Agreement]:
+    """Return the agreement of rotations by class, and without the worst class or percent.
+
+    Args:
+        true: Rotations from the one image to the other, radians `(N,)`.
+        found: The same, as read off.
+        moved: How far each appearance moves, of the spread, `(N,)`.
+        labels: Classes `(N,)`.
+    """
+    errors = (true - found).square()
+    kept = errors.argsort()[: len(errors) - len(errors) // 100]
+    classes = labels.unique().tolist()
+    worst = max(classes, key=lambda label: float(errors[labels == label].sum()))
+    parts = {str(label): (labels == label).nonzero()[:, 0] for label in classes}
+    parts[f"all but {worst}"] = (labels != worst).nonzero()[:, 0]
+    parts["all but the worst percent"] = kept
+    return [
+        Agreement(
+            name,
+            len(part),
+            r2_score(true[part].numpy(), found[part].numpy()),
+            math.degrees(errors[part].mean().sqrt()),
+            float(errors[part].sum() / errors.sum()),
+            float(moved[part].square().mean().sqrt()),
+        )
+        for name, part in parts.items()
+    ]
+
+
 def measure(run: Run, split: str, count: int, seed: int) -> bool:
     """Print the agreement of known and inferred motion; return whether the targets are reached."""
     part = getattr(load(run.config["data"], seed=DATA_SEED), split)
@@ -86,17 +137,27 @@ def measure(run: Run, split: str, count: int, seed: int) -> bool:
     print(f"| displacement of inked pixels | {r2_score(*inked):.3f} | |")
     first, second = (code["appearance"] for code in codes)
     distances = (first - second).square().sum(1).sqrt() / math.sqrt(2)
-    moved = distances.square().mean().sqrt()
     spread = torch.cat([first, second]).var(0).sum().sqrt()
-    share = float(moved / spread)
+    moved = distances / spread
+    share = float(moved.square().mean().sqrt())
     reached &= share < MOVEMENT_TARGET
     print(
         f"\nThe appearance moves by {share:.3f} of its spread over digits (target < "
         f"{MOVEMENT_TARGET:g}): root mean squares over {len(digits)} digits, of the deviation "
         f"within a pair and over all. Half of the digits move by less than "
-        f"{float(distances.median() / spread):.3f}."
+        f"{float(moved.median()):.3f}."
     )
+    if part.labels is not None:
+        _print_by_class(by_class(true[:, 0], found[:, 0], moved, part.labels[chosen]))
     return reached
+
+
+def _print_by_class(rows: list[Agreement]) -> None:
+    print("\n| digit | count | rotation R^2 | error, degrees | share of errors | movement |")
+    print("|---|---|---|---|---|---|")
+    for row in rows:
+        told = f"{row.r2:.3f} | {row.degrees:.1f} | {row.share:.3f} | {row.movement:.3f}"
+        print(f"| {row.name} | {row.count} | {told} |")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

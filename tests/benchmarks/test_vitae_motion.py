@@ -55,3 +55,28 @@ def test_readings_of_a_quarter_turn_and_a_shift(motion):
     turn = torch.tensor([[[0.0, -2.0, 0.1], [2.0, 0.0, -0.4]]])
     expected = torch.tensor([[math.pi / 2, 0.1, -0.4]])
     torch.testing.assert_close(motion.readings(turn), expected)
+
+
+def test_agreement_by_class_names_whose_rotations_are_missed(motion):
+    """A class that is read exactly, one whose turns are not seen at all, one digit upside down."""
+    labels = torch.tensor([0, 7]).repeat(100)
+    true = torch.linspace(-0.5, 0.5, 200, dtype=torch.float64)
+    found = true.clone()
+    found[labels == 7] = true[labels == 7].mean()
+    found[0] = true[0] + math.pi
+    moved = torch.where(labels == 7, 0.5, 0.25)
+    zeros, sevens, others, most = motion.by_class(true, found, moved, labels)
+    assert (zeros.name, sevens.name, zeros.count, sevens.count, most.count) == (
+        *("0", "7"),
+        *(100, 100, 198),
+    )
+    spread = true[labels == 7].var(correction=0)
+    total = math.pi**2 + 100 * float(spread)
+    assert sevens.r2 == pytest.approx(0, abs=1e-9)
+    assert sevens.degrees == pytest.approx(math.degrees(spread.sqrt()))
+    assert sevens.movement == pytest.approx(0.5)
+    assert zeros.degrees == pytest.approx(18)  # pi in one of a hundred
+    assert zeros.share == pytest.approx(math.pi**2 / total)
+    assert zeros.share + sevens.share == pytest.approx(1)
+    assert (others.name, others.count, others.r2) == ("all but 0", 100, sevens.r2)
+    assert most.share < sevens.share  # without the one upside down, and the worst seven
