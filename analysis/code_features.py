@@ -78,7 +78,7 @@ def train_code_features(
     channels, height, width = images.shape[1:]
     shape = (channels, height, width)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         encoder = ConvEncoder(shape, dims)
         decoder = ConvDecoder(dims, shape, make_likelihood("bernoulli", channels))
     parameters = [*encoder.parameters(), *decoder.parameters()]

@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 
 from .probes import PROBES, ProbeName, tell
-from .score_inputs import Values, check_widths, class_column, code_rows, target_columns
+from .score_inputs import (
+    Values,
+    check_varies,
+    check_widths,
+    class_column,
+    code_rows,
+    target_columns,
+)
 
 LINEAR_AND_NEAREST: tuple[ProbeName, ...] = ("logistic", "knn")
 
@@ -57,7 +64,7 @@ def told_condition(
 
     Args:
         train_codes: `(N, K)`.
-        train_condition: Classes, or real values `(N,)`.
+        train_condition: Classes, of which -1 is one, or real values `(N,)`.
         test_codes: `(M, K)`.
         test_condition: Likewise, `(M,)`.
         discrete: Whether the condition is a class.
@@ -66,7 +73,8 @@ def told_condition(
         seed: Seed of `mlp`.
 
     Raises:
-        ValueError: If shapes do not fit, or the training data have the same condition throughout.
+        ValueError: If shapes do not fit, or the training data have the same condition throughout,
+            or the test data the same real value.
     """
     for probe in probes:
         if probe not in PROBES:
@@ -83,6 +91,8 @@ def told_condition(
         raise ValueError(
             "train_condition is the same throughout; expected at least two values. Give more data."
         )
+    if not discrete:
+        check_varies("test_condition", truth[:, None])
     clusters = np.arange(len(train))
     said = {
         probe: tell(probe, train, condition, clusters, test, discrete=discrete, seed=seed)

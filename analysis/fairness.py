@@ -167,21 +167,29 @@ def attribute_probe(
     values, random = np.unique(group), np.random.RandomState(seed)
     if len(values) < 2:
         raise ValueError(f"train_attribute has {len(values)} values; expected at least 2")
+    for what, ours, theirs in (("attribute", values, truth), ("label", label, test_label)):
+        strange = np.setdiff1d(theirs, ours)
+        if len(strange):
+            raise ValueError(
+                f"test data have {what} {strange[0]}, which no training datum has; expected those "
+                "of the training data. Leave these data out, or learn from more"
+            )
     shares, variances = [], []
     for chosen in np.unique(label):
         rows = _even(group, label == chosen, values, random, int(chosen))
         mine = test_label == chosen
+        for value in values:
+            if value not in truth[mine]:
+                raise ValueError(
+                    f"no test datum has label {chosen} and attribute {value}; expected some. "
+                    "Judge on more data"
+                )
         told: Any = tell(
             probe, train[rows], group[rows], np.arange(len(rows)), test[mine],
             discrete=True, seed=seed,
         )  # fmt: skip
         for value in values:
             right = (told == value)[truth[mine] == value]
-            if not len(right):
-                raise ValueError(
-                    f"no test datum has label {chosen} and attribute {value}; expected some. "
-                    "Judge on more data"
-                )
             shares.append(right.mean())
             variances.append(right.mean() * (1 - right.mean()) / len(right))
     return AttributeProbe(

@@ -76,7 +76,7 @@ def train_judge(
     truth = _checked_classes(classes, test_classes, len(frames), len(test_frames))
     as_clips(test_frames, test_mask, shape, of_clips)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         net = JudgeNet(shape, {name: int(values.max()) + 1 for name, values in truth.items()})
     _fit(net, clips, valid, truth, steps, learning_rate, blur, seed, progress)
     count = len(test_frames)

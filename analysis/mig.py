@@ -17,8 +17,8 @@ class MIG:
 
     Attributes:
         score: Mean gap of the factors that vary; 1 is best, 0 is none.
-        standard_error: Of the score over the samples of the codes, with the data taken as given;
-            None where there are no samples.
+        standard_error: Of the score, over samples and the data that they are of; None where there
+            are no samples. With every datum sampled it is too large, as the data are then given.
         gaps: Gap of each factor as a share of its entropy, `(F,)`; NaN for a constant factor.
         mutual_information: Of code `k` and factor `f`, nats, `(K, F)`.
         factor_entropies: Entropy of each factor in the data, nats, `(F,)`.

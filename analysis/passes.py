@@ -29,6 +29,18 @@ from unbraid.inference import (
 FRAMES = 256  # frames that are decoded together
 
 
+def reseed(seed: int) -> None:
+    """Seed torch's generators, but none of a GPU that nobody has asked for yet.
+
+    `torch.manual_seed` would leave this seed for when CUDA starts, in place of the user's.
+    """
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
+    if torch.backends.mps.is_available():
+        torch.mps.manual_seed(seed)
+
+
 @contextmanager
 def undisturbed(*programs: Program, seed: int) -> Iterator[None]:
     """Run without gradients, in evaluation mode and from `seed`; put modes and random state back.
@@ -40,7 +52,7 @@ def undisturbed(*programs: Program, seed: int) -> Iterator[None]:
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     mode = in_mode(False, modules_of(*programs))
     with torch.no_grad(), mode, torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
+        reseed(seed)
         yield
 
 

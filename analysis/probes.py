@@ -86,7 +86,7 @@ def _mlp(
     Held-out frames of sequences that the net knows would let it learn sequences by heart.
     """
     random = np.random.RandomState(seed)
-    held_out = _hold_out(clusters, random)
+    held_out = _hold_out(clusters, target if discrete else np.zeros_like(clusters), random)
     rows, target_rows = codes[~held_out], target[~held_out]
     batch = int(np.clip(len(rows) // _STEPS_PER_EPOCH, _SMALLEST_BATCH, _LARGEST_BATCH))
     kind: Any = MLPClassifier if discrete else MLPRegressor
@@ -108,13 +108,38 @@ def _mlp(
     return best
 
 
-def _hold_out(clusters: NDArray[np.integer], random: np.random.RandomState) -> NDArray[np.bool_]:
-    """Choose a fifth of the clusters; of a single cluster, a fifth of its data."""
-    known = np.unique(clusters)
-    if len(known) == 1:
-        clusters, known = np.arange(len(clusters)), np.arange(len(clusters))
-    count = max(1, round(_HELD_OUT * len(known)))
-    return np.isin(clusters, random.permutation(known)[:count])
+def _hold_out(
+    clusters: NDArray[np.integer], classes: NDArray[Any], random: np.random.RandomState
+) -> NDArray[np.bool_]:
+    """Choose a fifth of the clusters, of which no class is all; else a fifth of the data.
+
+    A class that the net is never shown would be judged, and never told.
+    """
+    rows = np.arange(len(clusters))
+    for parts in (clusters, rows):
+        held_out = _spared(parts, classes, random)
+        if held_out.any():
+            return held_out
+    return np.isin(rows, random.permutation(rows)[: max(1, round(_HELD_OUT * len(rows)))])
+
+
+def _spared(
+    clusters: NDArray[np.integer], classes: NDArray[Any], random: np.random.RandomState
+) -> NDArray[np.bool_]:
+    """Choose up to a fifth of the clusters, in a random order, that leave some of each class."""
+    known, place = np.unique(clusters, return_inverse=True)
+    values, value = np.unique(classes, return_inverse=True)
+    counts = np.zeros((len(known), len(values)), int)
+    np.add.at(counts, (place, value), 1)
+    left, chosen = counts.sum(0), np.zeros(len(known), bool)
+    most = max(1, round(_HELD_OUT * len(known)))
+    for cluster in random.permutation(len(known)):
+        if (left > counts[cluster]).all():
+            chosen[cluster] = True
+            left = left - counts[cluster]
+        if chosen.sum() == most:
+            break
+    return chosen[place]
 
 
 def _loss(net: Any, codes: _Floats, target: NDArray[Any], discrete: bool) -> float:

@@ -74,7 +74,7 @@ SETTINGS = {
             "hidden": (512,),
             "join": "modulate",
         },
-        train={**_TRAIN, "batch_size": 24, "clip_norm": 1000.0},
+        train={**_TRAIN, "learning_rate": 2e-3, "batch_size": 24, "clip_norm": 1000.0},
         steps=90_000,
         probe_frames=64,
         judged=(("body", "bottomwear", "topwear", "hair"), ("pose", "action")),

@@ -84,7 +84,7 @@ class Batches:
             warnings.warn(
                 f"batch_size is reduced from {batch_size} to {len(dataset)}, all of {dataset.name}"
             )
-        self.dataset = dataset.to(device)
+        self._given, self.dataset = dataset.images, dataset.to(device)
         self.batch_size = min(batch_size, len(dataset))
         self.shuffle = shuffle
         rounding_up = 0 if shuffle else self.batch_size - 1
@@ -107,7 +107,7 @@ class Batches:
 
     def _refuse_copies(self) -> None:
         for key, stream in self._streams.items():
-            same = stream.dataset.images is self.dataset.images and stream.shuffle
+            same = stream._given is self._given and stream.shuffle
             if self.shuffle and same and stream._seed == self._seed:
                 raise ValueError(
                     f"stream {key!r} has the data and the seed ({self._seed}) of the batches that "

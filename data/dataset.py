@@ -126,7 +126,10 @@ class Dataset:
             flat = images.flatten(0, 1).index_select(0, rows.flatten())
             return flat.unflatten(0, tuple(places.shape))
         if isinstance(images, PackedBits):
-            raise DataError(f"{self.name} are images; expected sequences to take frames of")
+            if images.ndim != 5:
+                raise DataError(f"{self.name} are images; expected sequences to take frames of")
+            rows = torch.arange(len(sequences), device=places.device).unsqueeze(1)
+            return images.unpack(sequences)[rows, places]
         return images.frames(sequences, places)
 
     def take(self, indices: Tensor) -> "Dataset":

@@ -214,7 +214,8 @@ def _known(
     """Part what is known of images into what is known of groups and of the images in them."""
     kind = torch.int64 if dataset.factors is None else dataset.factors.dtype
     columns: list[tuple[str, int, Tensor]] = []
-    if dataset.labels is not None and "label" not in names:
+    all_known = dataset.labels is not None and bool((dataset.labels >= 0).all())
+    if dataset.labels is not None and all_known and "label" not in names:
         columns.append(("label", len(dataset.label_names), dataset.labels.to(kind)))
     if dataset.factors is not None:
         values = dataset.factors.unbind(1)

@@ -32,6 +32,10 @@ class GroupAdversary(Adversary):
         critic: Maps the view's inputs to logits `(n, A)`.
         weight: Weight of the penalty, a number of at least 0 or a schedule.
         **settings: Further arguments of `Adversary`.
+
+    Raises:
+        ValueError: If the settings have what this loss does not: a gradient penalty, flipped or
+            smoothed targets.
     """
 
     def __init__(
@@ -43,6 +47,16 @@ class GroupAdversary(Adversary):
         **settings: Any,
     ) -> None:
         super().__init__(name, view, critic, "reverse", weight, **settings)
+        for what, value in (
+            ("gradient_penalty", self.gradient_penalty),
+            ("flips", self.schedule.flips),
+            ("smoothing", self.schedule.smoothing),
+        ):
+            if value:
+                raise ValueError(
+                    f"{what} of hook {name!r} is {value}; expected 0, as the errors of groups "
+                    "have no such thing. Leave it out"
+                )
 
     def penalty(self, terms: Terms, batch: Batch) -> Tensor:
         """Return the weighted advantage of the critic over a guess, a scalar."""
@@ -97,7 +111,8 @@ class ProjectedAdversary(Adversary):
         name: Name of its part of the loss.
         view: What the critic is shown, with the attribute as labels.
         critic: Maps the view's inputs to logits `(n, A)`.
-        weight: The alpha, a number of at least 0 or a schedule.
+        weight: The alpha, a number of at least 0 or a schedule. The projection is taken out
+            whatever it is.
         parameters: Gives the parameters whose gradients are changed, anew at every call; none of
             the critic.
         site: The observed site whose `-log p` is the prediction's loss.
@@ -136,10 +151,12 @@ class ProjectedAdversary(Adversary):
         prediction = -self._scale * terms[self._site].log_p_total() / count
         mine = _gradients(prediction, parameters)
         critics = _gradients(loss, parameters)
-        # Linear in the parameters with the projection as its slope, and of value 0.
+        # Linear in the parameters with the projection as its slope, and of value 0; none while
+        # the critic learns alone.
+        learnt = (self.step[0] >= self.schedule.warmup).to(loss.dtype)
         for parameter, g, h in zip(parameters, mine, critics, strict=True):
             if g is not None and h is not None:
-                slope = (projection(g, h) * parameter).sum()
+                slope = (learnt * projection(g, h) * parameter).sum()
                 reversal = reversal - (slope - slope.detach())
         return reversal
 

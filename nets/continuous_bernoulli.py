@@ -68,7 +68,10 @@ def logits_of_mean(mean: Tensor) -> Tensor:
 
 
 class ContinuousBernoulliLogits(dist.ContinuousBernoulli):
-    """Torch's continuous Bernoulli, computed from its logits: right also near 0 and far out."""
+    """Torch's continuous Bernoulli, computed from its logits: right also near 0 and far out.
+
+    Not so `cdf`, which is torch's own, of probabilities that are kept away from 0 and 1.
+    """
 
     @property
     def mean(self) -> Tensor:
@@ -95,7 +98,8 @@ class ContinuousBernoulliLogits(dist.ContinuousBernoulli):
         small, near, far = _split(self.logits, radius=1e-2)
         upper = self.logits > 0
         tail = torch.where(upper, 1 - value, value)
-        quantile = -torch.log1p(tail * torch.expm1(-far)) / far
+        # Where expm1 rounds to -1, the last of the tail would be infinitely far.
+        quantile = (-torch.log1p(tail * torch.expm1(-far)) / far).clamp(0, 1)
         closed = torch.where(upper, 1 - quantile, quantile)
         spread = value * (1 - value) * near
         series = value + spread / 2 + spread * near * (1 - 2 * value) / 6

@@ -31,4 +31,6 @@ class OneHot(dist.OneHotCategorical):
         """Return the log probability, batch shape, of one-hot rows or of shares."""
         if self._validate_args:
             self._validate_sample(value)
-        return (value * self.logits).sum(-1)
+        impossible = self.logits == -torch.inf  # which times a share of 0 is no number
+        finite = torch.where(impossible & (value == 0), 0, self.logits)
+        return (value * finite).sum(-1)

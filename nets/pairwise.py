@@ -79,7 +79,10 @@ class PairwiseEncoder(nn.Module):
         lead, frames = features.shape[:-4], features.shape[-4]
         halves = self.halves(features.reshape(-1, *features.shape[-3:]))
         halves = halves.view(-1, frames, *halves.shape[-3:])
-        flat = None if mask is None else mask.reshape(-1, frames)
+        flat = None
+        if mask is not None:
+            flat = mask.expand(*lead, frames).reshape(-1, frames)
+            halves = torch.where(flat[..., None, None, None], halves, 0)  # whatever padding is
         first, second = halves.split(self.channels, 2)
         pooled = self._mean_over_pairs(first, second, flat)
         raw = self.head(pooled)

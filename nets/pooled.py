@@ -71,10 +71,10 @@ class PooledEncoder(nn.Module):
             pooled = frames.mean(-2, keepdim=True)
             log_count = pooled.new_full((*pooled.shape[:-1], 1), math.log(frames.shape[-2]))
         else:
-            true = mask.to(frames.dtype).unsqueeze(-1)
-            number = true.sum(-2, keepdim=True)
-            pooled = (frames * true).sum(-2, keepdim=True) / number
-            log_count = number.log()
+            true = mask.unsqueeze(-1)
+            number = true.to(frames.dtype).sum(-2, keepdim=True)
+            pooled = torch.where(true, frames, 0).sum(-2, keepdim=True) / number
+            log_count = number.log().expand(*pooled.shape[:-1], 1)
         return diagonal_normal(
             self.head(torch.cat([pooled, log_count], -1) if self.count else pooled)
         )

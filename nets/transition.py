@@ -198,6 +198,7 @@ class TransitionSequence(dist.TorchDistribution):
             drawn.append(loc + scales[place] * torch.randn_like(loc))
             if place + 1 < self.count:
                 loc, memory = self.transition.step(drawn[-1], rows, memory)
+                loc = at_least_float32(loc)
         return torch.stack(drawn, 1).reshape(*shape, *self.event_shape)
 
 

@@ -52,7 +52,7 @@ class PlaneTurn(nn.Module):
 
     \[ z_{tk} = R(f_k \theta_t)\, z_{0k}, \qquad \theta_t = \frac{2\pi}{S} \sum_{s \le t} a_s \]
     with whole numbers \( f_k \) of rounds that plane \( k \) makes per turn of `S` steps: actions
-    add up, undo each other, and come back after a whole turn, exactly. Nothing is learned.
+    add up, undo each other, and come back after a whole turn, up to rounding. Nothing is learned.
 
     Args:
         pose_dim: Number `P` of coordinates of a pose, even: two per plane.

@@ -73,3 +73,6 @@ def test_what_cannot_be_told_is_refused():
         told(codes, np.arange(N + M) % 2, probes=("tree",))
     with pytest.raises(ValueError, match="expected integers"):
         told(codes, np.arange(N + M) / 2)
+    constant = np.where(np.arange(N + M) < N, np.arange(N + M), 0.5)
+    with pytest.raises(ValueError, match="test_condition"):
+        told(codes, constant, discrete=False)

@@ -130,3 +130,28 @@ def test_classes_are_predicted_at_the_mean_of_the_code(normal):
     assert torch.equal(found, head(mean).argmax(-1))
     with pytest.raises(ValueError, match="site is 'z'; expected one whose"):
         predicted_classes(model, guide, [(x,)], site="z")
+
+
+@pytest.mark.parametrize("what", ["attribute", "label"])
+def test_test_data_that_nothing_was_learned_of_are_refused(what):
+    """They were left out, so that 1 could be reached with most of them told wrongly."""
+    codes, half = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2
+    strange = np.where(np.arange(40) < 9, 5, half)
+    parts = {"attribute": (half, half), "label": (half // 2, half // 2)} | {what: (half, strange)}
+    with pytest.raises(ValueError, match=f"test data have {what} 5, which no training datum has"):
+        attribute_probe(
+            *(codes, parts["attribute"][0], codes, parts["attribute"][1]),
+            train_labels=parts["label"][0],
+            test_labels=parts["label"][1],
+        )
+
+
+def test_test_data_without_a_label_of_the_training_data_are_refused():
+    codes, half = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2
+    label = np.arange(40) // 2 % 2
+    with pytest.raises(ValueError, match="no test datum has label 1 and attribute 0"):
+        attribute_probe(
+            *(codes, half, codes[label == 0], half[label == 0]),
+            train_labels=label,
+            test_labels=label[label == 0],
+        )

@@ -297,8 +297,8 @@ def test_frames_of_one_sequence_stop_the_net_together(monkeypatch):
     held = []
     true = PROBES._hold_out
 
-    def seen(clusters, random):
-        held.append((clusters, true(clusters, random)))
+    def seen(clusters, classes, random):
+        held.append((clusters, true(clusters, classes, random)))
         return held[-1][1]
 
     monkeypatch.setattr(PROBES, "_hold_out", seen)
@@ -386,3 +386,26 @@ def test_figures_show_every_score():
     names = [tick.get_text() for tick in classes.get_xticklabels()]
     assert names == ["factor 0\n(content)", "place\n(pose)"]
     figure.canvas.draw()
+
+
+@pytest.mark.parametrize("clips", [1, 8])
+def test_no_class_is_held_out_as_a_whole(clips):
+    """Codes that say who it is, ten people of `clips` sequences: the net tells each of them."""
+    who = np.arange(10).repeat(8)
+    codes = np.eye(10)[who] + np.random.default_rng(3).normal(size=(80, 10)) / 100
+    clusters = np.arange(80) // clips
+    told = PROBES.tell("mlp", codes, who, clusters, codes, discrete=True, seed=0)
+    assert (told == who).mean() > 0.95
+
+
+def test_clusters_that_leave_some_of_each_class_are_held_out_whole():
+    classes, clusters = np.arange(60) // 2 % 3, np.arange(60) // 6
+    for seed in range(5):
+        held_out = PROBES._hold_out(clusters, classes, np.random.RandomState(seed))
+        assert held_out.sum() == 12 and len(np.unique(clusters[held_out])) == 2
+    alone = np.array([0] * 50 + [1] * 10)  # one cluster is all of class 1
+    for seed in range(5):
+        held_out = PROBES._hold_out(
+            clusters, alone * 0 + (clusters == 9), np.random.RandomState(seed)
+        )
+        assert not held_out[clusters == 9].any() and held_out.sum() == 12

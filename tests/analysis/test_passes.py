@@ -65,3 +65,17 @@ def test_modules_are_in_evaluation_mode_however_they_are_handed_over(within):
     with undisturbed(within(module), seed=0):
         assert not any(part.training for part in module.modules())
     assert [part.training for part in module.modules()] == [True, True, False]
+
+
+def test_the_seed_of_a_gpu_that_nobody_has_asked_for_stays_the_users():
+    """CUDA keeps what it is seeded with until it starts."""
+    if torch.cuda.is_initialized():
+        pytest.skip("CUDA has started")
+    torch.manual_seed(7)
+    calls = torch.cuda._lazy_seed_tracker.get_calls
+    before = list(calls())
+    with undisturbed(seed=0):
+        first = torch.rand(3)
+    assert list(calls()) == before and torch.initial_seed() == 7
+    with undisturbed(seed=0):
+        assert torch.equal(torch.rand(3), first)

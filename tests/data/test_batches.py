@@ -169,3 +169,11 @@ def test_a_stream_that_would_draw_the_same_is_refused():
         Batches(data, 6, seed=3, streams={"second": Batches(data, 6, seed=3)})
     second = Batches(data, 6, seed=3, streams={"second": Batches(data, 6, seed=4)}).batch(0)
     assert not torch.equal(second["x"], second["second"]["x"])
+
+
+@pytest.mark.parametrize("composed", [PackedBits.pack, lambda images: images])
+def test_a_stream_that_would_draw_the_same_is_seen_however_images_are_kept(composed):
+    images = 255 * torch.randint(2, (9, 1, 3, 4), dtype=torch.uint8)
+    data = Dataset(composed(images), name="bits")
+    with pytest.raises(ValueError, match="both would draw the same"):
+        Batches(data, 3, seed=3, streams={"second": Batches(data, 3, seed=3)})

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unbraid.data import PackedBits
+from unbraid.data import Batches, Dataset, PackedBits
 
 
 @given(
@@ -27,3 +27,13 @@ def test_bits_lie_as_numpy_packs_them():
 
 def test_memory_is_an_eighth():
     assert PackedBits.pack(torch.ones(9, 1, 8, 16, dtype=torch.uint8)).bits.numel() == 9 * 16
+
+
+def test_frames_of_packed_sequences():
+    films = 255 * torch.randint(2, (5, 6, 1, 3, 5), dtype=torch.uint8)
+    data, packed = Dataset(films, name="films"), Dataset(PackedBits.pack(films), name="films")
+    which, places = torch.tensor([4, 0, 4]), torch.tensor([[5, 0], [1, 1], [2, 3]])
+    assert torch.equal(packed.frames(which, places), data.frames(which, places))
+    batches = (Batches(films, 2, frames=3, seed=1) for films in (data, packed))
+    one, other = (b.batch(1)["x"] for b in batches)
+    assert torch.equal(one, other)

@@ -199,3 +199,10 @@ def test_options_are_refused_where_they_make_no_sense():
         load("sprites", options={"groups": "label"})
     with pytest.raises(DataError, match=r"do not have; expected one or several of: label"):
         load("mnist-small", options={"groups": "identity"})
+
+
+def test_labels_that_are_not_known_are_no_class_of_frames():
+    hidden = LABELS.clone()
+    hidden[::2] = -1
+    groups = group_images(images(labels=hidden), ("place", "shape"), 2)
+    assert "label" not in (*groups.factor_names, *groups.frame_factor_names)

@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy, log_softmax
 from unbraid import guides, models
 from unbraid.inference import (
     Adversary,
+    CriticSchedule,
     DomainsOneSided,
     GroupAdversary,
     Objective,
@@ -266,3 +267,37 @@ def test_recorded_steps_are_eager_steps(kind, caplog):
     assert not caplog.records  # no step fell back
     for a, b in zip(*found, strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"gradient_penalty": 10.0}, "gradient_penalty"),
+        ({"schedule": CriticSchedule(flips=0.5)}, "flips"),
+        ({"schedule": CriticSchedule(smoothing=0.5)}, "smoothing"),
+    ],
+)
+def test_what_errors_of_groups_do_not_have_is_refused(given, words):
+    with pytest.raises(ValueError, match=f"{words} of hook 'fair' is .*; expected 0"):
+        GroupAdversary("fair", SensitiveExamples("z"), MLPCritic(K, (5,), A), **given)
+
+
+def test_nothing_is_projected_while_the_critic_learns_alone():
+    (model, guide), batch = make_pair(), make_batch()
+    parameters = pair_parameters(model, guide)
+    hook = ProjectedAdversary(
+        "fairness",
+        SensitiveExamples("label", column=1),
+        PredictionCritic(C, A).double(),
+        parameters=lambda: parameters,
+        schedule=CriticSchedule(warmup=3),
+    )
+    args, found = (batch["x"], batch["label"]), []
+    for hooks in ([], [hook]):
+        loss = Objective(hooks=hooks).mean_loss(model, guide, args, batch)
+        found.append(gradients(loss, model, guide, parameters))
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+    hook.step.fill_(3)
+    loss = Objective(hooks=[hook]).mean_loss(model, guide, args, batch)
+    later = gradients(loss, model, guide, parameters)
+    assert not all(torch.equal(one, other) for one, other in zip(later, found[0], strict=True))

@@ -109,3 +109,12 @@ def test_from_mean_has_that_mean_and_its_gradient(mean, dtype, tolerance):
     assert float(images.mean.detach()) == pytest.approx(mean, rel=tolerance, abs=tolerance / 10)
     (slope,) = torch.autograd.grad(images.mean, target)
     assert float(slope) == pytest.approx(1, rel=200 * tolerance)
+
+
+@pytest.mark.parametrize("logit", [-50.0, -18.0, -5.0, 0.0, 5.0, 18.0, 50.0])
+@pytest.mark.parametrize("u", [0.0, 1.0])
+def test_the_ends_of_the_quantiles_are_those_of_the_support(logit, u):
+    """In float32, where expm1(-18) is -1: a uniform number is 0 once in 2 ** 24."""
+    raw = torch.full((1, 1, 1), logit)
+    images = make_likelihood("continuous-bernoulli", 1)(raw).base_dist
+    assert float(images.icdf(torch.tensor(u))) == pytest.approx(u, abs=1e-6)

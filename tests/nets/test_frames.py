@@ -117,3 +117,15 @@ def test_a_joint_normal_is_that_of_stacked_inputs():
 def test_a_joint_normal_needs_an_input_and_a_layer(inputs, hidden):
     with pytest.raises(ValueError, match="expected at least one width each"):
         JointNormal(inputs, 2, hidden)
+
+
+def test_a_mask_is_of_all_particles_and_padding_may_be_anything():
+    net, shape = encoder()
+    torch.manual_seed(3)
+    particles = torch.randn(2, 3, 4, *shape).double()
+    mask = torch.arange(4) < torch.tensor([4, 1, 2])[:, None]
+    expected = torch.stack([net(part, mask).mean for part in particles])
+    particles[:, ~mask] = torch.nan
+    q = net(particles, mask)
+    assert q.batch_shape == (2, 3, 1)
+    torch.testing.assert_close(q.mean, expected, rtol=1e-12, atol=1e-12)

@@ -53,3 +53,11 @@ def test_a_recording_draws_anew():
             found.append(torch.stack([program(PROBS), program(PROBS)]))
     assert torch.equal(*found)
     assert not torch.equal(found[0][0], found[0][1])
+
+
+def test_an_impossible_class_leaves_the_others_their_density():
+    logits = torch.tensor([-torch.inf, 0.0, 0.0], requires_grad=True)
+    found = OneHot(logits=logits).log_prob(torch.eye(3))
+    torch.testing.assert_close(found, torch.tensor([0.0, 0.5, 0.5]).log())
+    (slope,) = torch.autograd.grad(found[1], logits)
+    torch.testing.assert_close(slope, torch.tensor([0.0, 0.5, -0.5]))

@@ -108,3 +108,15 @@ def test_a_lone_argument_is_the_index_where_there_are_no_lengths():
     assert length_and_index(a, None, ragged=False) == (None, a)
     assert length_and_index(None, b, ragged=False) == (None, b)
     assert length_and_index(None, None, ragged=False) == (None, None)
+
+
+@counts
+def test_a_mask_is_of_all_particles_and_padding_may_be_anything(count):
+    net, given, mask = encoder(count), features(), frame_mask(LENGTHS, N)
+    assert mask is not None
+    particles = torch.stack([given, 2 * given])
+    expected = torch.stack([net(part, mask).mean for part in particles])
+    particles[:, ~mask] = torch.nan
+    q = net(particles, mask)
+    assert q.batch_shape == (2, B, 1)
+    torch.testing.assert_close(q.mean, expected, rtol=0, atol=0)

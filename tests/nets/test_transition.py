@@ -172,3 +172,17 @@ def test_unknown_outputs_are_refused():
 def test_numbers_out_of_range_are_refused(given, message):
     with pytest.raises(ValueError, match=message):
         LSTMTransition(Z, **given)
+
+
+def test_noise_is_not_rounded_under_bfloat16():
+    """Of the noise that is found again, as of float32, hardly any is a number of bfloat16."""
+    torch.manual_seed(4)
+    made = LSTMTransition(Z, 2, hidden=7, layers=2)
+    content = torch.randn(B, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        drawn = made(content, N).rsample()
+        loc = made.means(drawn, content)
+    noise = (drawn - loc) / made.scales(N)
+    assert drawn.dtype == torch.float32
+    away = (noise - noise.bfloat16().float()).abs().amax((0, 2))
+    assert (away > 1e-4).all()

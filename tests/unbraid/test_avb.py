@@ -100,3 +100,10 @@ def test_the_weight_of_the_divergence_starts_where_it_is_told_to(given, first):
     options = read_options(method.options, {"warmup": "10", "nets": "mlp", **given})
     [divergence] = method.build(options, DATA).hooks
     assert float(getattr(divergence, "weight").current()) == first  # noqa: B009
+
+
+def test_a_critic_of_convolutions_needs_a_layer_after_them():
+    method = load_method("avb")
+    options = read_options(method.options, {"nets": "conv", "critic_hidden": "none"})
+    with pytest.raises(OptionError, match="critic_hidden is none; expected at least one width"):
+        method.build(options, DataSpec((1, 32, 32), "grey", 10))

@@ -440,3 +440,17 @@ def test_softplus_of_the_critics_score_is_its_cross_entropy():
     signs = 2.0 * inputs[2] - 1.0
     told: Any = scene.critic_loss_of(inputs)
     torch.testing.assert_close(told.loss, softplus(-signs * scores).mean())
+
+
+@pytest.mark.parametrize("frames", [2, 3, 5])
+def test_weights_are_worth_what_they_say_beside_the_error_of_all_frames(frames):
+    """-log p(x) adds up over frames; so do weights that stand beside the mean squared error."""
+    parts = built(frames=frames, similarity=0.5, adversary=0.25)
+    loss = loss_of(parts, batch_of(parts), hooks=())
+    batch = batch_of(parts)
+    with torch.no_grad():
+        _, poses = parts.guide(*(batch[key] for key in parts.keys if key in batch))[:2]
+    assert poses.shape[1] == frames - 1
+    similarity, scene = (float(hook.weight(torch.ones(()), None)) for hook in parts.hooks)
+    assert (similarity, scene) == (0.5 * D * (frames - 1), 0.25 * D * (frames - 1))
+    assert loss.total.isfinite()

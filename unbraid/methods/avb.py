@@ -19,7 +19,7 @@ from unbraid.nets import ConvCritic, ImplicitEncoder, MLPCritic, NoiseBasisEncod
 
 from . import vae
 from .method import DataSpec, Parts
-from .options import critic_in_range, in_range
+from .options import OptionError, critic_in_range, in_range
 
 CITATION = """@inproceedings{mescheder2017adversarial,
   title = {Adversarial Variational {B}ayes: Unifying Variational Autoencoders and Generative
@@ -122,6 +122,11 @@ def _encoder(options: Options, data: DataSpec) -> ImplicitEncoder:
 
 def _critic(options: Options, data: DataSpec) -> torch.nn.Module:
     if options.convolves(data):
+        if not options.critic_hidden:
+            raise OptionError(
+                "critic_hidden is none; expected at least one width, of the layer after the "
+                "critic's convolutions. Name one, or set nets=mlp"
+            )
         return ConvCritic(
             data.shape, options.latent_dim, options.channels, options.critic_hidden[-1]
         )

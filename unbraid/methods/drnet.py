@@ -147,9 +147,10 @@ class Options(SequenceOptions):
         r"""What a weight beside the mean squared error is worth beside -log p(x), in nats.
 
         The mean over \( D \) pixels and channels is \( 2 \sigma^2 / D \) times the squared error
-        over twice the variance \( \sigma^2 \).
+        over twice the variance \( \sigma^2 \), and the frames but the one that content is of are
+        added up.
         """
-        return prod(data.shape) / (2.0 * self.pixel_scale**2)
+        return (self.frames - 1) * prod(data.shape) / (2.0 * self.pixel_scale**2)
 
     def make_likelihood(self, data: DataSpec) -> Likelihood:
         """Make the likelihood: a Normal of `scale` unless another one is asked for."""
