@@ -63,6 +63,7 @@ NEEDS = {  # options that only have an effect beside another one
     "scale_warmup": {"likelihood": "normal-learned"},
     "emphasis_steps": {"emphasis": 1.0, "emphasis_steps": 1},
     "warmup_from": {"warmup": 2},
+    "mmd-vae warmup_from": {"alpha": 0.5},
     "appearance_warmup_from": {"appearance_warmup": 2},
     "decoder": {"broadcast_patch": 1},
     "broadcast_hidden": {"decoder": "broadcast", "broadcast_patch": 1},
@@ -155,7 +156,8 @@ def small_options(name: str, option: str) -> Any:
     """Options of small nets under which `option` has an effect."""
     kind = load_method(name).options
     sizes = {} if of_sequences(kind) else SIZES.get(name, {"latent_dim": 5})
-    return read_options(kind, {**SMALL, **sizes, **NEEDS.get(option, {})})
+    needed = NEEDS.get(option, {}) | NEEDS.get(f"{name} {option}", {})
+    return read_options(kind, {**SMALL, **sizes, **needed})
 
 
 def of_sequences(kind: type) -> bool:

@@ -214,7 +214,8 @@ def test_a_warm_up_may_start_above_one(name):
     assert shares == {"vae": [], "beta-tcvae": [5.0], "factor-vae": [10.0]}[name]
 
 
-def test_a_warm_up_of_nothing_is_refused():
-    """At alpha 1 there is no divergence to fall, and the discrepancy does not rise."""
-    with pytest.raises(OptionError, match="warmup_from is 2 with alpha=1; expected below 1"):
-        read_options(load_method("mmd-vae").options, {"warmup": "50", "warmup_from": "2"})
+@pytest.mark.parametrize("start", ["0.5", "2"])
+def test_a_warm_up_of_nothing_is_refused(start):
+    """At alpha 1 there is no divergence, whose weight could begin there."""
+    with pytest.raises(OptionError, match=f"warmup_from is {start} with alpha=1; expected 0"):
+        read_options(load_method("mmd-vae").options, {"warmup": "50", "warmup_from": start})

@@ -59,10 +59,10 @@ class Options(vae.Options):
                 f"lambda_prior is {self.lambda_prior}; expected at least 1 - alpha = "
                 f"{1.0 - self.alpha:g}, since alpha + lambda_prior - 1 is a weight"
             )
-        if self.warmup and self.warmup_from >= 1.0 and self.alpha == 1.0:
+        if self.warmup and self.warmup_from and self.alpha == 1.0:
             raise OptionError(
-                f"warmup_from is {self.warmup_from:g} with alpha=1; expected below 1, as the "
-                "discrepancy alone is weighed, and rises from 0. Leave it out, or warmup"
+                f"warmup_from is {self.warmup_from:g} with alpha=1; expected 0, as the "
+                "discrepancy alone is weighed, and rises from 0. Leave it out"
             )
         for scale in self.scales or ():
             in_range("scales", scale, 0.0, open_low=True)
