@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isinf
 from typing import Literal
 
 import numpy as np
@@ -122,8 +123,14 @@ def _correlations(asked: Asked) -> tuple[float, ...]:
 
 
 def _dependence(asked: Asked) -> tuple[float, ...]:
-    found = gaussian_dependence(asked.train.codes)
-    return found.total_correlation, found.wasserstein_share
+    found = gaussian_dependence(asked.train.codes).total_correlation
+    if isinf(found):
+        raise ValueError("codes are linearly dependent, so that it is infinite")
+    return (found,)
+
+
+def _distance(asked: Asked) -> tuple[float, ...]:
+    return (gaussian_dependence(asked.train.codes).wasserstein_share,)
 
 
 SCORES = (
@@ -139,7 +146,8 @@ SCORES = (
     ListedScore(("explicitness",), "classes", 1, _explicitness),
     ListedScore(("irs",), "classes", 1, _robustness),
     ListedScore(("mcc", "mcc_spearman"), "ordered", 1, _correlations, resample=True),
-    ListedScore(("total_correlation", "wasserstein_share"), "none", 0, _dependence),
+    ListedScore(("total_correlation",), "none", 0, _dependence),
+    ListedScore(("wasserstein_share",), "none", 0, _distance),
 )
 
 

@@ -186,3 +186,14 @@ def test_bad_input_is_refused():
     refused("names has 2 entries; expected 3", names=["a", "b"])
     refused("ordered has 1 entries; expected 3", ordered=[True])
     refused("discrete has 1 entries; expected 3", discrete=[True])
+
+
+def test_an_infinite_dependence_is_left_out_and_no_other_score_with_it():
+    """Codes of one more number than they have room for; what is written has finite numbers."""
+    codes, factors, test, truth = data()
+    codes, test = (np.column_stack([c, c[:, 0] - c[:, 1]]) for c in (codes, test))
+    result = disentanglement_scores(codes, factors, test, truth, resamples=0)
+    assert "linearly dependent" in result["left_out"]["total_correlation"]
+    assert "total_correlation" not in result["scores"]
+    assert np.isfinite(list(result["scores"].values())).all()
+    assert {"wasserstein_share", "sap"} <= result["scores"].keys()
