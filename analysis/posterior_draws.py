@@ -14,7 +14,7 @@ from unbraid.inference import Program, Runner, Term, Terms, check_pair, pareto_k
 
 from .chain_draws import DRAWN, chain_tree, variable
 from .latents import arguments
-from .passes import undisturbed
+from .passes import reseed, undisturbed
 
 CHUNK = 50  # draws that are made together
 WAYS = ("importance", "resampled", "nuts")
@@ -169,7 +169,7 @@ def _draws(model: Program, guide: Program, args: tuple[Any, ...], draws: int, se
     observed: dict[str, Tensor] = {}
     with undisturbed(model, guide, seed=seed):
         nesting = check_pair(model, guide, *args).nesting
-        torch.manual_seed(seed)
+        reseed(seed)
         for start in range(0, draws, CHUNK):
             count = min(CHUNK, draws - start)
             runner = Runner(nesting, particles=max(2, count))

@@ -403,9 +403,7 @@ def test_clusters_that_leave_some_of_each_class_are_held_out_whole():
     for seed in range(5):
         held_out = PROBES._hold_out(clusters, classes, np.random.RandomState(seed))
         assert held_out.sum() == 12 and len(np.unique(clusters[held_out])) == 2
-    alone = np.array([0] * 50 + [1] * 10)  # one cluster is all of class 1
+    last = clusters == 9  # and all of a class
     for seed in range(5):
-        held_out = PROBES._hold_out(
-            clusters, alone * 0 + (clusters == 9), np.random.RandomState(seed)
-        )
-        assert not held_out[clusters == 9].any() and held_out.sum() == 12
+        held_out = PROBES._hold_out(clusters, last, np.random.RandomState(seed))
+        assert not held_out[last].any() and held_out.sum() == 12
