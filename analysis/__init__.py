@@ -36,7 +36,7 @@ from .conditional import (
 )
 from .dci import DCI, dci, score_importance
 from .dynamic_manifold import dynamic_manifold
-from .evaluation import Evaluation
+from .evaluation import Evaluation, told_scores
 from .explicitness import Explicitness, explicitness
 from .factor_vae_score import FactorVAEScore, factor_vae_score, factor_vae_score_of_encoder
 from .fairness import AttributeProbe, Fairness, attribute_probe, fairness
@@ -288,6 +288,7 @@ __all__ = [
     "swap_recovery",
     "to_pixels",
     "told_condition",
+    "told_scores",
     "train_code_features",
     "train_judge",
     "training_curves",

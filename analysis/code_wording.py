@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .evaluation import told_scores
 from .wording import number, percent
 
 NAMES = {
@@ -76,7 +77,7 @@ def _told(site: str, told: Mapping[str, Any]) -> CodeTable:
     rows = []
     for factor, of in told.items():
         accuracy = of["standard_error"] is not None
-        for probe, score in of["score"].items():
+        for probe, score in told_scores(of).items():
             value = number(score, 3)
             if accuracy:
                 value = f"{percent(score)} ± {percent(of['standard_error'][probe])}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .probes import PROBES, ProbeName, tell
+from .probes import PROBES, ProbeName, fitted_name, tell
 from .score_inputs import (
     Values,
     check_varies,
@@ -24,8 +24,9 @@ class ToldCondition:
     """What probes tell of a condition from codes.
 
     Attributes:
-        score: By probe: the accuracy where the condition is a class, else the explained variance
-            1 - sum (v - prediction)^2 / sum (v - mean)^2.
+        score: By what was fitted: the accuracy where the condition is a class, else the explained
+            variance 1 - sum (v - prediction)^2 / sum (v - mean)^2. Of real values the linear probe
+            is `ridge`.
         chance: What is reached without a look at the codes: the share of the class that is most
             frequent among the training codes, and 0 of a real value.
         standard_error: By probe, of the accuracy over the test codes; None for a real value.
@@ -68,8 +69,8 @@ def told_condition(
         test_codes: `(M, K)`.
         test_condition: Likewise, `(M,)`.
         discrete: Whether the condition is a class.
-        probes: `logistic` (a linear classifier; of real values ridge regression), `knn` (the 5
-            nearest), `mlp`.
+        probes: `logistic` (a linear classifier; of real values ridge regression, and then called
+            `ridge` in the score), `knn` (the 5 nearest), `mlp`.
         seed: Seed of `mlp`.
 
     Raises:
@@ -101,7 +102,8 @@ def told_condition(
     if not discrete:
         spread = float(((truth - truth.mean()) ** 2).sum())
         explained = {
-            probe: 1 - float(((truth - told) ** 2).sum()) / spread for probe, told in said.items()
+            fitted_name(probe, discrete): 1 - float(((truth - told) ** 2).sum()) / spread
+            for probe, told in said.items()
         }
         return ToldCondition(explained, 0.0, None, len(test))
     accuracy = {probe: float((told == truth).mean()) for probe, told in said.items()}

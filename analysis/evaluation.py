@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any, NamedTuple, TypedDict, TypeGuard
 
+from .probes import fitted_name
+
 
 class Evaluation(TypedDict, total=False):
     """What is known of how likely held-out data are; a value that is missing or None is unknown.
@@ -101,6 +103,15 @@ def bounds(evaluation: Evaluation) -> list[Bound]:
         errors[evaluation["samples"]] = evaluation.get("log_likelihood_se")
     by_samples = {int(k): value for k, value in evaluation.get("by_samples", {}).items()}
     return [Bound(k, by_samples[k], errors.get(k)) for k in sorted(by_samples)]
+
+
+def told_scores(told: Mapping[str, Any]) -> dict[str, float]:
+    """Return scores by what was fitted, of what `ToldCondition.summary` wrote.
+
+    Earlier versions wrote `logistic` of real values too, where a ridge regression was fitted.
+    """
+    is_class = told["standard_error"] is not None
+    return {fitted_name(probe, is_class): score for probe, score in told["score"].items()}
 
 
 def unreliable_share(evaluation: Evaluation) -> float | None:

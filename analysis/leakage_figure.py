@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .leakage_result import Codes, Leakage, Probe
+from .probes import fitted_name
 from .style import BLUE, ORANGE, chart, label
 
 _COLOURS: dict[Codes, str] = {"static": BLUE, "dynamic": ORANGE}
@@ -36,7 +37,8 @@ def leakage_figure(leakage: Leakage) -> Figure:
         axis.set_xlim(-0.6, max(len(factors), 3) - 0.4)
         axis.set_ylim(0.0 if discrete else -0.2, 1.05)
         told = "Classes" if discrete else "Numbers"
-        title = f"{told} that a probe ({leakage.probe}) tells from codes"
+        probe = fitted_name(leakage.probe, discrete)
+        title = f"{told} that a probe ({probe}) tells from codes"
         label(axis, title=title, y="test accuracy" if discrete else "test R²")
         axis.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure

@@ -54,7 +54,8 @@ class Leakage:
     """What probes found.
 
     Attributes:
-        probe: Which kind of probe was trained.
+        probe: Which kind of probe was trained; of continuous factors `logistic` is ridge
+            regression.
         probes: One per factor and kind of codes.
         means: Over the factors of one kind, classes and continuous ones apart.
     """

@@ -60,6 +60,11 @@ def tell(
     return centre + scale * fitted.predict(test)
 
 
+def fitted_name(probe: str, discrete: bool) -> str:
+    """Return the name of what is fitted: the linear probe of real values is `ridge`."""
+    return "ridge" if probe == "logistic" and not discrete else probe
+
+
 def _fitted(
     probe: ProbeName,
     codes: _Floats,

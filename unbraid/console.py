@@ -88,6 +88,8 @@ def evaluation_rows(evaluation: Any) -> list[tuple[str, str, str]]:
 
 def code_rows(codes: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return name, value and remark of what scores and probes say of codes."""
+    from unbraid.analysis import told_scores
+
     rows = []
     if "left_out" in codes:
         rows.append(("codes", "not scored", codes["left_out"]))
@@ -108,10 +110,10 @@ def code_rows(codes: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             rows.append((f"{site}: {name}", f"{score:.3f}", remark))
             said = of or said
         for factor, told in found["told"].items():
-            best = max(told["score"], key=told["score"].get)
+            best, score = _best(told_scores(told))
             accuracy = told["standard_error"] is not None
             chance = f", chance {told['chance']:.3f}" if accuracy else ", of its variance"
-            rows.append((f"{site}: {factor} told", f"{told['score'][best]:.3f}", best + chance))
+            rows.append((f"{site}: {factor} told", f"{score:.3f}", best + chance))
         left = [*found["left_out"], *found["factors_left_out"]]
         if left:
             rows.append((f"{site}: left out", "", f"{', '.join(left)}; evaluation.json says why"))
@@ -124,16 +126,23 @@ def _density(evaluation: Mapping[str, Any]) -> str:
 
 def _told_rows(told: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return what probes tell of each condition from codes, and what chance would."""
+    from unbraid.analysis import told_scores
+
     rows = []
     for name, of in told.items():
         for kind, found in of.items():
-            best = max(found["score"], key=found["score"].get)
+            best, score = _best(told_scores(found))
             accuracy = found["standard_error"] is not None
             form = "{:.1%} right" if accuracy else "{:.3f} of variance"
             chance = f", where chance is {found['chance']:.1%}" if accuracy else ""
             what = f"{best} on {kind.removeprefix('of_')} of the codes{chance}"
-            rows.append((f"{name} from z", form.format(found["score"][best]), what))
+            rows.append((f"{name} from z", form.format(score), what))
     return rows
+
+
+def _best(scores: Mapping[str, float]) -> tuple[str, float]:
+    """Return the probe that tells most, and its score."""
+    return max(scores.items(), key=lambda item: item[1])
 
 
 def annealed_rows(annealed: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from unbraid.analysis import told_condition
+from unbraid.analysis import told_condition, told_scores, write_report
 
 N, M = 600, 900
 
@@ -60,9 +60,24 @@ def test_real_values_by_their_explained_variance():
     noise = random.normal(size=N + M)
     found = told(codes, 3 * codes[:, 0] + noise, discrete=False)
     assert found.chance == 0 and found.standard_error is None
-    assert 0.87 < found.score["logistic"] < 0.93  # 9 / 10
+    assert set(found.score) == {"ridge", "knn"}
+    assert 0.87 < found.score["ridge"] < 0.93  # 9 / 10
     nothing = told(codes, noise, discrete=False)
-    assert nothing.score["logistic"] < 0.05 and nothing.score["knn"] < 0.05
+    assert nothing.score["ridge"] < 0.05 and nothing.score["knn"] < 0.05
+
+
+def test_a_report_names_what_was_fitted_also_of_evaluations_that_did_not(tmp_path):
+    """Earlier versions wrote logistic where a ridge regression told real values."""
+    of_numbers = {"score": {"logistic": 0.5}, "chance": 0.0, "standard_error": None, "n": 9}
+    of_classes = {**of_numbers, "chance": 0.25, "standard_error": {"logistic": 0.125}}
+    assert told_scores(of_numbers) == {"ridge": 0.5}
+    assert told_scores(of_classes) == {"logistic": 0.5}
+    found = {"scores": {}, "intervals": {}, "factors": {}, "left_out": {}, "factors_left_out": {}}
+    told = {"angle": of_numbers, "shape": of_classes}
+    numbers = {"codes": {"n": 9, "of": {"z": {**found, "told": told}}}}
+    parts = {"config": {}, "history": [], "figures": {}}
+    page = write_report(tmp_path, title="t", evaluation=numbers, **parts).read_text()
+    assert page.count("<td>ridge</td>") == page.count("<td>logistic</td>") == 1
 
 
 def test_what_cannot_be_told_is_refused():

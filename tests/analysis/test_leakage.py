@@ -388,6 +388,16 @@ def test_figures_show_every_score():
     figure.canvas.draw()
 
 
+def test_the_figure_names_what_was_fitted():
+    """The linear probe of numbers is a ridge regression."""
+    figure = leakage_figure(leakage(apart(60, 0), apart(50, 1), probe="logistic", **OPTIONS))
+    titles = [axis.get_title(loc="left") for axis in figure.axes]
+    assert [title[title.index("(") :] for title in titles] == [
+        "(logistic) tells from codes",
+        "(ridge) tells from codes",
+    ]
+
+
 @pytest.mark.parametrize("clips", [1, 8])
 def test_no_class_is_held_out_as_a_whole(clips):
     """Codes that say who it is, ten people of `clips` sequences: the net tells each of them."""

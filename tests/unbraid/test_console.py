@@ -1,0 +1,37 @@
+"""What the terminal says of an evaluation: probes by name, and of how much a number is."""
+
+from unbraid.console import code_rows, evaluation_rows
+
+REAL = {"score": {"logistic": 0.9, "knn": 0.5}, "chance": 0.0, "standard_error": None, "n": 50}
+CLASSES = {
+    "score": {"logistic": 0.9, "knn": 0.5},
+    "chance": 0.25,
+    "standard_error": {"logistic": 0.01, "knn": 0.02},
+    "n": 50,
+}
+EVALUATION = {
+    "is_likelihood": True,
+    "log_likelihood": -90.0,
+    "log_likelihood_se": 0.5,
+    "elbo": -95.0,
+    "elbo_se": 0.5,
+    "samples": 1000,
+    "n": 50,
+    "by_samples": {"1": -95.0, "1000": -90.0},
+    "bits_per_dimension": None,
+    "effective_sample_size": None,
+    "pareto_k_unreliable": None,
+}
+
+
+def test_the_linear_probe_of_real_values_is_called_ridge_also_where_it_was_not():
+    """Earlier versions wrote logistic of both."""
+    for told, name in ((REAL, "ridge"), (CLASSES, "logistic")):
+        found = {"scores": {}, "told": {"angle": told}, "left_out": {}, "factors_left_out": {}}
+        [(_, _, remark)] = code_rows({"of": {"z": found}})
+        assert remark.startswith(name)
+        rows = evaluation_rows(
+            {**EVALUATION, "condition_from_codes": {"angle": {"of_means": told}}}
+        )
+        [remark] = [remark for title, _, remark in rows if title == "angle from z"]
+        assert remark.startswith(f"{name} on means of the codes")
