@@ -10,7 +10,7 @@ from unbraid.inference import Program
 
 from .alignment import align, alignment_figure
 from .charts import kl_chart
-from .passes import first_data, first_datum, run, takes_frames, undisturbed
+from .passes import first_data, first_datum, no_samples, run, takes_frames, undisturbed
 from .pictures import manifold, prior_samples, reconstructions, traversals
 from .recombination import transfer_figure
 from .traversed import traversed_sites
@@ -43,7 +43,8 @@ def gallery(
         seed: Seed of the samples.
 
     Returns:
-        Figures by name: `kl`, `reconstructions`, `samples`, and per latent site
+        Figures by name: `kl`, `reconstructions`, where codes have a prior `samples`, and per
+        latent site
         `traversals-SITE` and, with two dimensions or more, `manifold-SITE`.
     """
     with undisturbed(model, guide, seed=seed):
@@ -58,7 +59,8 @@ def gallery(
     if site not in terms:  # such as of a classifier without a decoder
         return figures
     figures["reconstructions"] = reconstructions(model, guide, *shown, **common)
-    figures["samples"] = prior_samples(model, drawn, *conditions, **common)
+    if no_samples({name: term.model_site for name, term in terms.items()}, site) is None:
+        figures["samples"] = prior_samples(model, drawn, *conditions, **common)
     for name, count in dims.items():
         chosen = {"latent": name, "kl": kl.get(name), **common}
         figures[f"traversals-{name}"] = traversals(model, guide, *args, **chosen)

@@ -21,6 +21,7 @@ from unbraid.inference import (
     Terms,
     device_of,
     in_mode,
+    mask_of,
     modules_of,
     require_tensors,
     told_of_bytes,
@@ -258,12 +259,39 @@ def sample_prior(
     """Return the mean images `(size, C, H, W)` of codes that the model samples.
 
     Of a model of sequences they are one frame of each; the lengths are no conditions of it.
+
+    Raises:
+        ValueError: If the model draws no such images, or codes of it have no prior.
     """
     if takes_frames(model):
         sites = Runner().run(partial(model, size=size, frames=1), ()).sites
-        return mean_images(sites[site].fn, site)
-    sites = Runner().run(partial(model, size=size), (None, *conditions)).sites
+    else:
+        sites = Runner().run(partial(model, size=size), (None, *conditions)).sites
+    why_not = no_samples(sites, site)
+    if why_not is not None:
+        raise ValueError(why_not)
     return mean_images(sites[site].fn, site)
+
+
+def no_samples(sites: Mapping[str, Site], site: str) -> str | None:
+    """Say why a model has no samples from its prior; None where it has.
+
+    Args:
+        sites: The model's sites.
+        site: The site of the images.
+    """
+    if site not in sites:
+        return (
+            f"site is {site!r}, which the model does not draw; it draws {', '.join(sites)}. "
+            "Draw from a model that has images"
+        )
+    without = [name for name, of in sites.items() if not of.observed and mask_of(of) is False]
+    if without:
+        return (
+            f"latent site {without[0]!r} is masked out, so that it has no prior to draw from. "
+            "Draw from a model whose codes all have a prior, or look at reconstructions"
+        )
+    return None
 
 
 def takes_frames(model: Program) -> bool:

@@ -81,7 +81,7 @@ def prior_samples(
         seed: Seed of the codes.
 
     Raises:
-        ValueError: If the site holds no images.
+        ValueError: If the model has no such site, it holds no images, or codes have no prior.
     """
     with undisturbed(model, seed=seed):
         images = sample_prior(model, size, conditions, site)

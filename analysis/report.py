@@ -23,19 +23,22 @@ LONGEST_NAME = 80
 LATENT_FIGURES = ("graph", "kl", "codes", "posteriors", "aggregate", "factors", "calibration")
 
 
-def save_figures(folder: Path | str, figures: Mapping[str, Figure]) -> dict[str, Path]:
-    """Write figures as `figures/NAME.png`.
+def save_figures(
+    folder: Path | str, figures: Mapping[str, Figure], into: str = "figures"
+) -> dict[str, Path]:
+    """Write figures as `figures/NAME.png`, or into another folder beside the report.
 
     Args:
-        folder: Where the folder `figures` is made.
+        folder: Where the folder of the pictures is made.
         figures: Figures by name; in file names, all but letters, digits, `_` and `-` is replaced.
+        into: Name of that folder.
 
     Returns:
         The file of each figure, by name.
     """
     paths: dict[str, Path] = {}
     for name, figure in figures.items():
-        path = Path(folder) / "figures" / f"{_file_stem(name, paths)}.png"
+        path = Path(folder) / into / f"{_file_stem(name, paths)}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, figure_png(figure))
         paths[name] = path

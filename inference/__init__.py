@@ -25,7 +25,7 @@ from .device import device_of, resolve_device
 from .diagnostics import pareto_k, tail_length
 from .dip import DIP
 from .domain_examples import DomainsOneSided
-from .eligibility import NoLikelihoodError
+from .eligibility import NoLikelihoodError, mask_of
 from .emphasis import Emphasis
 from .evaluating import own_noise
 from .examples import (
@@ -182,6 +182,7 @@ __all__ = [
     "in_mode",
     "kernel_dependence",
     "log_likelihood",
+    "mask_of",
     "masked_posterior",
     "modules_of",
     "own_noise",

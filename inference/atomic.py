@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 _PREFIX = ".tmp-"
 
 
@@ -31,8 +32,10 @@ def write_atomically(path: str | Path, data: bytes | str) -> None:
     try:
         write_synced(temporary, data)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename == str(temporary):
+            error.filename = str(path)  # the name that the user knows
         raise
     sync_folder(path.parent)
 
@@ -80,9 +83,14 @@ def check_writable(folder: str | Path, needed_bytes: int) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_synced(probe, b"probe")
-    except PermissionError as error:
-        message = f"{folder} is not writable; expected a folder to write to. Choose another place"
-        raise PermissionError(error.errno, message, str(folder)) from error
+    except OSError as error:
+        if error.errno not in NOT_WRITABLE:
+            raise
+        message = (
+            f"{folder} is not writable; expected a folder to write to. Make it writable, or "
+            "choose another place"
+        )
+        raise OSError(error.errno, message, str(folder)) from error
     finally:
         if folder.is_dir():
             probe.unlink(missing_ok=True)

@@ -150,6 +150,16 @@ class Checkpoints:
         """Steps of the checkpoints whose record is valid, ascending."""
         return sorted({record.step for _, record in self._recorded()})
 
+    def damaged(self) -> dict[str, str]:
+        """Why the record of a checkpoint is not valid, by the name of its folder, in order."""
+        found = {}
+        for path in self._folders():
+            try:
+                _read_record(path)
+            except DamagedError as error:
+                found[path.name] = str(error)
+        return found
+
     def best_step(self) -> int | None:
         """Step of the newest checkpoint that was saved as the best, or None."""
         return max((record.step for _, record in self._recorded() if record.best), default=None)
@@ -170,13 +180,8 @@ class Checkpoints:
 
     def _recorded(self) -> list[tuple[Path, Record]]:
         """Checkpoints with a valid record, in the order of saving."""
-        found = []
-        for path in self._folders():
-            try:
-                found.append((path, _read_record(path)))
-            except DamagedError:
-                continue
-        return found
+        damaged = self.damaged()
+        return [(p, _read_record(p)) for p in self._folders() if p.name not in damaged]
 
     def _open(self, which: str | int, files: Sequence[str]) -> tuple[Path, Record, list[bytes]]:
         """The record and the verified files of the first undamaged candidate."""

@@ -27,6 +27,7 @@ from unbraid.methods import OptionError
 
 from .config import ConfigError
 from .run import Run
+from .run_folder import require_writable
 
 PICTURE = "calibration"
 NUMBERS, RANKS = "calibration.json", "calibration.npz"
@@ -51,6 +52,7 @@ class Calibrated(NamedTuple):
 def calibrate(run: Run, simulations: int, draws: int, *, seed: int, progress: bool) -> Calibrated:
     """Do what `Run.calibrate` says."""
     _require_simulations(run)
+    require_writable(run.folder)
     with tqdm(total=simulations, disable=not progress, unit="draw") as bar:
 
         def advance(done: int) -> None:

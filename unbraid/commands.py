@@ -139,14 +139,18 @@ class Train:
                 if run.step != result.best_step:
                     rows.append(("weights that are judged", f"of step {run.step:,} (see --keep)"))
             print_table(rows)
-            commands = ["report"]
-            if run.parts.past is not None:
-                commands.insert(0, "predict")
-            elif not result.history or any("elbo" in row for row in result.history):
-                # Points have no bound.
-                commands.insert(0, "evaluate")
-            print_next(*(f"unbraid {name} {shlex.quote(self.out)}" for name in commands))
+            folder = shlex.quote(self.out)
+            print_next(f"unbraid {_judging(run, folder)}", f"unbraid report {folder}")
         return DONE
+
+
+def _judging(run: "Run", folder: str) -> str:
+    """Return the command that judges a run: by what it predicts, by log p(x), or by its codes."""
+    if run.parts.past is not None:
+        return f"predict {folder}"
+    from .evaluations import has_likelihood
+
+    return f"evaluate {folder}" + ("" if has_likelihood(run) else " --estimator none")
 
 
 def by_name(flag: str, given: tuple[tuple[str, ...], ...], listing: str) -> dict[str, str]:
@@ -192,7 +196,8 @@ class Evaluate:
 
     Which scores there are depends on what is known of the data; what is left out is said, and why.
     Annealing takes minutes per hundred images; it also judges methods whose guide has no density,
-    and says whether importance sampling came out too low. Its numbers go beside the others.
+    and says whether importance sampling came out too low. Its numbers go beside the others. An
+    evaluation of other settings that was there before is kept in the run's earlier-evaluations.
 
     Example: unbraid evaluate runs/vae --samples 1000 --limit 500 --json
 
@@ -213,7 +218,7 @@ class Evaluate:
         prior_share: Share of importance samples that the prior gives, which bounds the weights.
         no_codes: Leave out the scores of codes, which take up to half a minute.
         device: auto, cpu, cuda, cuda:N or mps.
-        json: Print one JSON object.
+        json: Print one JSON object, nested as evaluation.json is.
     """
 
     folder: Folder
@@ -249,6 +254,7 @@ class Evaluate:
         self._refuse_flags_of_others()
         from unbraid.inference import NoLikelihoodError
 
+        from .evaluations import ANNEALED, CODES, can_be_annealed
         from .load_run import load
 
         run = load(self.folder, self.device)
@@ -256,15 +262,22 @@ class Evaluate:
             evaluation, rows_of = self._evaluate(run), evaluation_rows
         except NoLikelihoodError as error:
             hint = "On the command line, --estimator none scores the codes alone"
+            if self.estimator == "importance" and can_be_annealed(run):
+                hint = f"On the command line, --estimator annealed needs no guide{hint[19:]}"
             raise NoLikelihoodError(f"{error}. {hint}") from error
+        except KeyboardInterrupt:
+            if any(Path(self.folder).glob("*.partial")):
+                say("stopped; data that were judged are kept: the same command goes on from them")
+            raise
         if self.no_codes:  # those that are there are of an earlier evaluation
             evaluation.pop("codes", None)
+        part = None
         if self.estimator == "annealed":
-            rows_of = annealed_rows
+            rows_of, part = annealed_rows, ANNEALED
         elif self.estimator == "none":
-            rows_of = code_rows
+            rows_of, part = code_rows, CODES
         if self.json:
-            print_json(evaluation)
+            print_json(evaluation if part is None else {part: evaluation})
         else:
             print_table(rows_of(evaluation))
             print_next(f"unbraid report {shlex.quote(self.folder)}")
@@ -336,20 +349,21 @@ class Report:
 class Sample:
     """Draw images from the model's prior.
 
-    Example: unbraid sample runs/vae --count 64 --npz samples.npz
+    Example: unbraid sample runs/vae --count 64 --out samples.npz
 
     Args:
-        folder: Folder of the run; the picture goes to figures/samples.png in it.
+        folder: Folder of the run; the picture goes to pictures/samples.png in it.
         count: Number of samples.
         seed: Seed of the codes.
-        npz: File for the arrays: the codes by site, and images drawn from the likelihood.
+        out: Further files: .png for the picture, .npz for the arrays: the codes by site, and
+            images drawn from the likelihood.
         device: auto, cpu, cuda, cuda:N or mps.
     """
 
     folder: Folder
     count: int = 64
     seed: int = 0
-    npz: str | None = None
+    out: Annotated[tuple[str, ...], arg(metavar="FILE [FILE ...]")] = ()
     device: str = "auto"
 
     def run(self) -> int:
@@ -357,9 +371,12 @@ class Sample:
         in_range("--count", self.count, 1, 65_536)
         check_seed(self.seed)
         from .load_run import load
-        from .sampling import save_samples
+        from .out_files import check_out
+        from .sampling import FILES, save_samples
 
+        for path in self.out:
+            check_out(path, FILES)
         run = load(self.folder, self.device)
-        for path in save_samples(run, self.count, self.seed, self.npz):
+        for path in save_samples(run, self.count, self.seed, self.out):
             print(path)
         return DONE

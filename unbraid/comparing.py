@@ -14,6 +14,7 @@ from unbraid.methods import OptionError
 
 from .config import ConfigError, read_config
 from .evaluations import VALUES, read_evaluation
+from .load_run import judged_step
 
 
 def compare(folders: Sequence[Path | str], against: Path | str | None = None) -> Comparison:
@@ -24,8 +25,8 @@ def compare(folders: Sequence[Path | str], against: Path | str | None = None) ->
         against: The folder that the others are held against; the first unless given.
 
     Raises:
-        OptionError: If there are fewer than two, one is named twice, one was not evaluated, or
-            `against` is none of them.
+        OptionError: If there are fewer than two, one is named twice, one was not evaluated or
+            with other weights than it has now, or `against` is none of them.
         ConfigError: If a folder holds no run.
 
     Example:
@@ -58,6 +59,12 @@ def _read(folder: Path) -> JudgedRun:
     if "log_likelihood" not in evaluation:
         raise OptionError(
             f"{folder} has no log-likelihood; expected one. Run unbraid evaluate {folder}"
+        )
+    step = judged_step(folder)
+    if step not in (None, evaluation.get("step")):
+        raise OptionError(
+            f"{folder} was evaluated at step {evaluation.get('step')}, but its weights are of "
+            f"step {step}; expected numbers of these. Run unbraid evaluate {folder}"
         )
     values, of = None, None
     if (folder / VALUES).exists():

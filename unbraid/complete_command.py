@@ -26,7 +26,7 @@ class Complete:
     Example: unbraid complete runs/vae --observe lower --by svi --count 8 --draws 5
 
     Args:
-        folder: Folder of the run; the picture goes to figures/completed.png in it.
+        folder: Folder of the run; the picture goes to pictures/completed.png in it.
         observe: The part that is seen: lower, upper, left, right or centre; or a file .npy of
             bools (H, W) or (N, H, W), true where a pixel is seen.
         by: importance: draws around what the guide says of filled images; svi: Normals that are
@@ -65,10 +65,12 @@ class Complete:
         from .completing import FILES, save_picture
         from .load_run import load
         from .out_files import check_out
+        from .run_folder import require_writable
 
         for path in self.out:
             check_out(path, FILES)
         run = load(self.folder, self.device)
+        require_writable(run.folder)
         completed = run.complete(
             self.observe,
             by=self.by,

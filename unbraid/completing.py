@@ -18,6 +18,7 @@ from unbraid.methods import OptionError, integer_in_range
 from .held_out import judged
 from .out_files import check_out, save_out
 from .run import Run
+from .run_folder import ON_REQUEST
 
 REGIONS = ("lower", "upper", "left", "right", "centre")
 """Parts of an image that may be the seen one; of the centre, the middle half of each side."""
@@ -179,5 +180,5 @@ def region(name: str, height: int, width: int) -> Tensor:
 
 
 def save_picture(run: Run, completed: Completed) -> Path:
-    """Write `figures/completed.png` of a run; returns its path."""
-    return save_figures(run.folder, {PICTURE: completed.figure()})[PICTURE]
+    """Write `pictures/completed.png` of a run; returns its path."""
+    return save_figures(run.folder, {PICTURE: completed.figure()}, ON_REQUEST)[PICTURE]

@@ -1,18 +1,28 @@
 """Evaluations of a run: what is measured, and `evaluation.json`, which holds it."""
 
 import json
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from unbraid.inference import LogLikelihood, Proposal, write_atomically, write_json_atomically
+from unbraid.inference import (
+    LogLikelihood,
+    NoLikelihoodError,
+    Proposal,
+    write_atomically,
+    write_json_atomically,
+)
 from unbraid.methods import integer_in_range
 
 from . import code_scores
 from .config import ConfigError
 from .run import Run
+from .run_folder import EARLIER, require_writable
 
 ANNEALED, CODES = "annealed", "codes"
 """Where `evaluation.json` holds what annealing found, and scores of codes; both have a `step` of
@@ -21,8 +31,16 @@ FROM_CODES, TOLD = "condition_from_codes", "classification"
 """Where it holds what probes tell of the condition from codes, of methods that are given one, and
 how often methods that say the class of an image are wrong."""
 
-VALUES = "evaluation.npz"
-"""Holds log p(x) of each datum, which comparisons pair."""
+EVALUATION, VALUES = "evaluation.json", "evaluation.npz"
+"""The second holds log p(x) of each datum, which comparisons pair."""
+
+_SETTINGS = ("step", "split", "n", "samples", "seed", "frames", "inner_samples")
+_PROPOSAL = ("widen", "prior_share")
+_ANNEALING = ("step", "split", "n", "chains", "temperatures", "start", "seed")
+
+
+class EvaluationWarning(UserWarning):
+    """An evaluation took the place of another one, which is kept elsewhere."""
 
 
 def evaluate(
@@ -39,6 +57,7 @@ def evaluate(
     progress: bool,
 ) -> dict[str, Any]:
     """Do what `Run.evaluate` says."""
+    require_writable(run.folder)
     settings = f"{run.step}-{split}-{limit or 'all'}-{samples}-{seed}"
     judged_frames = _frames(run, frames)
     if judged_frames is not None:
@@ -73,6 +92,7 @@ def evaluate(
         evaluation["averages_frames"] = not whole
     known = _known(run)
     evaluation |= {name: known[name] for name in (ANNEALED, CODES) if name in known}
+    _set_aside(run, evaluation, (*_SETTINGS, *_PROPOSAL))
     # What took long is kept before anything else can fail.
     _keep(run, evaluation)
     _keep_values(run, result, split, limit, judged_frames)
@@ -109,6 +129,7 @@ def evaluate_annealed(
     progress: bool,
 ) -> dict[str, Any]:
     """Do what `Run.evaluate_annealed` says."""
+    require_writable(run.folder)
     settings = f"{run.step}-{split}-{limit or 'all'}-{chains}-{temperatures}-{start}-{seed}"
     partial = run.folder / f"annealing-{settings}.partial"
     result = run.annealed_log_likelihood(
@@ -122,6 +143,7 @@ def evaluate_annealed(
         resume=partial,
     )
     annealed = {**result.summary(), "split": split, "step": run.step, **_what_it_is_of(run)}
+    _set_aside(run, annealed, _ANNEALING, ANNEALED)
     _keep(run, _known(run) | {ANNEALED: annealed})
     partial.unlink(missing_ok=True)
     return annealed
@@ -129,6 +151,7 @@ def evaluate_annealed(
 
 def score_codes(run: Run, *, split: str, seed: int) -> dict[str, Any]:
     """Do what `Run.score_codes` says."""
+    require_writable(run.folder)
     scores = _scores(run, split, seed)
     _keep(run, _known(run) | {CODES: scores})
     return scores
@@ -148,13 +171,31 @@ def _what_it_is_of(run: Run) -> dict[str, Any]:
     return said
 
 
+def has_likelihood(run: Run) -> bool:
+    """Return whether importance sampling can judge a run; one datum is tried."""
+    return _is_judged(partial(run.log_likelihood, 1))
+
+
+def can_be_annealed(run: Run) -> bool:
+    """Return whether annealing can judge a run; one datum is tried."""
+    return _is_judged(partial(run.annealed_log_likelihood, chains=2, temperatures=1))
+
+
+def _is_judged(estimate: Callable[..., object]) -> bool:
+    try:
+        estimate(limit=1, progress=False)
+    except NoLikelihoodError:
+        return False
+    return True
+
+
 def read_evaluation(folder: Path) -> dict[str, Any]:
     """Return what a run's `evaluation.json` says; nothing where there is none.
 
     Raises:
         ConfigError: If it is damaged.
     """
-    path = folder / "evaluation.json"
+    path = folder / EVALUATION
     try:
         return json.loads(path.read_text()) if path.exists() else {}
     except ValueError as error:
@@ -163,15 +204,67 @@ def read_evaluation(folder: Path) -> dict[str, Any]:
         ) from error
 
 
-def _known(run: Run) -> dict[str, Any]:
-    """What is known of the loaded weights: `evaluation.json` without what is of others."""
-    try:
-        known = read_evaluation(run.folder)
-    except ConfigError:
-        known = {}
+def evaluation_of(run: Run) -> dict[str, Any]:
+    """Return what a run's `evaluation.json` says of the loaded weights, not of those of others.
+
+    Raises:
+        ConfigError: If it is damaged.
+    """
+    known = read_evaluation(run.folder)
     parts = {name: known.pop(name, {}) for name in (ANNEALED, CODES)}
     kept = known if known.get("step") == run.step else {}
     return kept | {name: of for name, of in parts.items() if of.get("step") == run.step}
+
+
+def outdated(run: Run) -> str | None:
+    """Say that log p(x) in a run's `evaluation.json` is of other weights than the loaded ones.
+
+    Returns:
+        A sentence; None where it is of these, or not known.
+
+    Raises:
+        ConfigError: If the file is damaged.
+    """
+    known = read_evaluation(run.folder)
+    if "log_likelihood" not in known or known.get("step") == run.step:
+        return None
+    return (
+        f"{EVALUATION} holds log p(x) at step {known.get('step')}, which is not shown, since the "
+        f"weights are of step {run.step}: run unbraid evaluate again."
+    )
+
+
+def _known(run: Run) -> dict[str, Any]:
+    try:
+        return evaluation_of(run)
+    except ConfigError:
+        return {}
+
+
+def _set_aside(
+    run: Run, found: dict[str, Any], settings: Sequence[str], part: str | None = None
+) -> None:
+    """Keep what is about to be replaced by an evaluation of other settings, and say where."""
+    try:
+        known = read_evaluation(run.folder)
+    except ConfigError:
+        return
+    earlier = known if part is None else known.get(part, {})
+    given = [earlier.get(name) for name in settings]
+    if "log_likelihood" not in earlier or given == [found.get(name) for name in settings]:
+        return
+    name = "-".join(str(value) for value in ([part] if part else []) + given if value is not None)
+    folder = run.folder / EARLIER
+    folder.mkdir(exist_ok=True)
+    write_json_atomically(folder / f"{name}.json", known)
+    if part is None and (run.folder / VALUES).exists():
+        write_atomically(folder / f"{name}.npz", (run.folder / VALUES).read_bytes())
+    warnings.warn(
+        f"the evaluation of {run.folder} before, of other settings, is kept as "
+        f"{folder / name}.json",
+        EvaluationWarning,
+        stacklevel=4,
+    )
 
 
 def _keep_values(
@@ -200,4 +293,4 @@ def _keep_values(
 
 
 def _keep(run: Run, evaluation: dict[str, Any]) -> None:
-    write_json_atomically(run.folder / "evaluation.json", evaluation)
+    write_json_atomically(run.folder / EVALUATION, evaluation)

@@ -1,14 +1,16 @@
 """Load a run from its folder."""
 
 from pathlib import Path
+from typing import Any
 
 from unbraid.hooks import add_hooks
 from unbraid.inference import CheckpointError, Checkpoints
-from unbraid.methods import build_stored, load_method
+from unbraid.methods import Parts, build_stored, judged_weights, load_method
 
 from .config import ConfigError, read_config
 from .first_stages import own_first_stages
 from .run import Run
+from .run_folder import CHECKPOINTS, damaged_records
 
 
 def load(folder: str | Path, device: str = "auto") -> Run:
@@ -24,15 +26,42 @@ def load(folder: str | Path, device: str = "auto") -> Run:
     """
     path = Path(folder)
     config = read_config(path)
+    run = Run(path, config, _build(path, config))
+    if not Checkpoints(path / CHECKPOINTS).steps():
+        raise CheckpointError(
+            damaged_records(path)
+            or f"{path} has no checkpoint; train it first, or with --force again"
+        )
+    run.load_weights()
+    return run.to(device)
+
+
+def judged_step(folder: Path) -> int | None:
+    """Return the step of the weights that a run's evaluation judges, without loading them.
+
+    Args:
+        folder: The folder of the run.
+
+    Returns:
+        The step; None where there are no checkpoints, such as of numbers that were copied alone.
+
+    Raises:
+        ConfigError: If the folder holds no run, or one of a newer version.
+    """
+    store = Checkpoints(folder / CHECKPOINTS)
+    steps = store.steps()
+    if not steps:
+        return None
+    config = read_config(folder)
+    which = judged_weights(config, _build(folder, config))
+    return steps[-1] if which == "last" else store.best_step() or steps[-1]
+
+
+def _build(path: Path, config: dict[str, Any]) -> Parts:
     try:
         kind = load_method(config["method"]).options
         options = own_first_stages(path, kind, config["options"])
         parts, data = build_stored({**config, "options": options})
-        parts = add_hooks(parts, config["hooks"], data)
+        return add_hooks(parts, config["hooks"], data)
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path / 'config.json'} is damaged: {error!r}") from error
-    run = Run(path, config, parts)
-    if not Checkpoints(path / "checkpoints").steps():
-        raise CheckpointError(f"{path} has no checkpoint; train it first, or with --force again")
-    run.load_weights()
-    return run.to(device)

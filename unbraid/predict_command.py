@@ -36,7 +36,7 @@ class Predict:
     Example: unbraid predict runs/ahead --past 5 --future 100 --samples 3 --count 8
 
     Args:
-        folder: Folder of the run; figures/predicted.png, predicted.gif and horizon.png go there.
+        folder: Folder of the run; pictures/predicted.png, predicted.gif and horizon.png go there.
         past: Frames that are seen; as many as in training unless given.
         future: Frames to predict; up to the end of the clips unless given.
         samples: Trajectories with noise, beside the one that goes from mean to mean.
@@ -70,10 +70,12 @@ class Predict:
         from .load_run import load
         from .out_files import check_out
         from .predicting import FILES, save, save_pictures
+        from .run_folder import require_writable
 
         for path in self.out:
             check_out(path, FILES)
         run = load(self.folder, self.device)
+        require_writable(run.folder)
         predicted = run.predict(
             self.past,
             self.future,

@@ -18,6 +18,7 @@ from unbraid.methods import OptionError, integer_in_range
 
 from .out_files import check_out, save_out
 from .run import Run
+from .run_folder import ON_REQUEST
 
 PICTURE, CURVES = "predicted", "horizon"
 FILES = {".png": "the strip", ".gif": "the film", ".webp": "the film", ".npz": "the arrays"}
@@ -82,22 +83,22 @@ def prediction_figures(run: Run, seed: int = 0) -> dict[str, Figure]:
     if run.parts.past is None:
         return {}
     predicted = predict(run, samples=SAMPLES, count=SHOWN, seed=seed)
-    save_animation(run, predicted)
+    save_animation(run, predicted, "figures")
     return {PICTURE: prediction_figure(predicted), CURVES: horizon_figure(predicted)}
 
 
 def save_pictures(run: Run, predicted: PredictedClips) -> list[Path]:
-    """Write `figures/predicted.png`, `predicted.gif` and, where truth is known, `horizon.png`."""
+    """Write `pictures/predicted.png`, `predicted.gif` and, if truth is known, `horizon.png`."""
     figures = {PICTURE: prediction_figure(predicted)}
     if not bool(predicted.psnr.isnan().all()):
         figures[CURVES] = horizon_figure(predicted)
-    paths = list(save_figures(run.folder, figures).values())
-    return [*paths, save_animation(run, predicted)]
+    paths = list(save_figures(run.folder, figures, ON_REQUEST).values())
+    return [*paths, save_animation(run, predicted, ON_REQUEST)]
 
 
-def save_animation(run: Run, predicted: PredictedClips) -> Path:
-    """Write `figures/predicted.gif` of a run; returns its path."""
-    path = run.folder / "figures" / f"{PICTURE}.gif"
+def save_animation(run: Run, predicted: PredictedClips, into: str) -> Path:
+    """Write `predicted.gif` into a folder of a run; returns its path."""
+    path = run.folder / into / f"{PICTURE}.gif"
     path.parent.mkdir(exist_ok=True)
     return prediction_animation(predicted, path)
 

@@ -22,12 +22,13 @@ from unbraid.inference import read_metrics
 from .calibrating import calibration_figures
 from .code_figures import code_figures
 from .conditions import condition_figures
-from .evaluations import read_evaluation
+from .evaluations import evaluation_of, outdated
 from .held_out import held_out_batches
 from .labels import label_figures
 from .model_cards import write_run_card
 from .predicting import prediction_figures
 from .run import Run
+from .run_folder import require_writable
 from .turning import turn_figures
 
 SHOWN, COUNTED = 64, 2000  # images
@@ -44,12 +45,14 @@ def write_run_report(run: Run) -> Path:
     Returns:
         The report's path.
     """
+    require_writable(run.folder)
     seed = run.config["seed"]
     drawn = prediction_figures(run, seed) or _figures(run, seed)
     figures = {**drawn, **calibration_figures(run)}
     metrics = run.folder / "metrics.jsonl"
     history = read_metrics(metrics) if metrics.exists() else []
-    evaluation: Any = read_evaluation(run.folder) or None
+    evaluation: Any = evaluation_of(run) or None
+    remarks = [remark for remark in (run.parts.remark, outdated(run)) if remark]
     write_run_card(run, evaluation)
     return write_report(
         run.folder,
@@ -61,7 +64,7 @@ def write_run_report(run: Run) -> Path:
         command=run.config["command"],
         bibtex=run.method.citation,
         datum="sequence" if run.parts.frames or run.parts.turning else "image",
-        remark=run.parts.remark,
+        remark=" ".join(remarks) or None,
         hooks=[hook.name for hook in run.parts.hooks],
     )
 

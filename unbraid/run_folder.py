@@ -7,13 +7,14 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
-from unbraid.inference import Checkpoints
+from unbraid.inference import Checkpoints, check_writable
 from unbraid.methods import OptionError
 
 from .config import ConfigError, Settings
 from .first_stages import FIRST_STAGES
 
 LONGEST_NAME = 255
+_NUMBERS = 2**20  # bytes
 _FILES = (
     "metrics.jsonl",
     "evaluation.json",
@@ -26,7 +27,12 @@ _FILES = (
 )
 
 
-_FOLDERS = ("checkpoints", "figures", "tensorboard", FIRST_STAGES)
+CHECKPOINTS = "checkpoints"
+EARLIER = "earlier-evaluations"
+"""Holds evaluations that others replaced."""
+ON_REQUEST = "pictures"
+"""Holds what commands draw on request; reports have `figures` to themselves."""
+_FOLDERS = (CHECKPOINTS, "figures", ON_REQUEST, EARLIER, "tensorboard", FIRST_STAGES)
 
 
 class RunExistsError(ValueError):
@@ -56,8 +62,23 @@ def check_folder(folder: Path, resume: bool, force: bool) -> None:
         )
     if not (there or force) and folder.is_dir():
         _refuse_others(folder)
-    if resume and not Checkpoints(folder / "checkpoints").steps():
-        raise ConfigError(f"{folder} has no checkpoint yet. Add --force to start again")
+    if resume and not Checkpoints(folder / CHECKPOINTS).steps():
+        raise ConfigError(
+            damaged_records(folder)
+            or f"{folder} has no checkpoint yet. Add --force to start again"
+        )
+
+
+def damaged_records(folder: Path) -> str | None:
+    """Say that no checkpoint of a run can be told what it holds; None where there are none."""
+    damaged = Checkpoints(folder / CHECKPOINTS).damaged()
+    if not damaged:
+        return None
+    name, why = next(reversed(damaged.items()))
+    return (
+        f"{folder} has {len(damaged)} checkpoints and none that can be read, the last of them "
+        f"{name} ({why}). Put back a copy of its files, or train into another folder"
+    )
 
 
 def _refuse_others(folder: Path) -> None:
@@ -90,6 +111,15 @@ def _check_name(folder: Path) -> None:
                 f"out is {name}; expected another name than {other.name}, which differs by case "
                 "alone. Choose another --out"
             )
+
+
+def require_writable(folder: Path) -> None:
+    """Make sure, before hours of work, that its numbers and pictures can be written.
+
+    Raises:
+        OSError: If the folder is not writable, or too little room is free.
+    """
+    check_writable(folder, _NUMBERS)
 
 
 def clear(folder: Path) -> None:

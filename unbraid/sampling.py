@@ -1,24 +1,28 @@
 """Draw from a trained model's prior."""
 
+from collections.abc import Sequence
 from functools import partial
-from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
 from unbraid.analysis import conditional_grid, prior_samples, save_figures
-from unbraid.inference import Runner, own_noise, write_atomically
+from unbraid.inference import Runner, own_noise
 from unbraid.methods import OptionError
 
 from .conditions import sampled_conditions, shown_conditions
 from .labels import shown_classes
+from .out_files import check_out, save_out
 from .run import Run
+from .run_folder import ON_REQUEST, require_writable
+
+FILES = {".png": "the picture", ".npz": "the arrays"}
 
 
-def save_samples(run: Run, count: int, seed: int, npz: str | None = None) -> list[Path]:
-    """Write the picture `figures/samples.png` of a run, and on request the arrays.
+def save_samples(run: Run, count: int, seed: int, out: Sequence[str | Path] = ()) -> list[Path]:
+    """Write the picture `pictures/samples.png` of a run, and on request further files.
 
     Of methods that are given a condition, its rows are conditions and its columns codes; of those
     that say classes, its rows are classes.
@@ -27,32 +31,33 @@ def save_samples(run: Run, count: int, seed: int, npz: str | None = None) -> lis
         run: A run.
         count: Number of samples.
         seed: Seed of the codes.
-        npz: File for the arrays that `prior_arrays` returns.
+        out: Files as `FILES` has them by ending: the picture, or what `prior_arrays` returns.
 
     Returns:
         The files that were written.
 
     Raises:
-        OptionError: If `npz` is no `.npz` file.
+        OptionError: If a file ends otherwise, or the model draws no images, or has no prior.
+        OSError: If the run's folder is not writable.
     """
-    if npz is not None:
-        if Path(npz).suffix.lower() != ".npz":
-            raise OptionError(f"npz is {npz!r}; expected a file .npz. Name one, or leave it out")
-        Path(npz).parent.mkdir(parents=True, exist_ok=True)
-    if run.parts.given is None and run.parts.tells is None:
-        figure = prior_samples(run.model, count, seed=seed)
-    else:
-        conditions, names = (shown_conditions if run.parts.given else shown_classes)(run)
-        rows, columns = conditions[:count], max(1, count // len(conditions))
-        figure = conditional_grid(run.model, rows, names[:count], columns=columns, seed=seed)
-    paths = list(save_figures(run.folder, {"samples": figure}).values())
-    if npz is not None:
-        buffer = BytesIO()
-        arrays: dict[str, Any] = prior_arrays(run, count, seed)
-        np.savez_compressed(buffer, **arrays)
-        write_atomically(npz, buffer.getvalue())
-        paths.append(Path(npz))
+    files = [check_out(path, FILES) for path in out]
+    require_writable(run.folder)
+    figure = partial(_figure, run, count, seed)
+    try:
+        paths = list(save_figures(run.folder, {"samples": figure()}, ON_REQUEST).values())
+    except ValueError as error:
+        raise OptionError(f"{run.config['method']} has no samples: {error}") from error
+    for path in files:
+        paths.append(save_out(path, figure, partial(prior_arrays, run, count, seed)))
     return paths
+
+
+def _figure(run: Run, count: int, seed: int) -> Figure:
+    if run.parts.given is None and run.parts.tells is None:
+        return prior_samples(run.model, count, seed=seed)
+    conditions, names = (shown_conditions if run.parts.given else shown_classes)(run)
+    rows, columns = conditions[:count], max(1, count // len(conditions))
+    return conditional_grid(run.model, rows, names[:count], columns=columns, seed=seed)
 
 
 def prior_arrays(run: Run, count: int, seed: int) -> dict[str, np.ndarray]:

@@ -113,10 +113,12 @@ def test_a_damaged_evaluation_is_named_and_replaced(unbraid):
 
 @pytest.mark.usefixtures("start")
 def test_arrays_of_samples_have_a_file_of_their_own(unbraid):
-    refused = unbraid("sample", "run", "--count", 2, "--npz", "samples.txt")
-    refused.check_refused(2, "npz is 'samples.txt'; expected a file .npz")
-    assert not Path("run/figures/samples.png").exists()
-    assert unbraid("sample", "run", "--count", 2, "--npz", "new/samples.npz").code == 0
+    refused = unbraid("sample", "run", "--count", 2, "--out", "samples.txt")
+    refused.check_refused(
+        2, "out is 'samples.txt'; expected a file .png for the picture or .npz for the arrays"
+    )
+    assert not Path("run/pictures/samples.png").exists()
+    assert unbraid("sample", "run", "--count", 2, "--out", "new/samples.npz").code == 0
     assert Path("new/samples.npz").exists()
 
 

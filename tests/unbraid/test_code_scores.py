@@ -62,7 +62,7 @@ def test_the_scores_are_those_of_the_library(factored, unbraid):
     """Of data with a known label, of codes made anew; the label says what `place` says."""
     outcome = unbraid("evaluate", "run", *NONE, "--seed", 3, "--json")
     assert outcome.code == 0, outcome.err
-    told = json.loads(outcome.out)
+    told = json.loads(outcome.out)["codes"]
     parts = []
     for dataset in (factored.data.train, factored.data.test):
         known = (dataset.labels != -1).nonzero().squeeze(1)
@@ -132,7 +132,7 @@ def test_labels_of_which_too_few_are_known(place, unbraid, train_words):
     assert unbraid(*train_words(data="few.npz")).code == 0
     outcome = unbraid("evaluate", "run", *NONE, "--json")
     assert outcome.code == 0, outcome.err
-    told = json.loads(outcome.out)
+    told = json.loads(outcome.out)["codes"]
     assert told["left_out"] == "Fewer than two data have a label that is known."
 
 
@@ -141,7 +141,7 @@ def test_methods_without_a_likelihood_are_scored_all_the_same(place, unbraid, tr
     words = train_words("--set", "encoder=deterministic", data="labelled.npz", method="aae")
     assert unbraid(*words).code == 0
     assert unbraid("evaluate", "run").code != 0
-    told = json.loads(unbraid("evaluate", "run", *NONE, "--json").out)["of"]["z"]
+    told = json.loads(unbraid("evaluate", "run", *NONE, "--json").out)["codes"]["of"]["z"]
     assert "label" in told["told"] and "standard deviations" in told["left_out"]["mig_posteriors"]
 
 
@@ -163,7 +163,7 @@ def test_sequences_have_the_leakage_of_their_codes(place, unbraid):
     words = "train static-dynamic --data clips.npz --out run --steps 5 --set frames=4 hidden=8"
     outcome = unbraid(*words.split(), "channels=4", "static_dim=3", "dynamic_dim=2")
     assert outcome.code == 0, outcome.err
-    told = json.loads(unbraid("evaluate", "run", *NONE, "--json").out)
+    told = json.loads(unbraid("evaluate", "run", *NONE, "--json").out)["codes"]
     run = load("run", "cpu")
     known = []
     for seed, data in enumerate((run.data.train, run.data.test)):

@@ -170,8 +170,8 @@ def test_from_training_to_samples(unbraid, train_words, place):
     assert outcome.code == 0, outcome.err
     assert (place / "run" / "report.html").is_file()
     assert "run/report.html" in outcome.out
-    outcome = unbraid("sample", "run", "--count", 7, "--seed", 3, "--npz", "samples.npz")
-    assert outcome.out == "run/figures/samples.png\nsamples.npz\n"
+    outcome = unbraid("sample", "run", "--count", 7, "--seed", 3, "--out", "samples.npz")
+    assert outcome.out == "run/pictures/samples.png\nsamples.npz\n"
     with np.load("samples.npz") as arrays:
         assert {name: array.shape for name, array in arrays.items()} == {
             "z": (7, 2),

@@ -49,9 +49,9 @@ def test_the_command_writes_what_it_says(unbraid, trained):
     words += ["--draws", "2", "--samples", "50", "--device", "cpu"]
     outcome = unbraid(*words, "--out", "new/a.png", "b.npz")
     assert outcome.code == 0, outcome
-    assert outcome.out.splitlines()[-3:] == ["run/figures/completed.png", "new/a.png", "b.npz"]
+    assert outcome.out.splitlines()[-3:] == ["run/pictures/completed.png", "new/a.png", "b.npz"]
     assert "log p(x seen)" in outcome.out and "of 50 draws" in outcome.out
-    picture = (trained / "figures/completed.png").read_bytes()
+    picture = (trained / "pictures/completed.png").read_bytes()
     assert picture == Path("new/a.png").read_bytes()
     with Image.open("new/a.png") as image:
         assert image.width > 100

@@ -196,7 +196,7 @@ def test_whole_runs_by_the_command_line(unbraid, known, more, data, names, pictu
     assert unbraid("report", "run").code == 0
     page = (known / "run/report.html").read_text()
     assert "log p(x|c), nats" in page and f"given the {' and '.join(names)}" in page
-    sampled = unbraid("sample", "run", "--count", "12", "--npz", "s.npz")
+    sampled = unbraid("sample", "run", "--count", "12", "--out", "s.npz")
     assert sampled.code == 0, sampled.err
     for picture in (*pictures, "samples"):
         assert (known / f"run/figures/{picture}.png").is_file()

@@ -181,7 +181,7 @@ def test_a_run_from_start_to_report(few, unbraid, words):
     assert "Error of the likeliest class" in text
     for name in ("conditional_grid", "style_transfer", "reconstructions"):
         assert (few / f"run/figures/{name}.png").exists()
-    assert unbraid("sample", "run", "--count", "6", "--npz", "drawn.npz").code == 0
+    assert unbraid("sample", "run", "--count", "6", "--out", "drawn.npz").code == 0
     with np.load("drawn.npz") as drawn:
         assert drawn["label"].shape == (6, 3) and drawn["z"].shape == (6, 2)
 

@@ -292,17 +292,17 @@ def test_the_command_writes_what_it_says(ahead, unbraid):
     assert outcome.code == 0, outcome
     lines = outcome.out.splitlines()
     assert lines[-6:] == [
-        "run/figures/predicted.png",
-        "run/figures/horizon.png",
-        "run/figures/predicted.gif",
+        "run/pictures/predicted.png",
+        "run/pictures/horizon.png",
+        "run/pictures/predicted.gif",
         "new/a.png",
         "b.npz",
         "c.gif",
     ]
     assert lines[0].startswith("PSNR") and "first 5 predicted frames of 2 clips" in lines[0]
     assert lines[3].startswith("SSIM")
-    assert Path("new/a.png").read_bytes() == (ahead / "figures/predicted.png").read_bytes()
-    assert Path("c.gif").read_bytes() == (ahead / "figures/predicted.gif").read_bytes()
+    assert Path("new/a.png").read_bytes() == (ahead / "pictures/predicted.png").read_bytes()
+    assert Path("c.gif").read_bytes() == (ahead / "pictures/predicted.gif").read_bytes()
     with Image.open("new/a.png") as image:
         assert image.width > 100
     with np.load("b.npz") as arrays:
