@@ -9,6 +9,7 @@ from torch import Tensor
 from .bits import PackedBits
 from .errors import DataError
 from .frame_store import FrameStore
+from .wording import counted
 
 UNKNOWN = -1  # the label of a datum whose class is not known
 _ANNOTATIONS = ("labels", "factors", "groups", "lengths", "frame_factors")
@@ -171,27 +172,30 @@ def describe(dataset: Dataset) -> str:
     """Say in one line what the data are."""
     thing, frames = "images", ""
     if dataset.is_sequence:
-        thing, frames = "sequences", f"{_length_range(dataset)} frames of "
+        thing, frames = "sequences", f"{_lengths_in_words(dataset)} of "
     size = "x".join(str(n) for n in dataset.shape)
-    parts = [f"{dataset.name}: {len(dataset):,} {thing}", f"{frames}{size}", dataset.kind]
+    parts = [f"{dataset.name}: {counted(len(dataset), thing)}", f"{frames}{size}", dataset.kind]
     if dataset.labels is not None:
         known = int((dataset.labels != UNKNOWN).sum())
         of_some = "" if known == len(dataset) else f", known of {known:,}"
-        parts.append(f"{len(dataset.label_names)} labels{of_some}")
+        parts.append(f"{counted(len(dataset.label_names), 'labels')}{of_some}")
     if dataset.factors is not None:
         names = dataset.factor_names
-        parts.append(f"{len(names)} factors ({', '.join(names)})")
+        parts.append(f"{counted(len(names), 'factors')} ({', '.join(names)})")
     if dataset.frame_factors is not None:
         parts.append(f"factors of frames ({', '.join(dataset.frame_factor_names)})")
     if dataset.groups is not None:
-        parts.append(f"{len(dataset.groups.unique())} groups")
+        parts.append(counted(len(dataset.groups.unique()), "groups"))
     return ", ".join(parts)
 
 
-def _length_range(dataset: Dataset) -> str:
-    longest = dataset.images.shape[1]
-    shortest = longest if dataset.lengths is None else int(dataset.lengths.min())
-    return str(longest) if shortest == longest else f"{shortest} to {longest}"
+def _lengths_in_words(dataset: Dataset) -> str:
+    """Say how many frames sequences have; a part may have none that fills the room for them."""
+    shortest = longest = dataset.images.shape[1]
+    if dataset.lengths is not None:
+        shortest, longest = int(dataset.lengths.min()), int(dataset.lengths.max())
+    frames = counted(longest, "frames")
+    return frames if shortest == longest else f"{shortest} to {frames}"
 
 
 def _is_binary(images: Tensor) -> bool:
@@ -279,8 +283,8 @@ def _check_frame_factors(data: Dataset) -> None:
     found, frames = data.frame_factors.shape[1], data.images.shape[1]
     if found != frames:
         raise DataError(
-            f"frame_factors of {data.name} are of {found} frames; expected {frames}, as many as "
-            "the sequences have"
+            f"frame_factors of {data.name} are of {counted(found, 'frames')}; expected {frames}, "
+            "as many as the sequences have"
         )
 
 

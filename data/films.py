@@ -16,6 +16,7 @@ from .dataset import Dataset
 from .errors import DataError, DataWarning
 from .limits import VARIABLE, check_bytes, max_bytes
 from .sequence_options import SequenceOptions
+from .wording import are, counted
 
 _FEWEST = 4  # sequences that can be cut into three parts
 _FEWEST_GROUPS = 3
@@ -214,8 +215,9 @@ def _warn_of_rests(counts: list[int], length: int) -> None:
     rests = [count % length for count in counts]
     if any(rests):
         warnings.warn(
-            f"{sum(rests)} frames at the ends of {np.count_nonzero(rests)} of the {len(counts)} "
-            f"films are left out: they do not fill a length of {length}",
+            f"{counted(sum(rests), 'frames')} at the ends of {np.count_nonzero(rests)} of the "
+            f"{counted(len(counts), 'films')} {are(sum(rests))} left out, too few to fill a "
+            f"length of {length}",
             DataWarning,
         )
 
@@ -228,8 +230,10 @@ def _check_lengths(lengths: list[int], root: Path) -> None:
             "Load them as images, without the option sequences."
         )
     if single:
+        have = "has" if single == 1 else "have"
         warnings.warn(
-            f"{single} of the {len(lengths)} sequences in {root} have one frame only", DataWarning
+            f"{single} of the {len(lengths)} sequences in {root} {have} one frame only",
+            DataWarning,
         )
 
 
@@ -240,7 +244,7 @@ def _groups(rows: Tensor, films: int, root: Path, options: SequenceOptions) -> T
     if films >= _FEWEST_GROUPS:
         return rows
     warnings.warn(
-        f"films in {root} are {films}, of which every one is trained on and tested on, in "
+        f"number of films in {root} is {films}; every one is trained on and tested on, in "
         f"different stretches; {_FEWEST_GROUPS} or more films would be kept apart",
         DataWarning,
     )

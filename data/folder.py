@@ -16,6 +16,7 @@ from .dataset import Dataset
 from .errors import DataError, DataWarning
 from .limits import MAX_PIXELS, check_bytes
 from .png import check_png
+from .wording import are, counted
 
 IMAGES = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "bmp": "BMP", "gif": "GIF"}
 IMAGES |= {"tif": "TIFF", "tiff": "TIFF", "webp": "WEBP", "pgm": "PPM", "ppm": "PPM"}
@@ -68,7 +69,8 @@ def find_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
         ignored += len(names) - len(found)
     if ignored:
         warnings.warn(
-            f"{ignored} files of {folder} are left out: they are hidden, or no images or videos",
+            f"{counted(ignored, 'files')} of {folder} {are(ignored)} left out: hidden, or no "
+            "images or videos",
             DataWarning,
         )
     return paths

@@ -4,6 +4,7 @@ import torch
 from torch import Generator, Tensor
 
 from .dataset import Dataset
+from .wording import counted
 
 
 def draw_places(
@@ -104,9 +105,9 @@ def check_frames(
         )
     if companions and (frames is None or not 0 < companions <= shortest - frames):
         raise ValueError(
-            f"companions is {companions} beside frames {frames}; expected at most {shortest} "
-            f"frames together, as many as the shortest sequence of {dataset.name} has. "
-            "Choose fewer"
+            f"companions is {companions} beside frames {frames}; expected at most "
+            f"{counted(shortest, 'frames')} together, as many as the shortest sequence of "
+            f"{dataset.name} has. Choose fewer"
         )
     if ordered:
         check_windows(dataset, frames, companions)

@@ -18,6 +18,7 @@ from .errors import DataError
 from .films import Film
 from .folder import DAMAGE, open_image
 from .limits import MAX_PIXELS
+from .wording import counted
 
 _EXTENSION, _IMAGE, _TRAILER = b"\x21", b"\x2c", b"\x3b"
 
@@ -91,8 +92,8 @@ def open_gif(path: Path) -> Film:
         raise DataError(f"{path} is not a GIF file ({error}); expected one. Remove it.") from error
     if not layout.whole:
         raise DataError(
-            f"{path} is cut off after {layout.frames} whole frames; expected a whole GIF file. "
-            "Fetch or save it again, or remove it."
+            f"{path} is cut off after {counted(layout.frames, 'whole frames')}; expected a whole "
+            "GIF file. Fetch or save it again, or remove it."
         )
     if not layout.frames:
         raise DataError(f"number of frames of {path} is 0; expected at least 2. Remove it.")

@@ -13,6 +13,7 @@ from .dataset import Dataset, Splits
 from .errors import DataError, DataWarning
 from .seeds import check_seed, derive_seed
 from .sharing import joint_key, shared_values
+from .wording import are
 
 _GROUPS = 0x67726F75  # a stream of random numbers of its own
 GROUP_SIZE = 8
@@ -175,8 +176,8 @@ def _group(
         )
     if lost:
         warnings.warn(
-            f"{lost:,} of {len(dataset):,} images of {where} are left out: fewer than {size} "
-            f"share their {shared}",
+            f"{lost:,} of {len(dataset):,} images of {where} {are(lost)} left out: fewer than "
+            f"{size} share their {shared}",
             DataWarning,
         )
     return replace(

@@ -26,6 +26,7 @@ from .dataset import Dataset, Splits
 from .errors import DataError, DataWarning
 from .limits import check_bytes
 from .video import open_video
+from .wording import counted
 
 ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
 RANGES = "00sequences.txt"
@@ -186,8 +187,8 @@ def _read(
                 for clip in ranges:
                     if clip.last > len(frames):
                         warnings.warn(
-                            f"{name} has {len(frames)} frames, and a range from {clip.first} to "
-                            f"{clip.last}; what is there is used",
+                            f"{name} has {counted(len(frames), 'frames')}, and a range from "
+                            f"{clip.first} to {clip.last}; what is there is used",
                             DataWarning,
                         )
                     shown = frames[clip.first - 1 : clip.last]
@@ -211,7 +212,8 @@ def _whole_frames(name: str, path: Path, size: int) -> Tensor:
             frames.append(_frame(image, size))
     except DataError:
         warnings.warn(
-            f"{name} is cut off or damaged after {len(frames)} frames; what is there is used",
+            f"{name} is cut off or damaged after {counted(len(frames), 'frames')}; what is there "
+            "is used",
             DataWarning,
         )
     return torch.stack(frames)

@@ -15,6 +15,7 @@ from .folder import IMAGES, check_headers, find_files, read_image, read_images, 
 from .gif import moves, open_gif
 from .sequence_options import SequenceOptions
 from .video import VIDEOS, open_video
+from .wording import counted
 
 
 def is_film(path: Path) -> bool:
@@ -54,8 +55,9 @@ def read_own_folder(folder: Path, options: SequenceOptions) -> Dataset:
     if videos or (films and not stills and any(map(moves, films))):
         if stills:
             raise DataError(
-                f"number of images beside the {len(films)} videos and GIF files of {folder} is "
-                f"{stills}; expected either images or films. Move one kind to another folder."
+                f"number of images beside {counted(len(films), 'films')} (videos and GIF files) "
+                f"in {folder} is {stills}; expected either images or films. Move one kind to "
+                "another folder."
             )
         return _read_files(sorted(films, key=natural), folder, options)
     if not options.sequences:

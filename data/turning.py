@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 
 from .dataset import Dataset
 from .errors import DataError
+from .wording import counted
 
 FULL_TURN = 360.0
 _FEWEST = 3  # frames, since of two nothing tells which way a turn went
@@ -82,8 +83,9 @@ class Turntable:
         longest = max(turning.turns)
         if longest >= self.frames:
             raise ValueError(
-                f"a clip shows {longest} rotations; expected 1 to {self.frames - 1}, since a turn "
-                f"of {dataset.name} has {self.frames} frames. Choose fewer"
+                f"a clip shows {counted(longest, 'rotations')}; expected 1 to {self.frames - 1}, "
+                f"since a turn of {dataset.name} has {counted(self.frames, 'frames')}. Choose "
+                "fewer"
             )
 
     def draw(self, index: Tensor, turns: int, seed: int) -> tuple[Tensor, Tensor]:

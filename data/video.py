@@ -12,6 +12,7 @@ from PIL import Image
 from .errors import DataError
 from .films import Film
 from .limits import MAX_PIXELS
+from .wording import counted
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -136,8 +137,8 @@ def _frames(path: Path) -> Iterator[Image.Image]:
 
 def _damaged(path: Path, place: int, why: object) -> DataError:
     return DataError(
-        f"{path} is cut off or damaged after {place} frames ({why}); expected a whole video. "
-        "Fetch or save it again, or remove it."
+        f"{path} is cut off or damaged after {counted(place, 'frames')} ({why}); expected a "
+        "whole video. Fetch or save it again, or remove it."
     )
 
 

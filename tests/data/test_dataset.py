@@ -74,6 +74,20 @@ def test_describe_is_one_line():
     assert describe(clips) == "data: 4 sequences, 6 frames of 3x7x9, colour, 2 groups"
 
 
+def test_describe_speaks_of_one_thing_in_the_singular():
+    data = grey(1, name="face", labels=torch.tensor([0]), factors=torch.zeros(1, 1))
+    assert describe(data) == "face: 1 image, 1x7x9, grey, 1 label, 1 factor (factor 0)"
+    clip = Dataset(torch.ones(1, 1, 3, 7, 9, dtype=torch.uint8), groups=torch.tensor([4]))
+    assert describe(clip) == "data: 1 sequence, 1 frame of 3x7x9, colour, 1 group"
+
+
+def test_describe_tells_true_lengths_of_a_part():
+    clips = Dataset(torch.ones(3, 8, 1, 7, 9, dtype=torch.uint8), lengths=torch.tensor([2, 8, 6]))
+    assert "3 sequences, 2 to 8 frames of" in describe(clips)
+    assert "2 sequences, 2 to 6 frames of" in describe(clips.take(torch.tensor([0, 2])))
+    assert "1 sequence, 6 frames of" in describe(clips.take(torch.tensor([2])))
+
+
 def test_labels_may_be_unknown():
     data = grey(name="faces", labels=torch.tensor([0, -1, 2, -1, 0]))
     assert data.label_names == ("0", "1", "2")

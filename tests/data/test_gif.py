@@ -86,7 +86,7 @@ def test_still_images_stay_images(tmp_path):
 
 def test_a_still_among_films_is_a_sequence_of_one_frame(films):
     save(films / "4.gif", GREY[:1])
-    with pytest.warns(DataWarning, match="1 of the 5 sequences in .* have one frame only"):
+    with pytest.warns(DataWarning, match="1 of the 5 sequences in .* has one frame only"):
         assert read(films).lengths.tolist() == [6, 2, 5, 6, 1]
 
 
@@ -133,7 +133,7 @@ FULL = np.arange(80).reshape(8, 10) % 4
 PATCH = np.array([[1, 2, 3], [3, 2, 1]])
 
 
-@pytest.mark.filterwarnings("ignore:films in .* are 1")
+@pytest.mark.filterwarnings("ignore:number of films in .* is 1")
 def test_every_frame_has_its_own_palette_and_place(tmp_path):
     frames = [(0, 0, FULL, FIRST, control(1)), (4, 3, PATCH, SECOND, control(1))] * 4
     found = shown(tmp_path, blocks(*frames))
@@ -144,7 +144,7 @@ def test_every_frame_has_its_own_palette_and_place(tmp_path):
     assert np.array_equal(found[1], expected) and np.array_equal(found[7], expected)
 
 
-@pytest.mark.filterwarnings("ignore:films in .* are 1")
+@pytest.mark.filterwarnings("ignore:number of films in .* is 1")
 def test_a_frame_that_is_to_be_undone_is_undone(tmp_path):
     frames = [(0, 0, FULL, FIRST, control(1)), (4, 3, PATCH, FIRST, control(3))]
     last = [(0, 0, PATCH[:1, :1], FIRST, control(1))] * 6
@@ -154,7 +154,7 @@ def test_a_frame_that_is_to_be_undone_is_undone(tmp_path):
     assert np.array_equal(found[2], expected) and not np.array_equal(found[1][3:5], expected[3:5])
 
 
-@pytest.mark.filterwarnings("ignore:films in .* are 1")
+@pytest.mark.filterwarnings("ignore:number of films in .* is 1")
 def test_what_is_transparent_shows_the_frame_before_or_black(tmp_path):
     frames = [(0, 0, FULL, FIRST, control(1, 3)), (4, 3, PATCH, SECOND, control(1, 3))] * 4
     found = shown(tmp_path, blocks(*frames))

@@ -140,7 +140,7 @@ def test_values_of_too_few_images_are_left_out_with_a_warning():
     rare = LABELS.clone()
     rare[0] = 3
     data = images(labels=rare, label_names=tuple("abcd"))
-    with pytest.warns(DataWarning, match="1 of 60 images of things are left out: fewer than 4 sh"):
+    with pytest.warns(DataWarning, match="1 of 60 images of things is left out: fewer than 4 sh"):
         groups = group_images(data, "label", 4)
     assert 3 not in groups.labels
     with warnings.catch_warnings():

@@ -118,7 +118,7 @@ def test_stretches_carry_the_label_of_their_folder(walks):
 
 
 def test_one_folder_of_frames_is_cut_into_stretches(tmp_path):
-    with pytest.warns(DataWarning, match="are 1, of which every one is trained on and tested on"):
+    with pytest.warns(DataWarning, match="is 1; every one is trained on and tested on"):
         data = read(save(tmp_path / "walk", FRAMES), length=3)
     assert data.images.shape[:2] == (4, 3) and data.groups is None and data.name == "walk"
 
@@ -178,7 +178,7 @@ def test_other_files_beside_the_frames_are_counted(clips):
 
 def test_single_frames_are_counted(clips):
     save(clips / "clip3", FRAMES[:1])
-    with pytest.warns(DataWarning, match="1 of the 5 sequences in .*mine have one frame only"):
+    with pytest.warns(DataWarning, match="1 of the 5 sequences in .*mine has one frame only"):
         assert read(clips).lengths.tolist() == [12, 3, 1, 5, 12]
 
 

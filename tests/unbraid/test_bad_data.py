@@ -356,11 +356,11 @@ ACCEPTED = [
         r"batch_size is reduced from 100 to 24",
         more=("--batch-size", "100"),
     ),
-    Row("row-30-factor-with-one-value", images(GREY, factors=np.zeros((30, 1), int)), "1 factors"),
+    Row("row-30-factor-with-one-value", images(GREY, factors=np.zeros((30, 1), int)), "1 factor "),
     Row(
         "row-57-hidden-files",
         folder(*GREY, Thumbs_db=b"", _DS_Store=b""),
-        r"2 files of pictures are left out: they are hidden, or no images or videos",
+        r"2 files of pictures are left out: hidden, or no images or videos",
     ),
 ]
 

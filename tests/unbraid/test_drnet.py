@@ -418,7 +418,7 @@ def test_a_run_resumes_to_the_bit(more, clips, unbraid):
 def test_clips_that_are_too_short_are_refused(clips, unbraid):
     np.savez("short.npz", sequences=CLIPS, lengths=np.array([5, 3, 1] * 10))
     outcome = unbraid(*words("short.npz"))
-    outcome.check_refused(2, "companions is 1 beside frames 1; expected at most 1 frames together")
+    outcome.check_refused(2, "companions is 1 beside frames 1; expected at most 1 frame together")
     assert not (clips / "run" / "config.json").exists()
 
 
