@@ -83,7 +83,9 @@ def posterior_ellipses(
     axis.plot(*codes.mean[shown][:, [across, up]].T.tolist(), ".", color=BLUE, markersize=3)
     _frame(axis, codes, [across, up], shown)
     title = f"Posteriors of {len(shown)} of {count_of(args, len(codes.mean))} at {codes.site}"
-    label(axis, title=title, x=codes.name(across), y=codes.name(up))
+    label(axis, x=codes.name(across), y=codes.name(up))
+    # The layout knows the room of a figure's title, but not of that of a chart of fixed aspect.
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10, parse_math=False)
     _legend(figure, codes.has_one_prior)
     return figure
 

@@ -96,10 +96,13 @@ def horizon_figure(predicted: PredictedClips) -> Figure:
             horizon, mean, error = _curve(found[prefix + kind])
             axis.plot(horizon, mean, color=colour, linestyle=dashes, label=name)
             axis.fill_between(horizon, mean - error, mean + error, color=colour, alpha=0.2, lw=0)
-        axis.legend(fontsize=8, frameon=False)
         clips = int((~found["psnr"].isnan()).any(1).sum())
-        title = f"Mean of {clips:,} clips, with two standard errors"
+        title = f"{kind.upper()}, mean of {clips:,} clips with two standard errors"
         label(axis, title=title, x="frames ahead", y=UNITS[kind])
+    # Curves fall anywhere, so that no place within the charts is free for sure.
+    figure.legend(
+        handles=axes[0].lines, loc="outside lower center", ncols=3, fontsize=8, frameon=False
+    )
     return figure
 
 

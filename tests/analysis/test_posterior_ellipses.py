@@ -11,6 +11,7 @@ from matplotlib.patches import Ellipse
 from scipy.stats import norm
 
 from unbraid.analysis import posterior_ellipses
+from unbraid.analysis.site_codes import SiteCodes  # pyright: ignore[reportMissingImports]
 
 from .conftest import SCALES, make_pair
 
@@ -101,6 +102,22 @@ def test_points_have_no_ellipses():
     pair = flat(lambda label: torch.zeros(len(label), 2), None)
     with pytest.raises(ValueError, match="site 'z' has posteriors without width"):
         posterior_ellipses(*pair)
+
+
+@pytest.mark.parametrize("shape", [(0.3, 4.0), (1.0, 1.0), (4.0, 0.3)])
+def test_the_title_is_within_the_picture(shape, plain_pair):
+    """Codes in a tall, round and low cloud."""
+    mean = torch.randn(300, 2, generator=torch.Generator().manual_seed(0)).double()
+    mean, unit = mean * torch.tensor(shape), torch.ones(300, 2).double()
+    codes = SiteCodes("perspective", mean, unit / 5, 0 * mean, unit, unit[0])
+    figure = posterior_ellipses(*plain_pair[:2], torch.rand(300, 1, 2, 2), codes=codes)
+    figure.draw_without_rendering()
+    [axis] = figure.axes
+    [title] = [t for t in (*figure.texts, axis.title, axis._left_title) if t.get_text()]  # pyright: ignore
+    box = title.get_window_extent()
+    assert title.get_text() == "Posteriors of 12 of 300 images at perspective"
+    assert box.x0 >= 0 and box.y0 >= axis.get_window_extent().y1 - 1
+    assert box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
 
 
 @pytest.mark.parametrize("rows", [[], [11], [-1]])

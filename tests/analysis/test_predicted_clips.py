@@ -173,6 +173,21 @@ def test_curves_are_means_over_the_clips_that_are_known():
     assert all(caption(name).text for name in ("predicted", "horizon", "between"))
 
 
+def test_the_legend_of_curves_covers_none_and_titles_differ():
+    figure = horizon_figure(predicted())
+    figure.draw_without_rendering()
+    titles = [axis.get_title(loc="left") for axis in figure.axes]
+    assert titles == [
+        f"{kind}, mean of 4 clips with two standard errors" for kind in ("PSNR", "SSIM")
+    ]
+    assert not any(axis.get_legend() for axis in figure.axes)
+    [legend] = figure.legends
+    assert len(legend.get_texts()) == 3
+    box = legend.get_window_extent()
+    assert not any(box.overlaps(axis.get_window_extent()) for axis in figure.axes)
+    assert 0 <= box.x0 and box.x1 <= figure.bbox.x1
+
+
 def test_the_film_shows_all_frames_and_marks_those_that_are_seen(tmp_path):
     found = predicted()
     path = prediction_animation(found, tmp_path / "a.gif", clips=2)
