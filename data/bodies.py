@@ -8,7 +8,6 @@ body model, so numbers compare in kind only.
 
 import hashlib
 import os
-import sys
 import tempfile
 import warnings
 from functools import cache
@@ -16,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from .body_model import body_model, thickness_direction
 from .body_poses import POSE_NAMES, pose_rotations
@@ -25,6 +23,7 @@ from .dataset import Dataset, Splits
 from .download import cache_folder
 from .errors import DataError, DataWarning
 from .npz import read_arrays
+from .progress import progress
 
 THICKEST = 4.0  # in standard deviations of the population; the thinnest is as far below its mean
 
@@ -132,7 +131,7 @@ def _read(path: Path, count: int) -> np.ndarray:
 def _draw_all(count: int, name: str) -> np.ndarray:
     poses, thickness = factors_of(count)
     images = np.empty((count, HEIGHT, WIDTH), np.uint8)
-    with tqdm(total=count, desc=f"drawing {name}", unit="image", file=sys.stderr) as bar:
+    with progress(total=count, desc=f"drawing {name}", unit="image") as bar:
         for start in range(0, count, _CHUNK):
             rows = slice(start, start + _CHUNK)
             images[rows] = draw(poses[rows], thickness[rows])

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -11,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pooch
-from tqdm import tqdm
 
 from .errors import DataError, DownloadError
+from .progress import progress
 
 _TIMEOUT = 30.0  # seconds without an answer
 _BLOCK = 2**16
@@ -132,9 +131,7 @@ def _continue(url: str, part: Path) -> bool:
         have = file.tell()
         length = response.headers.get("Content-Length")
         total = None if length is None else have + int(length)
-        bar = tqdm(
-            desc=part.stem, initial=have, total=total, unit="B", unit_scale=True, file=sys.stderr
-        )
+        bar = progress(desc=part.stem, initial=have, total=total, unit="B", unit_scale=True)
         with bar:
             while block := response.read(_BLOCK):
                 file.write(block)

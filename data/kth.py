@@ -6,7 +6,6 @@ https://doi.org/10.1109/ICPR.2004.1334462; the videos: https://www.csc.kth.se/cv
 
 import os
 import re
-import sys
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -20,11 +19,11 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
 from .dataset import Dataset, Splits
 from .errors import DataError, DataWarning
 from .limits import check_bytes
+from .progress import progress
 from .video import open_video
 from .wording import counted
 
@@ -175,7 +174,7 @@ def _read(
     for clip in clips:
         by_video.setdefault(clip.video, []).append(clip)
     images, kept = [], []
-    bar = tqdm(total=len(by_video), desc="reading kth", unit="video", file=sys.stderr)
+    bar = progress(total=len(by_video), desc="reading kth", unit="video")
     with bar:
         for action in actions:
             for name, path in _videos(folder, action):

@@ -1,5 +1,7 @@
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportMissingImports=false
 # pyright: reportIndexIssue=false, reportOptionalMemberAccess=false, reportOptionalSubscript=false
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -111,15 +113,20 @@ def test_poses_differ_more_than_shapes():
     assert np.array_equal(poses[distance.argmin(1)], poses)
 
 
-def test_images_are_drawn_once_and_kept(few, monkeypatch, capsys):
+@pytest.mark.parametrize("watched", [True, False])
+def test_progress_shows_on_a_terminal_alone(watched, few, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: watched)
+    load("bodies")
+    assert ("drawing bodies" in capsys.readouterr().err) == watched
+
+
+def test_images_are_drawn_once_and_kept(few, monkeypatch):
     splits = load("bodies")
-    assert "drawing bodies" in capsys.readouterr().err
     (file,) = few.iterdir()
     assert file.suffix == ".npz" and "-80-" in file.name
     monkeypatch.setattr(module, "_draw_all", None)
     again = load("bodies")
     assert torch.equal(again.train.images, splits.train.images)
-    assert capsys.readouterr().err == ""
 
 
 def test_images_of_another_way_of_drawing_are_not_taken(few, monkeypatch):

@@ -133,6 +133,20 @@ def test_the_original_file_comes_first(few, monkeypatch):
     assert np.array_equal(pixels[:, 0].numpy(), images[rows] * 255)
 
 
+def test_the_first_and_the_last_orientation_are_one():
+    factors = factors_of(np.random.default_rng(3).choice(COUNT, 300, replace=False))
+    first, last = factors.copy(), factors.copy()
+    first[:, 3], last[:, 3] = 0, 39
+    assert np.array_equal(render(first), render(last))
+
+
+@pytest.mark.parametrize(("size", "count"), [(64, 8), (32, 26)])
+def test_as_many_test_images_are_trained_on_as_is_said(size, count):
+    splits = load("dsprites-small", options={"size": size})
+    trained = set(map(bytes, splits.train.images.bits.numpy()))
+    assert sum(bytes(row) in trained for row in splits.test.images.bits.numpy()) == count
+
+
 def test_half_the_side_draws_the_same_shapes():
     """A pixel of the small image is on where its centre, a corner of four pixels, is inside."""
     indices = np.random.default_rng(5).choice(COUNT, 300, replace=False)
