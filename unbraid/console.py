@@ -59,6 +59,9 @@ def evaluation_rows(evaluation: Any) -> list[tuple[str, str, str]]:
         (_density(evaluation), _nats(evaluation, "log_likelihood"), note or sampling),
         ("ELBO", _nats(evaluation, "elbo"), note or of_bound),
     ]
+    if evaluation.get("frames"):
+        together = f"of each sequence, whose {_density(evaluation)} is that of these together"
+        rows.append(("frames", f"{evaluation['frames']:,}", together))
     if proposal:
         rows.append(("proposal", "", proposal))
     bits = evaluation["bits_per_dimension"]

@@ -35,3 +35,11 @@ def test_the_linear_probe_of_real_values_is_called_ridge_also_where_it_was_not()
         )
         [remark] = [remark for title, _, remark in rows if title == "angle from z"]
         assert remark.startswith(f"{name} on means of the codes")
+
+
+def test_of_sequences_it_is_said_of_how_many_frames_a_likelihood_is():
+    for likelihood in (True, False):
+        rows = evaluation_rows({**EVALUATION, "is_likelihood": likelihood, "frames": 8})
+        said = ("frames", "8", "of each sequence, whose log p(x) is that of these together")
+        assert said in rows
+    assert "frames" not in [name for name, _, _ in evaluation_rows(EVALUATION)]
