@@ -25,6 +25,9 @@ NAMES = {
 }
 
 
+WITHOUT = "Without codes"
+
+
 class CodeTable(NamedTuple):
     """A table of the report.
 
@@ -83,9 +86,13 @@ def _told(site: str, told: Mapping[str, Any]) -> CodeTable:
                 value = f"{percent(score)} ± {percent(of['standard_error'][probe])}"
             chance = percent(of["chance"]) if accuracy else number(of["chance"], 0)
             rows.append((factor, probe, value, chance))
-    note = "Of classes the share that is told rightly, of numbers the share of the variance."
+    note = (
+        "Of classes the share that is told rightly, of numbers the share of the variance. Without "
+        "codes: the share of the test data that are of the commonest class of the training data; "
+        "of numbers 0."
+    )
     return CodeTable(
-        f"What probes tell from {site}", ("Factor", "Probe", "Score", "Chance"), rows, note
+        f"What probes tell from {site}", ("Factor", "Probe", "Score", WITHOUT), rows, note
     )
 
 
@@ -104,7 +111,8 @@ def _leakage(table: Sequence[Mapping[str, Any]]) -> CodeTable:
         rows.append((row["factor"], of, row["codes"], value, as_words(row["chance"])))
     note = (
         "What is of sequences belongs in the static code, what is of frames in the dynamic one; "
-        "of classes the share that is told rightly, of numbers R²."
+        "of classes the share that is told rightly, of numbers R². Without codes: the share of "
+        "the test data that are of their largest class; of numbers 0."
     )
-    columns = ("Factor", "Of each", "Told from", "Score", "Chance")
+    columns = ("Factor", "Of each", "Told from", "Score", WITHOUT)
     return CodeTable("What a probe tells from static and dynamic codes", columns, rows, note)

@@ -27,8 +27,9 @@ class ToldCondition:
         score: By what was fitted: the accuracy where the condition is a class, else the explained
             variance 1 - sum (v - prediction)^2 / sum (v - mean)^2. Of real values the linear probe
             is `ridge`.
-        chance: What is reached without a look at the codes: the share of the class that is most
-            frequent among the training codes, and 0 of a real value.
+        chance: What is reached without a look at the codes. Of classes it is the accuracy of
+            always saying the commonest one of the training codes, that is, its share of the test
+            codes, and not 1 / number of classes; of a real value it is 0, as that of the mean.
         standard_error: By probe, of the accuracy over the test codes; None for a real value.
         count: Number of test codes.
     """

@@ -1,4 +1,4 @@
-"""Bars of what static and dynamic codes know, against chance."""
+"""Bars of what static and dynamic codes know, against what is told without a look at them."""
 
 from collections.abc import Sequence
 
@@ -68,7 +68,7 @@ def _bars(
         places + _WIDTH / 2,
         color="black",
         linewidth=1.2,
-        label="chance" if codes == "dynamic" else "",
+        label="without codes" if codes == "dynamic" else "",
     )
 
 

@@ -21,7 +21,8 @@ class Probe:
             factor the explained variance R^2, at most 1 and below 0 where codes mislead.
         standard_error: Of the score, over groups of test sequences; the training of codes and
             probe is taken as given.
-        chance: What the largest class's share of the test data is; 0 for R^2.
+        chance: The largest class's share of the test data, which no answer that is the same for
+            all data surpasses; 0 for R^2.
         uniform_chance: 1 / number of classes; 0 for R^2.
         discrete: Whether the factor has classes.
         count: Number of test data: sequences for content told from static codes, else frames.
@@ -38,7 +39,7 @@ class Probe:
     count: int
 
     def __str__(self) -> str:
-        """Return the score with its error and what chance gives."""
+        """Return the score with its error and what is reached without a look at the codes."""
         name = f"{self.factor} of {self.about}" if self.factor == "mean" else self.factor
         text = f"{name} | {self.codes}: {self.score:.3f} ± {self.standard_error:.3f}"
         if not self.discrete:

@@ -101,7 +101,7 @@ def code_rows(codes: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             continue
         value = f"{row['score']:.3f} +- {row['standard_error']:.3f}"
         measure = "of the frames" if row["discrete"] else "R^2"
-        what = f"{measure}; chance {row['chance']:.3f}" if row["discrete"] else measure
+        what = f"{measure}; {row['chance']:.3f} without codes" if row["discrete"] else measure
         rows.append((f"{row['factor']} from {row['codes']}", value, what))
     for site, found in codes.get("of", {}).items():
         said = ""
@@ -115,8 +115,8 @@ def code_rows(codes: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         for factor, told in found["told"].items():
             best, score = _best(told_scores(told))
             accuracy = told["standard_error"] is not None
-            chance = f", chance {told['chance']:.3f}" if accuracy else ", of its variance"
-            rows.append((f"{site}: {factor} told", f"{score:.3f}", best + chance))
+            of = f"; {told['chance']:.3f} without codes" if accuracy else ", of its variance"
+            rows.append((f"{site}: {factor} told", f"{score:.3f}", best + of))
         left = [*found["left_out"], *found["factors_left_out"]]
         if left:
             rows.append((f"{site}: left out", "", f"{', '.join(left)}; evaluation.json says why"))
@@ -128,7 +128,7 @@ def _density(evaluation: Mapping[str, Any]) -> str:
 
 
 def _told_rows(told: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return what probes tell of each condition from codes, and what chance would."""
+    """Return what probes tell of each condition from codes, and what is told without them."""
     from unbraid.analysis import told_scores
 
     rows = []
@@ -137,8 +137,8 @@ def _told_rows(told: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             best, score = _best(told_scores(found))
             accuracy = found["standard_error"] is not None
             form = "{:.1%} right" if accuracy else "{:.3f} of variance"
-            chance = f", where chance is {found['chance']:.1%}" if accuracy else ""
-            what = f"{best} on {kind.removeprefix('of_')} of the codes{chance}"
+            without = f"; {found['chance']:.1%} without codes" if accuracy else ""
+            what = f"{best} on {kind.removeprefix('of_')} of the codes{without}"
             rows.append((f"{name} from z", form.format(score), what))
     return rows
 

@@ -46,6 +46,14 @@ def test_codes_of_noise_tell_no_more_than_chance():
         assert found.standard_error[probe] == pytest.approx(expected)
 
 
+def test_chance_is_what_the_commonest_class_of_the_training_data_comes_to():
+    """Class 1 is the commonest one to learn from, and a tenth of what is judged."""
+    codes = np.random.default_rng(5).normal(size=(20, 2))
+    classes = np.r_[np.repeat([0, 1], [4, 6]), np.repeat([0, 1], [9, 1])]
+    found = told_condition(codes[:10], classes[:10], codes[10:], classes[10:], probes=("knn",))
+    assert found.chance == 0.1
+
+
 def test_the_linear_probe_needs_lines_and_the_nearest_do_not():
     random = np.random.default_rng(2)
     codes = random.normal(size=(N + M, 2))
@@ -78,6 +86,7 @@ def test_a_report_names_what_was_fitted_also_of_evaluations_that_did_not(tmp_pat
     parts = {"config": {}, "history": [], "figures": {}}
     page = write_report(tmp_path, title="t", evaluation=numbers, **parts).read_text()
     assert page.count("<td>ridge</td>") == page.count("<td>logistic</td>") == 1
+    assert "the test data that are of the commonest class of the training data" in page
 
 
 def test_what_cannot_be_told_is_refused():

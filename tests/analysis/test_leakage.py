@@ -392,6 +392,9 @@ def test_the_figure_names_what_was_fitted():
     """The linear probe of numbers is a ridge regression."""
     figure = leakage_figure(leakage(apart(60, 0), apart(50, 1), probe="logistic", **OPTIONS))
     titles = [axis.get_title(loc="left") for axis in figure.axes]
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert "without codes" in [text.get_text() for text in legend.get_texts()]
     assert [title[title.index("(") :] for title in titles] == [
         "(logistic) tells from codes",
         "(ridge) tells from codes",

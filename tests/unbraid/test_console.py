@@ -43,3 +43,19 @@ def test_of_sequences_it_is_said_of_how_many_frames_a_likelihood_is():
         said = ("frames", "8", "of each sequence, whose log p(x) is that of these together")
         assert said in rows
     assert "frames" not in [name for name, _, _ in evaluation_rows(EVALUATION)]
+
+
+def test_what_is_told_without_codes_is_not_called_chance():
+    """It is the share of the commonest class, and not one over the number of classes."""
+    found = {"scores": {}, "told": {"shape": CLASSES}, "left_out": {}, "factors_left_out": {}}
+    row = {"factor": "who", "codes": "static", "score": 0.5, "standard_error": 0.1}
+    leaked = {**row, "chance": 0.125, "discrete": True}
+    said = code_rows({"of": {"z": found}, "leakage": [leaked]})
+    assert [remark for _, _, remark in said] == [
+        "of the frames; 0.125 without codes",
+        "logistic; 0.250 without codes",
+    ]
+    rows = evaluation_rows(
+        {**EVALUATION, "condition_from_codes": {"shape": {"of_means": CLASSES}}}
+    )
+    assert "logistic on means of the codes; 25.0% without codes" in [row[2] for row in rows]
