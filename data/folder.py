@@ -4,7 +4,6 @@ import os
 import struct
 import warnings
 import zlib
-from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
@@ -21,6 +20,9 @@ from .wording import are, counted
 IMAGES = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "bmp": "BMP", "gif": "GIF"}
 IMAGES |= {"tif": "TIFF", "tiff": "TIFF", "webp": "WEBP", "pgm": "PPM", "ppm": "PPM"}
 _TARGETS = {"1": "L", "L": "L", "RGB": "RGB", "P": "RGB"}
+# Ends and beginnings of the names that Pillow has for modes.
+_TRANSPARENT = ("A", "a")
+_DEEP = ("I", "F")
 _SYSTEM_FILES = {"thumbs.db", "desktop.ini", "__macosx"}
 # What Pillow's decoders raise on damaged files.
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
@@ -29,8 +31,10 @@ DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 def read_folder(folder: Path) -> Dataset:
     """Read the images of a folder; where it has subfolders with images, their names are labels.
 
-    Grey images stay grey, and palettes become RGB. Hidden files and files that are no images are
-    left out, with a warning that counts them.
+    Grey images stay grey, and palettes become RGB, also those of greys. Colours of 16 bits lose
+    the lower 8 of them, and one colour that a file declares transparent keeps its value; images of
+    grey in more than 8 bits, and those with a channel of transparency, are refused. Hidden files
+    and files that are no images are left out, with a warning that counts them.
 
     Raises:
         DataError: If a file is damaged or too large, or sizes or modes are mixed.
@@ -129,23 +133,37 @@ def check_headers(
     Raises:
         DataError: If an image is damaged, moves or is too large, or sizes or modes are mixed.
     """
-    modes: Counter[str] = Counter()
+    modes: dict[str, list[Path]] = {}
     first = None
     for path in paths:
         with open_image(path) as image:
             first = (path, image.size) if any_size or first is None else first
             _check_header(path, image, *first)
-            modes[image.mode] += 1
+            modes.setdefault(image.mode, []).append(path)
     targets = {_TARGETS.get(mode, mode) for mode in modes}
     if grey and targets <= {"L", "RGB"}:
         targets = {"L"}
     if first is None or targets not in ({"L"}, {"RGB"}):
-        counts = ", ".join(f"{count} {mode}" for mode, count in sorted(modes.items()))
-        raise DataError(
-            f"modes of the images in {paths[0].parent} are {counts}; expected all grey (L) or all "
-            "colour (RGB). Convert them to one."
-        )
+        raise _unfit_modes(modes)
     return first[1], targets.pop()
+
+
+def _unfit_modes(modes: dict[str, list[Path]]) -> DataError:
+    """Say how many images are of which mode, with one of each, and how to bring them to one."""
+    folder = Path(os.path.commonpath([path.parent for paths in modes.values() for path in paths]))
+    counts = [
+        f"{len(paths)} {mode} (such as {paths[0].relative_to(folder)})"
+        for mode, paths in sorted(modes.items())
+    ]
+    steps = ["Convert them to one, such as by image.convert('RGB') of Pillow."]
+    if any(mode.startswith(_DEEP) for mode in modes):
+        steps = ["Scale their values to 8 bits, 0 to 255, and save them as L."]
+    if any(mode.endswith(_TRANSPARENT) for mode in modes):
+        steps.insert(0, "Lay what is transparent on a background.")
+    return DataError(
+        f"modes of the images in {folder} are {', '.join(counts)}; expected all grey (L) or all "
+        f"colour (RGB), of 8 bits. {' '.join(steps)}"
+    )
 
 
 def _check_header(

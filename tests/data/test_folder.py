@@ -1,4 +1,5 @@
 # pyright: reportMissingImports=false
+import re
 import struct
 import zlib
 
@@ -96,13 +97,44 @@ def test_mixed_sizes_are_named_with_both_files(tmp_path):
 
 
 def test_mixed_modes_are_counted(tmp_path):
+    """The first folder is in order, and not what is complained of."""
     save(tmp_path / "a", GREY[:3])
-    save(tmp_path / "b", COLOUR[:2])
-    refuse(tmp_path, "are 3 L, 2 RGB; expected all grey")
+    save(tmp_path / "b" / "c", COLOUR[:2])
+    few = (
+        rf"images in {re.escape(str(tmp_path))} are 3 L \(such as a/0.png\), 2 RGB \(such as b/c/0"
+    )
+    refuse(tmp_path, few + r".png\); expected all grey .* Convert them to one")
 
 
 def test_transparency_is_refused(tmp_path):
-    refuse(save(tmp_path, np.zeros((2, 7, 11, 4), np.uint8)), "are 2 RGBA; expected all grey")
+    folder = save(tmp_path, np.zeros((2, 7, 11, 4), np.uint8))
+    refuse(folder, r"are 2 RGBA \(such as 0.png\); expected all grey .*on a background. Convert")
+
+
+def test_one_colour_that_is_transparent_keeps_its_value(tmp_path):
+    data = read_folder(save(tmp_path, COLOUR, transparency=tuple(COLOUR[0, 0, 0].tolist())))
+    assert np.array_equal(data.images.numpy(), COLOUR.transpose(0, 3, 1, 2))
+
+
+def test_colours_of_16_bits_lose_the_lower_8(tmp_path):
+    for k, image in enumerate(COLOUR):
+        rows = (image.astype(">u2") << 8 | 0xFF).astype(">u2")
+        lines = b"".join(b"\0" + row.tobytes() for row in rows)
+        header = struct.pack(">2I5B", 11, 7, 16, 2, 0, 0, 0)
+        parts = ((b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
+        chunks = [
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+            for name, body in parts
+        ]
+        (tmp_path / f"{k}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    data = read_folder(tmp_path)
+    assert np.array_equal(data.images.numpy(), COLOUR.transpose(0, 3, 1, 2))
+
+
+def test_grey_of_16_bits_is_refused(tmp_path):
+    for k in range(4):
+        Image.fromarray(np.full((7, 11), 40_000, np.uint16)).save(tmp_path / f"{k}.png")
+    refuse(tmp_path, r"are 4 I;16 \(such as 0.png\); expected .* of 8 bits. Scale their values")
 
 
 def test_images_beside_subfolders_are_refused(tmp_path):

@@ -178,7 +178,7 @@ REFUSED_DATA = [
     Row(
         "row-19-mixed-channels",
         folder(*GREY[:4], np.stack([GREY[4]] * 3, 2)),
-        r"modes of the images in pictures are 4 L, 1 RGB; expected all grey.* Convert",
+        r"modes of the images in pictures are 4 L .such as 0.png., 1 RGB .such as 4.+; .* Convert",
     ),
     Row(
         "row-20-ambiguous-layout",
