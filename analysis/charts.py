@@ -1,6 +1,7 @@
 """Charts of numbers: training curves, divergence by dimension, bounds against samples."""
 
 from collections.abc import Mapping, Sequence
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -105,7 +106,7 @@ def bounds_curve(evaluation: Evaluation, datum: str = "image") -> Figure:
         )
     samples = [bound.samples for bound in drawn]
     values = [bound.value or 0.0 for bound in drawn]
-    errors = [bound.error if known(bound.error) else 0.0 for bound in drawn]
+    errors = [bound.error if known(bound.error) else nan for bound in drawn]
     figure, (axis,) = chart()
     axis.errorbar(samples, values, errors, color=BLUE, marker="o", ms=4, capsize=3)
     axis.set_xscale("log")

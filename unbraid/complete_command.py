@@ -62,7 +62,7 @@ class Complete:
         in_range("--samples", self.samples, self.draws)
         in_range("--prior-share", self.prior_share, 0.0, 0.99)
         check_seed(self.seed)
-        from .completing import FILES, save_picture
+        from .completing import FILES, monte_carlo_error, save_picture
         from .load_run import load
         from .out_files import check_out
         from .run_folder import require_writable
@@ -85,15 +85,18 @@ class Complete:
         paths = [save_picture(run, completed), *map(completed.save, self.out)]
         if self.json:
             found = completed.posterior.summary()
+            found["monte_carlo_error"] = monte_carlo_error(completed.posterior)
             print_json({**found, "observe": self.observe, "files": [str(p) for p in paths]})
             return DONE
-        print_table(_rows(completed.posterior))
+        print_table(_rows(completed.posterior, monte_carlo_error(completed.posterior)))
         for path in paths:
             print(path)
         return DONE
 
 
-def _rows(posterior: "MaskedPosterior") -> list[tuple[str, str, str]]:
+def _rows(
+    posterior: "MaskedPosterior", monte_carlo_error: float | None
+) -> list[tuple[str, str, str]]:
     found: dict[str, Any] = posterior.summary()
 
     def shown(name: str, form: str) -> str:
@@ -101,8 +104,13 @@ def _rows(posterior: "MaskedPosterior") -> list[tuple[str, str, str]]:
 
     error = "" if found["log_evidence_se"] is None else f" +- {found['log_evidence_se']:,.2f}"
     evidence = f"{shown('log_evidence', ',.2f')}{error} nats"
-    rows = [
-        ("log p(x seen)", evidence, f"mean of {found['n']:,} images, by {found['by']}"),
+    over = ", +- over images" if error else ""
+    what = f"mean of {found['n']:,} images, by {found['by']}{over}"
+    rows = [("log p(x seen)", evidence, what)]
+    if monte_carlo_error is not None:
+        of_draws = f"+- {monte_carlo_error:,.2f} nats"
+        rows.append(("of the draws", of_draws, "for these very images"))
+    rows += [
         (
             "sample size",
             f"{shown('effective_sample_size', ',.1f')} effective",

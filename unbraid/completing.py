@@ -1,5 +1,6 @@
 """Complete images of which some pixels are seen, by a trained pair."""
 
+import math
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -177,6 +178,15 @@ def region(name: str, height: int, width: int) -> Tensor:
     seen = torch.zeros(height, width, dtype=torch.bool)
     seen[rows, columns] = True
     return seen
+
+
+def monte_carlo_error(posterior: MaskedPosterior) -> float | None:
+    """Return the standard error of the mean log-evidence over draws, nats; None if not known.
+
+    That of `summary` is over images: what other images would have come to.
+    """
+    error = float(posterior.log_evidence_error.square().sum().sqrt()) / len(posterior.log_evidence)
+    return error if math.isfinite(error) else None
 
 
 def save_picture(run: Run, completed: Completed) -> Path:

@@ -174,6 +174,13 @@ def test_what_it_says_of_the_numbers(tmp_path):
     assert metrics[-1]["name"].startswith("log p(x|c) by annealing")
 
 
+def test_why_bounds_between_have_no_error(tmp_path):
+    """Of those between the first and the last the means alone are kept; of two, none is."""
+    few = {**EVALUATION, "by_samples": {"1": -101.25, "1000": -95.125}}
+    assert "the means alone are kept, without an error" in write(tmp_path)
+    assert "of those between" not in write(tmp_path, evaluation=few)
+
+
 def test_what_annealing_alone_is_given_is_said(tmp_path):
     annealed = {"log_likelihood": -90.5, "n": 7, "chains": 4, "temperatures": 9, "seed": 2}
     card = write(tmp_path, evaluation={"annealed": annealed | {"given": ["label"]}})

@@ -247,6 +247,13 @@ def test_too_few_samples_for_a_tail_are_said(tmp_path):
     assert "0.7not available" in text
 
 
+def test_why_bounds_between_have_no_error(tmp_path):
+    """Of those between the first and the last the means alone are kept; of two, none is."""
+    few = {**EVALUATION, "by_samples": {"1": -101.25, "1000": -95.125}}
+    assert "the means alone are kept, without an error" in write(tmp_path)
+    assert "the means alone" not in write(tmp_path, evaluation=few)
+
+
 def test_data_without_an_estimate_are_counted(tmp_path):
     text = Page(write(tmp_path, evaluation=EVALUATION | {"non_finite": 3})).text
     assert "Images without a finite estimate3" in text

@@ -66,6 +66,22 @@ def test_the_command_writes_what_it_says(unbraid, trained):
         assert np.isclose(said["log_evidence"], first.mean())
 
 
+def test_errors_over_images_and_over_draws_are_told_apart(unbraid, trained):
+    words = ["complete", "run", "--by", "importance", "--count", "2", "--samples", "50"]
+    outcome = unbraid(*words, "--out", "a.npz", "--device", "cpu")
+    with np.load("a.npz") as arrays:
+        over_draws = float(np.sqrt((arrays["log_evidence_error"] ** 2).sum()) / 2)
+        over_images = float(arrays["log_evidence"].std(ddof=1) / 2**0.5)
+    first, second = (" ".join(line.split()) for line in outcome.out.splitlines()[:2])
+    assert first.endswith(
+        f"+- {over_images:,.2f} nats mean of 2 images, by importance, +- over images"
+    )
+    assert second == f"of the draws +- {over_draws:,.2f} nats for these very images"
+    said = json.loads(unbraid(*words, "--device", "cpu", "--json").out)
+    assert said["monte_carlo_error"] == pytest.approx(over_draws)
+    assert said["log_evidence_se"] == pytest.approx(over_images)
+
+
 def test_more_images_than_there_are_is_said(trained):
     run = load(trained, "cpu")
     there = len(run.data.test)
