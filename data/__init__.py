@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from .freezing import freeze
     from .grouping import as_sequences
     from .image_groups import group_images
+    from .known_factors import factor_kinds
     from .labelling import keep_labels, labelled
-    from .loading import load, makers_of, options_of, typed_options
+    from .loading import accepted_options, load, makers_of, options_of, typed_options
     from .one_active import OneActive
     from .turning import Turning, Turntable
 
@@ -40,8 +41,10 @@ __all__ = [
     "Splits",
     "Turning",
     "Turntable",
+    "accepted_options",
     "as_sequences",
     "describe",
+    "factor_kinds",
     "freeze",
     "group_images",
     "keep_labels",
@@ -58,6 +61,7 @@ _HOMES = {
     "bits": ("PackedBits",),
     "dataset": ("UNKNOWN", "Dataset", "Splits", "describe"),
     "errors": ("DataError", "DataWarning", "DownloadError"),
+    "known_factors": ("factor_kinds",),
     "freezing": ("freeze",),
     "grouping": ("as_sequences",),
     "image_groups": ("group_images",),
@@ -65,7 +69,7 @@ _HOMES = {
     "turning": ("Turning", "Turntable"),
     "labelling": ("keep_labels", "labelled"),
     "frame_store": ("FrameStore",),
-    "loading": ("load", "makers_of", "options_of", "typed_options"),
+    "loading": ("accepted_options", "load", "makers_of", "options_of", "typed_options"),
 }
 
 

@@ -16,10 +16,10 @@ from .dataset import Dataset
 from .errors import DataError, DataWarning
 from .limits import VARIABLE, check_bytes, max_bytes
 from .sequence_options import SequenceOptions
+from .splitting import FEWEST_GROUPS
 from .wording import are, counted
 
 _FEWEST = 4  # sequences that can be cut into three parts
-_FEWEST_GROUPS = 3
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _labels(
         if options.identities:
             raise DataError(
                 f"number of subfolders that name identities in {root} is 0; expected at least "
-                f"{_FEWEST_GROUPS}, with films in them. Leave identities out."
+                f"{FEWEST_GROUPS}, with films in them. Leave identities out."
             )
         return None, ()
     names = tuple(sorted(set(levels)))
@@ -241,11 +241,11 @@ def _groups(rows: Tensor, films: int, root: Path, options: SequenceOptions) -> T
     """Keep the stretches of a film together, where there are films enough for three parts."""
     if options.length is None or len(rows) == films:
         return None
-    if films >= _FEWEST_GROUPS:
+    if films >= FEWEST_GROUPS:
         return rows
     warnings.warn(
         f"number of films in {root} is {films}; every one is trained on and tested on, in "
-        f"different stretches; {_FEWEST_GROUPS} or more films would be kept apart",
+        f"different stretches; {FEWEST_GROUPS} or more films would be kept apart",
         DataWarning,
     )
     return None

@@ -28,10 +28,11 @@ from .oddities import warn_of_oddities
 from .own_films import is_film, read_own_film, read_own_folder
 from .seeds import check_seed
 from .sequence_options import SequenceOptions
+from .sharing import shareable
 from .source_options import keywords as _keywords
 from .source_options import read_options
 from .sources import SOURCES
-from .splitting import carve, split
+from .splitting import FEWEST_GROUPS, carve, split
 from .sprites import sprites, sprites_actions
 from .user_arrays import read_npz
 
@@ -129,6 +130,35 @@ def options_of(source: str) -> dict[str, inspect.Parameter]:
     return {name: it for maker in makers_of(source) for name, it in _keywords(maker).items()}
 
 
+def accepted_options(
+    source: str | Path, splits: Splits, given: Mapping[str, Any]
+) -> dict[str, inspect.Parameter]:
+    """Return the options of a source by name; of the user's own those that suit what was found.
+
+    Args:
+        source: As of `load`.
+        splits: What it was loaded as.
+        given: The options that it was loaded with; they stay among those that are returned.
+    """
+    options = options_of(str(source))
+    if str(source) in _BY_NAME:
+        return options
+    chosen = typed_options(source, given)
+    path, data = Path(source), splits.train
+    by_groups = chosen.get("groups") is not None
+    accepted = set(chosen)
+    if by_groups or (not data.is_sequence and shareable(data)):
+        accepted |= set(_keywords(grouped))
+    if idx_prefix(path) is None and (is_film(path) or (path.is_dir() and not find_idx(path))):
+        if not data.is_sequence or by_groups:
+            accepted.add("sequences")
+        else:
+            accepted |= {"length", "every", "size", "grey"}
+            if len(data.label_names) >= FEWEST_GROUPS:
+                accepted.add("identities")
+    return {name: option for name, option in options.items() if name in accepted}
+
+
 def _own(
     path: Path,
     seed: int,
@@ -145,7 +175,8 @@ def _own(
     Args:
         path: A file or a folder.
         seed: As of `load`.
-        sequences: The images in each folder are the frames of one sequence.
+        sequences: The images in each folder are the frames of one sequence; there are more
+            options then.
         identities: The first level of subfolders names who is shown; each stays in one split.
         length: Cut films into stretches of so many frames; what is left is left out.
         every: Keep one of so many frames.

@@ -24,6 +24,15 @@ def shared_values(dataset: Dataset, names: Sequence[str], whose: str) -> list[Te
     return [_values(dataset, name, whose).cpu() for name in names]
 
 
+def shareable(dataset: Dataset) -> list[str]:
+    """Return what `dataset` knows that data can share: `label`, `group`, names of factors."""
+    labels = dataset.labels
+    known = ["label"] if labels is not None and bool((labels != UNKNOWN).all()) else []
+    known += ["group"] if dataset.groups is not None else []
+    sizes = zip(dataset.factor_names, dataset.factor_sizes, strict=True)
+    return known + [name for name, size in sizes if size]
+
+
 def joint_key(values: Sequence[Tensor]) -> Tensor:
     """Number the combinations of several values, int64 `(N,)` each, from 0."""
     key = torch.zeros_like(values[0])

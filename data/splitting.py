@@ -6,6 +6,7 @@ from torch import Tensor
 from .dataset import Dataset, Splits
 from .errors import DataError
 
+FEWEST_GROUPS = 3
 _SHARE = 0.1  # of the data that validate, and that test
 _TRAIN, _VALIDATION, _TEST = range(3)
 
@@ -29,7 +30,7 @@ def split(data: Dataset, seed: int) -> Splits:
     unit, sizes = torch.arange(len(data)), torch.ones(len(data), dtype=torch.int64)
     if data.groups is not None:
         _, unit, sizes = data.groups.unique(return_inverse=True, return_counts=True)
-        require(data, len(sizes), "groups", at_least=3)
+        require(data, len(sizes), "groups", at_least=FEWEST_GROUPS)
     part = _parts(sizes, max(1, round(_SHARE * len(data))), seed)[unit]
     train, validation, test = (data.take((part == k).nonzero().squeeze(1)) for k in range(3))
     return Splits(train, validation, test, in_order=True)

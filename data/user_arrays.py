@@ -28,6 +28,9 @@ def read_npz(path: Path) -> Dataset:
     `(S, T)` in the place of `N`. Optional: `labels`, `factors` `(N, F)`, `factor_names`, `groups`.
     Labels are integers from 0 or text; -1, or an empty text, where the class is not known.
 
+    The dtype says what factors are, those of frames too: integers are classes, whose distinct
+    values are numbered in rising order, and floats are continuous, even where all are whole.
+
     Sequences of different lengths are `sequences` padded to one length, with `lengths` `(S,)`; or
     `images` with `sequence_ids` `(N,)`, integers or text: images of one id are the frames of one
     sequence, in the order in which they come. Labels and groups are then still `(N,)` and the

@@ -100,6 +100,9 @@ class Hooks:
 class Data:
     """List the sets that are known by name, or describe one, or data of your own.
 
+    Of data that are loaded, each factor is said to be of classes or continuous, and those options
+    are listed which the data accept.
+
     Example: unbraid data digits.npz
 
     Args:
@@ -126,11 +129,18 @@ class Data:
                 print_next("unbraid train vae --data mnist-small --out runs/vae")
             return DONE
         given = by_name("--data-set", self.data_set, f"unbraid data {self.source}")
-        facts, options = _facts(self.source, given), _data_options(self.source)
+        facts, factors, options = _facts(self.source, given)
         if self.json:
-            print_json({**facts, "options": options})
+            known = {} if factors is None else {"factors": factors}
+            print_json({**facts, **known, "options": options})
             return DONE
         print_table([(name, _in_words(value)) for name, value in facts.items()])
+        if factors:
+            print()
+            rows = [(factor["name"], factor["of"], _kind_in_words(factor)) for factor in factors]
+            print_table([("factor", "of", "values"), *rows])
+            if self.source not in SOURCES:
+                print("integers are read as classes, floats as continuous")
         if options:
             print("\noptions, set by --data-set:")
             rows = [(o["name"], o["default"], o["type"], o["help"]) for o in options]
@@ -156,14 +166,20 @@ def describe_options(kind: type) -> list[dict[str, str]]:
     ]
 
 
-def _facts(source: str, options: dict[str, str]) -> dict[str, Any]:
-    """What is known of data; those with a name are only made where options are given."""
-    if source in SOURCES and not options:
-        return {"name": source, **dataclasses.asdict(SOURCES[source])}
-    from unbraid.data import describe, load
+def _facts(
+    source: str, given: dict[str, str]
+) -> tuple[dict[str, Any], list[dict[str, Any]] | None, list[dict[str, str]]]:
+    """What is known of data, of their factors, and their options.
 
-    splits = load(source, options=options)
-    return {
+    Those with a name are only made where options are given; their factors are not told else.
+    """
+    from unbraid.data import accepted_options, describe, factor_kinds, load, options_of
+
+    if source in SOURCES and not given:
+        facts = {"name": source, **dataclasses.asdict(SOURCES[source])}
+        return facts, None, _data_options(source, options_of(source))
+    splits = load(source, options=given)
+    facts = {
         "name": splits.train.name,
         "shape": splits.train.shape,
         "kind": splits.train.kind,
@@ -171,11 +187,20 @@ def _facts(source: str, options: dict[str, str]) -> dict[str, Any]:
         "validation": describe(splits.validation),
         "test": describe(splits.test),
     }
+    options = accepted_options(source, splits, given)
+    return facts, factor_kinds(splits), _data_options(source, options)
 
 
-def _data_options(source: str) -> list[dict[str, str]]:
-    """Return name, default, accepted values and meaning of each option of data."""
-    from unbraid.data import makers_of, options_of
+def _kind_in_words(factor: dict[str, Any]) -> str:
+    if factor["kind"] == "classes":
+        return "1 class" if factor["classes"] == 1 else f"{factor['classes']} classes"
+    low, high = factor["range"]
+    return f"continuous, {low:g} to {high:g}"
+
+
+def _data_options(source: str, options: dict[str, inspect.Parameter]) -> list[dict[str, str]]:
+    """Return name, default, accepted values and meaning of options of data."""
+    from unbraid.data import makers_of
 
     hints: dict[str, Any] = {}
     meanings: dict[str, str] = {}
@@ -189,7 +214,7 @@ def _data_options(source: str) -> list[dict[str, str]]:
             "type": _values(hints[name]),
             "help": meanings.get(name, ""),
         }
-        for name, parameter in options_of(source).items()
+        for name, parameter in options.items()
     ]
 
 
