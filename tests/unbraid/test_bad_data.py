@@ -188,7 +188,7 @@ REFUSED_DATA = [
     Row(
         "row-22-too-small-for-convolutions",
         images(GREY[:, :7]),
-        r"mine.npz do not suit vae: shape is \(1, 7, 9\); expected .* of at least 8. Use fully",
+        r"mine.npz do not suit vae: images are 7 x 9 .*; expected .* of at least 8. Set",
         more=("--set", "nets=conv"),
     ),
     Row(

@@ -244,3 +244,33 @@ def test_one_number_is_a_list_of_one():
     assert read_options(kind, {"hidden": 8}).hidden == (8,)
     with pytest.raises(OptionError, match=r"hidden is 8\.5"):
         read_options(kind, {"hidden": 8.5})
+
+
+@pytest.mark.parametrize("wrong", ["a", "64;32", "64,x", "", "3.5"])
+def test_of_a_list_it_is_said_what_one_looks_like(wrong):
+    words = f"hidden is '{wrong}'; expected integers joined by commas, such as 256,128"
+    with pytest.raises(OptionError, match=rf"^{words}$"):
+        read_options(load_method("vae").options, {"hidden": wrong})
+    with pytest.raises(OptionError, match=r"^scales is '1,x'; expected numbers joined by commas"):
+        read_options(load_method("mmd-vae").options, {"scales": "1,x"})
+
+
+@pytest.mark.parametrize("name", ["vae", "predictability-min", "cvae", "static-dynamic"])
+def test_images_too_small_for_convolutions_are_named_with_what_to_do(name):
+    frames = 8 if name == "static-dynamic" else None
+    data = DataSpec((1, 5, 41), "grey", 40, classes=3, sequence_length=frames)
+    method = load_method(name)
+    words = (
+        r"^images are 5 x 41 pixels with nets=conv; expected height and width of at least 8\. "
+        "Set nets=mlp, or leave it out$"
+    )
+    with pytest.raises(ValueError, match=words):
+        method.build(read_options(method.options, {"nets": "conv"}), data)
+    method.build(read_options(method.options, {}), data)
+
+
+def test_groups_of_images_are_not_for_methods_of_single_ones():
+    data = DataSpec((1, 8, 9), "grey", 40, sequence_length=8)
+    method = load_method("vae")
+    with pytest.raises(ValueError, match="or leave groups out where it made them of images"):
+        method.build(method.options(), data)

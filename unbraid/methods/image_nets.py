@@ -25,6 +25,7 @@ from .method import DataSpec
 from .options import OptionError, in_range
 
 PIXEL_SCALE = 0.1
+SMALLEST_SIDE = 8  # pixels, of images that convolutions take
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class NetOptions:
     decoder: Literal["mirror", "broadcast"] = "mirror"
     broadcast_hidden: tuple[int, ...] = (128, 128)
     broadcast_patch: int = 4
+    convolves_from: ClassVar[int] = 32  # pixels on each side, with nets=auto
     weighs_by_scale: ClassVar[bool] = False  # whether weights depend on it, whatever is likely
 
     def __post_init__(self) -> None:
@@ -82,7 +84,8 @@ class NetOptions:
         if data.sequence_length is not None:
             raise ValueError(
                 f"data are sequences of {data.sequence_length} frames; expected images. "
-                "Save the frames as images, or choose a method for sequences"
+                "Save the frames as images, choose a method for sequences or groups, or leave "
+                "groups out where it made them of images"
             )
 
     def make_likelihood(self, data: DataSpec) -> Likelihood:
@@ -117,8 +120,19 @@ class NetOptions:
         return PIXEL_SCALE if self.scale is None else self.scale
 
     def convolves(self, data: DataSpec) -> bool:
-        """Whether the nets of these images have convolutions."""
-        return self.nets == "conv" or (self.nets == "auto" and min(data.shape[1:]) >= 32)
+        """Whether the nets of these images have convolutions.
+
+        Raises:
+            ValueError: If they are to have, and the images are too small.
+        """
+        height, width = data.shape[1:]
+        if self.nets == "conv" and min(height, width) < SMALLEST_SIDE:
+            raise ValueError(
+                f"images are {height} x {width} pixels with nets=conv; expected height and width "
+                f"of at least {SMALLEST_SIDE}. Set nets=mlp, or leave it out"
+            )
+        is_large = min(height, width) >= self.convolves_from
+        return self.nets == "conv" or (self.nets == "auto" and is_large)
 
     @property
     def last_hidden(self) -> int:

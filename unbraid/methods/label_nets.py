@@ -8,7 +8,7 @@ from torch import nn
 from unbraid import guides, models
 from unbraid.nets import Likelihood, PointEncoder, mlp
 
-from .image_nets import LabelledNetOptions
+from .image_nets import SMALLEST_SIDE, LabelledNetOptions
 from .method import DataSpec, Parts
 from .options import in_range
 
@@ -44,6 +44,7 @@ class LabelOptions(LabelledNetOptions):
     head_hidden: tuple[int, ...] = ()
     classification: float = 1.0
     reconstruction: float = 0.0
+    convolves_from: ClassVar[int] = SMALLEST_SIDE
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -52,9 +53,6 @@ class LabelOptions(LabelledNetOptions):
             in_range("head_hidden", width, 1, 65_536)
         for name in ("divergence", "classification", "reconstruction"):
             in_range(name, getattr(self, name), 0.0)
-
-    def convolves(self, data: DataSpec) -> bool:  # noqa: D102
-        return self.nets == "conv" or (self.nets == "auto" and min(data.shape[1:]) >= 8)
 
     def make_points(self, data: DataSpec) -> PointEncoder:
         """Make an encoder of images to one code each."""

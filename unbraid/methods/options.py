@@ -40,6 +40,12 @@ def read_options(kind: type[Options], given: Mapping[str, Any]) -> Options:
         raise OptionError(str(error)) from error
 
 
+_LISTS = {
+    int: "integers joined by commas, such as 256,128",
+    float: "numbers joined by commas, such as 0.5,2",
+}
+
+
 def _read(name: str, value: Any, hint: Any) -> Any:
     """Read one value as the type that its annotation asks for."""
     origin, arguments = get_origin(hint), get_args(hint)
@@ -58,7 +64,12 @@ def _read(name: str, value: Any, hint: Any) -> Any:
         items = value.split(",") if isinstance(value, str) else value
         if not isinstance(items, list | tuple):
             items = (items,)
-        return tuple(_read(name, item, arguments[0]) for item in items)
+        try:
+            return tuple(_read(name, item, arguments[0]) for item in items)
+        except OptionError:
+            if arguments[0] not in _LISTS:
+                raise
+            raise OptionError(f"{name} is {value!r}; expected {_LISTS[arguments[0]]}") from None
     return _read_scalar(name, value, hint)
 
 
