@@ -214,6 +214,26 @@ def test_a_warm_up_may_start_above_one(name):
     assert shares == {"vae": [], "beta-tcvae": [5.0], "factor-vae": [10.0]}[name]
 
 
+@pytest.mark.parametrize(("start", "weights"), [(0.5, [0.5, 3.25, 6.0]), (2.0, [7.0, 6.5, 6.0])])
+def test_help_says_where_the_weight_of_a_total_correlation_begins(start, weights):
+    """It is weighed as a part of the divergence, and by the hook."""
+    method = load_method("beta-tcvae")
+    parts = method.build(method.options(hidden=(5,), warmup=2, warmup_from=start, beta=6.0), DATA)
+    divergence, (hook,), found = parts.weights["z"], parts.hooks, []
+    of_hook: Any = hook
+    for _ in weights:
+        found.append(
+            float(divergence(torch.ones(()))) + float(of_hook.weight(torch.ones(()), None))
+        )
+        for schedule in (divergence, of_hook.weight):
+            if hasattr(schedule, "advance"):
+                schedule.advance()
+    assert found == weights
+    said = " ".join((method.options.__doc__ or "").split())
+    assert "that of the total correlation, a part of it, goes from `warmup_from` to beta" in said
+    assert "else it is beta - 1 above the divergence's throughout" in said
+
+
 @pytest.mark.parametrize("start", ["0.5", "2"])
 def test_a_warm_up_of_nothing_is_refused(start):
     """At alpha 1 there is no divergence, whose weight could begin there."""

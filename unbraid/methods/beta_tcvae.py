@@ -26,8 +26,9 @@ class Options(vae.Options):
         beta: Weight of the total correlation (Chen et al. 2018, eq. 4); at least 1, the VAE.
         sampling: How a batch stands for all data: stratified (unbiased), or weighted as in the
             paper's experiments.
-        warmup: Steps over which the divergence's weight goes from `warmup_from` to 1, that of the
-            total correlation, where this is a rise, from 0 to beta; 0 for none.
+        warmup: Steps over which the divergence's weight goes from `warmup_from` to 1; where this
+            is a rise, that of the total correlation, a part of it, goes from `warmup_from` to
+            beta, else it is beta - 1 above the divergence's throughout; 0 for none.
     """
 
     beta: float = 6.0
