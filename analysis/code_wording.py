@@ -106,7 +106,9 @@ def _leakage(table: Sequence[Mapping[str, Any]]) -> CodeTable:
         if row["factor"] == "mean":
             continue
         as_words = percent if row["discrete"] else _in_thousandths
-        value = f"{as_words(row['score'])} ± {as_words(row['standard_error'])}"
+        error = row["standard_error"]
+        value = as_words(row["score"])
+        value += ", of one sequence or group" if error is None else f" ± {as_words(error)}"
         of = "sequence" if row["about"] == "content" else "frame"
         rows.append((row["factor"], of, row["codes"], value, as_words(row["chance"])))
     note = (

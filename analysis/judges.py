@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .clustered import clustered_accuracy
+from .clustered import clustered_accuracy, error_words
 from .judge import Judge
 from .known_sequences import frame_mask
 from .neighbours import Accuracy
@@ -40,8 +40,9 @@ class Judged:
         """Return the share with its error, the ceiling and chance."""
         share, ceiling = self.share, self.ceiling
         return (
-            f"{self.name}: {share.accuracy:.3f} ± {share.standard_error:.3f} (real "
-            f"{ceiling.accuracy:.3f} ± {ceiling.standard_error:.3f}, chance {self.chance:.3f})"
+            f"{self.name}: {share.accuracy:.3f} {error_words(share.standard_error)} (real "
+            f"{ceiling.accuracy:.3f} {error_words(ceiling.standard_error)}, chance "
+            f"{self.chance:.3f})"
         )
 
 

@@ -1,8 +1,10 @@
 """Scores of probes of static and dynamic codes."""
 
 from dataclasses import dataclass
+from math import isnan
 from typing import Literal, TypeAlias
 
+from .clustered import error_words
 from .probes import ProbeName
 
 About: TypeAlias = Literal["content", "pose"]
@@ -19,8 +21,8 @@ class Probe:
         factor: Name of the factor; `mean` for the mean over the factors of this kind.
         score: Share of the test data whose class is told rightly, in [0, 1]; of a continuous
             factor the explained variance R^2, at most 1 and below 0 where codes mislead.
-        standard_error: Of the score, over groups of test sequences; the training of codes and
-            probe is taken as given.
+        standard_error: Of the score, over groups of test sequences, NaN where there is one group
+            only; the training of codes and probe is taken as given.
         chance: The largest class's share of the test data, which no answer that is the same for
             all data surpasses; 0 for R^2.
         uniform_chance: 1 / number of classes; 0 for R^2.
@@ -41,7 +43,7 @@ class Probe:
     def __str__(self) -> str:
         """Return the score with its error and what is reached without a look at the codes."""
         name = f"{self.factor} of {self.about}" if self.factor == "mean" else self.factor
-        text = f"{name} | {self.codes}: {self.score:.3f} ± {self.standard_error:.3f}"
+        text = f"{name} | {self.codes}: {self.score:.3f} {error_words(self.standard_error)}"
         if not self.discrete:
             return f"{text} (R^2, chance 0)"
         even = f"{self.uniform_chance:.3f}"
@@ -72,9 +74,16 @@ class Leakage:
         )
         return next(found, None)
 
-    def table(self) -> list[dict[str, str | float | int | bool]]:
-        """Return a row per probe and mean, by the names of the attributes of `Probe`."""
-        return [dict(vars(probe)) for probe in (*self.probes, *self.means)]
+    def table(self) -> list[dict[str, str | float | int | bool | None]]:
+        """Return a row per probe and mean, by the names of `Probe`'s attributes, for JSON.
+
+        None stands for an error that is not known.
+        """
+        return [
+            {**vars(probe), "standard_error": None if isnan(error) else error}
+            for probe in (*self.probes, *self.means)
+            for error in (probe.standard_error,)
+        ]
 
     def summary(self) -> str:
         """Return the means in words, a line each.

@@ -19,8 +19,9 @@ class Accuracy:
 
     Attributes:
         accuracy: In [0, 1].
-        standard_error: Of the accuracy over the test data, `sqrt(a (1 - a) / N)`; the training
-            data and the codes' own training are taken as given.
+        standard_error: Of the accuracy over the test data, `sqrt(a (1 - a) / N)`, or over clusters
+            of these as `clustered_error`; NaN where all are of one. The training data and the
+            codes' own training are taken as given.
         count: Number `N` of test data.
     """
 
@@ -74,5 +75,8 @@ def _known(what: str, codes: Rows, labels: Values) -> tuple[Rows, NDArray[np.int
     classes = class_column(what, labels, len(codes))
     known = classes != UNKNOWN
     if not known.any():
-        raise ValueError(f"{what} are all {UNKNOWN}, not known; expected classes from 0")
+        raise ValueError(
+            f"{what} are all {UNKNOWN}, not known; expected classes from 0. Give data of which "
+            "some have a label."
+        )
     return codes[known], classes[known]

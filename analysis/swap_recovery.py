@@ -22,7 +22,8 @@ class Distance:
         distance: Root mean square distance to the codes that the frames were decoded from, 0 when
             these come back; 1 is as far as the mean of all codes, the square root of 2 as far as
             the codes of something else.
-        standard_error: Of the distance, over the swapped clips; the spread is taken as given.
+        standard_error: Of the distance, over the swapped clips, NaN of a single one; the spread is
+            taken as given.
         other: The same distance to the codes of the clip that gave the other part; NaN where the
             two clips never have frames at the same place.
         nearer: Share of the swapped clips that are nearer, on average over their frames, to the
@@ -132,7 +133,7 @@ def _distance(
     gain = np.where(shared, other_squares - squares, 0).sum(1)
     return Distance(
         distance=sqrt(mean) / unit,
-        standard_error=error / (2 * sqrt(mean) * unit) if mean > 0 else 0.0,
+        standard_error=error / (2 * sqrt(mean) * unit) if mean > 0 else error,
         other=sqrt(other_squares[shared].mean()) / unit if shared.any() else nan,
         nearer=float(((gain > 0) + 0.5 * (gain == 0)).mean()),
     )

@@ -99,7 +99,8 @@ def code_rows(codes: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     for row in codes.get("leakage", ()):
         if row["factor"] == "mean":
             continue
-        value = f"{row['score']:.3f} +- {row['standard_error']:.3f}"
+        error = row["standard_error"]
+        value = f"{row['score']:.3f}" + ("" if error is None else f" +- {error:.3f}")
         measure = "of the frames" if row["discrete"] else "R^2"
         what = f"{measure}; {row['chance']:.3f} without codes" if row["discrete"] else measure
         rows.append((f"{row['factor']} from {row['codes']}", value, what))

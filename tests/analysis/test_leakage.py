@@ -7,6 +7,7 @@ independent sequences: 6e-7 per comparison and side, below 1e-5 for the whole fi
 from dataclasses import replace
 from importlib import import_module
 from math import erf, sqrt
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,13 @@ import torch
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from unbraid.analysis import KnownSequences, knn_accuracy, leakage, leakage_figure
+from unbraid.analysis import (
+    KnownSequences,
+    knn_accuracy,
+    leakage,
+    leakage_figure,
+    write_report,
+)
 
 # A function of the package has the name of its file.
 LEAKAGE = import_module("unbraid.analysis.leakage")
@@ -142,7 +149,7 @@ def test_scores_errors_and_chances_equal_those_by_hand():
     )
     content = found(result, "content", "static", "factor 0")
     assert (content.score, content.count) == (expected.accuracy, 41)
-    assert content.standard_error == pytest.approx(expected.standard_error)
+    assert content.standard_error == pytest.approx(expected.standard_error * sqrt(41 / 40))
     assert content.uniform_chance == pytest.approx(1 / CLASSES)
     counts = np.bincount(test.sequence_factors[:, 0])
     assert content.chance == counts.max() / 41
@@ -175,7 +182,23 @@ def test_errors_are_taken_over_groups():
     for a, b, c in zip(once.means, grouped.means, loose.means, strict=True):
         assert b.score == pytest.approx(a.score)
         assert b.standard_error == pytest.approx(a.standard_error)
-        assert c.standard_error == pytest.approx(a.standard_error / sqrt(2))
+        # sqrt(G / (G - 1) / G) of 80 sequences beside that of 40
+        assert c.standard_error == pytest.approx(a.standard_error * sqrt(39 / 79))
+
+
+def test_of_a_single_group_no_error_is_known(tmp_path):
+    """One group says nothing of how much groups differ; that is no error of 0."""
+    train, test = apart(60, 0), replace(apart(40, 1), groups=np.zeros(40, int))
+    result = leakage(train, test, probe="knn", **OPTIONS)
+    assert all(np.isnan(probe.standard_error) for probe in (*result.probes, *result.means))
+    assert "± unknown" in result.summary() and "nan" not in result.summary()
+    table = result.table()
+    assert {row["standard_error"] for row in table} == {None}
+    leakage_figure(result).savefig(tmp_path / "figure.png")
+    numbers: Any = {"codes": {"leakage": table}}
+    parts: Any = {"config": {}, "history": [], "figures": {}}
+    page = write_report(tmp_path, title="t", evaluation=numbers, **parts).read_text()
+    assert " %, of one sequence or group" in page and "nan" not in page.lower().split()
 
 
 def test_errors_equal_the_jackknife_over_sequences(monkeypatch):

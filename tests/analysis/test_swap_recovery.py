@@ -57,13 +57,13 @@ def test_distances_equal_those_by_hand():
     other = ((new - static[b]) ** 2).sum(1)
     assert found.static.other == pytest.approx(sqrt(other.mean()) / unit)
     assert found.static.nearer == (far < other).mean()
-    error = far.std() / sqrt(SWAPS) / (2 * sqrt(far.mean()) * unit)
+    error = far.std(ddof=1) / sqrt(SWAPS) / (2 * sqrt(far.mean()) * unit)
     assert found.static.standard_error == pytest.approx(error)
     far = ((moved - dynamic[b]) ** 2).sum(-1)
     flat = dynamic.reshape(-1, 2)
     unit = sqrt(((flat - flat.mean(0)) ** 2).sum(1).mean())
     assert found.dynamic.distance == pytest.approx(sqrt(far.mean()) / unit)
-    error = far.mean(1).std() / sqrt(SWAPS) / (2 * sqrt(far.mean()) * unit)
+    error = far.mean(1).std(ddof=1) / sqrt(SWAPS) / (2 * sqrt(far.mean()) * unit)
     assert found.dynamic.standard_error == pytest.approx(error)
 
 
@@ -167,3 +167,11 @@ def test_bad_input_is_refused():
     refused("static codes are all the same", static=np.ones_like(static))
     refused("dynamic codes are all the same", dynamic=np.ones_like(dynamic))
     refused("mask is float64", mask=np.ones((CLIPS, FRAMES)))
+
+
+def test_of_a_single_swap_no_error_is_known():
+    static, dynamic = originals()
+    a, b = np.array([0]), np.array([1])
+    for new in (static[a], static[a] + 0.5):
+        found = swap_recovery(static, dynamic, new, dynamic[b], a, b)
+        assert np.isnan([found.static.standard_error, found.dynamic.standard_error]).all()

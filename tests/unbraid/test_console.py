@@ -59,3 +59,9 @@ def test_what_is_told_without_codes_is_not_called_chance():
         {**EVALUATION, "condition_from_codes": {"shape": {"of_means": CLASSES}}}
     )
     assert "logistic on means of the codes; 25.0% without codes" in [row[2] for row in rows]
+
+
+def test_an_error_that_is_not_known_is_left_out():
+    row = {"factor": "who", "codes": "static", "score": 0.5, "standard_error": None}
+    [(_, value, _)] = code_rows({"leakage": [{**row, "chance": 0.125, "discrete": True}]})
+    assert value == "0.500"
