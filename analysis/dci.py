@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .factor_kinds import numbered_classes, which_discrete
 from .importance import REGRESSORS, RegressorName, fit_importance
 from .score_inputs import (
     Values,
-    are_classes,
     check_varies,
     check_widths,
     code_rows,
@@ -71,7 +71,8 @@ def dci(
         regressor: `forest`, 50 trees, whose depth of 2, 4, 8 or 16 is the best for the training
             data that each tree left out; `lasso`, penalty 0.02 on standardised values, for
             continuous factors only; `boosting`, 100 trees of depth 3, slow for many classes.
-        discrete: Which factors are classes; unless given, all if they are integers, else none.
+        discrete: Which factors are classes, whatever numbers these are; unless given, all if they
+            are integers, else none.
         seed: Seed of forests and boosting, 0 to 2**32 - 1.
 
     Raises:
@@ -85,13 +86,14 @@ def dci(
     check_widths(factors, truth, "factors")
     check_varies("train_factors", factors)
     _check_counts(train.shape[1], factors.shape[1])
-    classes = _which_discrete(train_factors, discrete, factors.shape[1])
+    classes = which_discrete(train_factors, discrete, factors.shape[1])
     _check_regressor(regressor, classes)
-    if not all(classes):
-        check_varies("test_factors", truth[:, ~np.array(classes)])
+    if not classes.all():
+        check_varies("test_factors", truth[:, ~classes])
+    factors, truth = numbered_classes(factors, truth, classes)
     importance = np.zeros((train.shape[1], factors.shape[1]))
     told = np.zeros(factors.shape[1])
-    for f, is_class in enumerate(classes):
+    for f, is_class in enumerate(classes.tolist()):
         importance[:, f], fitted = fit_importance(regressor, train, factors[:, f], is_class, seed)
         told[f] = _quality(fitted.predict(test), truth[:, f], is_class)
     return score_importance(importance, told)
@@ -145,25 +147,13 @@ def _check_counts(codes: int, factors: int) -> None:
             )
 
 
-def _which_discrete(
-    factors: Values, discrete: Sequence[bool] | None, count: int
-) -> tuple[bool, ...]:
-    if discrete is None:
-        return (are_classes(factors),) * count
-    if len(discrete) != count:
-        raise ValueError(
-            f"discrete has {len(discrete)} entries; expected {count}. Give one per factor."
-        )
-    return tuple(map(bool, discrete))
-
-
-def _check_regressor(regressor: str, classes: tuple[bool, ...]) -> None:
+def _check_regressor(regressor: str, classes: NDArray[np.bool_]) -> None:
     if regressor not in REGRESSORS:
         raise ValueError(
             f"regressor is {regressor!r}; expected one of {', '.join(REGRESSORS)}. The default is "
             "forest."
         )
-    if regressor == "lasso" and any(classes):
+    if regressor == "lasso" and classes.any():
         raise ValueError(
             "regressor is 'lasso' and a factor is discrete; expected continuous factors. Choose "
             "forest, or give factors that are in an order as floats."

@@ -1,6 +1,7 @@
 """Which factors are classes, and which are numbers on a scale."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,24 @@ def which_discrete(
             f"discrete has {len(discrete)} entries; expected {count}. Give one per factor."
         )
     return np.array(discrete, bool)
+
+
+def numbered_classes(
+    train: NDArray[Any], test: NDArray[Any], classes: NDArray[np.bool_]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return factors whose classes, whatever numbers they are, are 0, 1, ... in the same order.
+
+    Args:
+        train: `(N, F)`.
+        test: `(M, F)`.
+        classes: Which factors are classes, `(F,)`; the others stay as they are.
+    """
+    parts = np.array(train, float), np.array(test, float)
+    for f in np.flatnonzero(classes):
+        both = np.concatenate([part[:, f] for part in parts])
+        numbers = np.unique(both, return_inverse=True)[1].ravel()
+        parts[0][:, f], parts[1][:, f] = numbers[: len(train)], numbers[len(train) :]
+    return parts
 
 
 def check_two_codes(what: str, codes: NDArray[np.floating]) -> None:

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .factor_kinds import which_discrete
+from .factor_kinds import numbered_classes, which_discrete
 from .listed_scores import Asked, ListedScore, Part, listed_scores
 from .score_inputs import Values, check_widths, code_rows, target_columns
 
@@ -99,7 +98,7 @@ def disentanglement_scores(
         for f in np.flatnonzero((columns == columns[0]).all(0) & varies):
             varies[f] = False
             found["factors_left_out"][known[f]] = f"It has one value in the {what} data."
-    numbered = _numbered(factors, truth, classes)
+    numbered = numbered_classes(factors, truth, classes)
     kinds = {"classes": varies & classes, "ordered": varies & in_order, "all": varies}
     for score in listed_scores(only):
         chosen = np.flatnonzero(kinds.get(score.kind, np.zeros(count, bool)))
@@ -124,18 +123,6 @@ def disentanglement_scores(
         if score.resample and resamples:
             found["intervals"].update(_intervals(score, asked, values, resamples))
     return found
-
-
-def _numbered(
-    train: NDArray[Any], test: NDArray[Any], classes: NDArray[np.bool_]
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Factors whose classes, whatever numbers they are, are 0, 1, ... in the same order."""
-    parts = np.array(train, float), np.array(test, float)
-    for f in np.flatnonzero(classes):
-        both = np.concatenate([part[:, f] for part in parts])
-        numbers = np.unique(both, return_inverse=True)[1].ravel()
-        parts[0][:, f], parts[1][:, f] = numbers[: len(train)], numbers[len(train) :]
-    return parts
 
 
 def _too_few(score: ListedScore, count: int) -> str:

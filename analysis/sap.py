@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.svm import LinearSVC
 
 from .correlations import pearson
-from .factor_kinds import check_two_codes, which_discrete
+from .factor_kinds import check_two_codes, numbered_classes, which_discrete
 from .score_inputs import Values, check_varies, check_widths, code_rows, target_columns
 
 PENALTY = 0.01
@@ -56,7 +56,8 @@ def sap(
         train_factors: `(N, F)`, each with at least two values.
         test_codes: `(M, K)`.
         test_factors: `(M, F)`.
-        discrete: Which factors are classes; unless given, all if they are integers, else none.
+        discrete: Which factors are classes, whatever numbers these are; unless given, all if they
+            are integers, else none.
 
     Raises:
         ValueError: If shapes do not fit, a value is not finite, or a factor does not vary.
@@ -69,6 +70,7 @@ def sap(
     check_widths(factors, truth, "factors")
     check_varies("train_factors", factors)
     classes = which_discrete(train_factors, discrete, factors.shape[1])
+    factors, truth = numbered_classes(factors, truth, classes)
     told = pearson(train, factors) ** 2
     for f in np.flatnonzero(classes):
         for k in range(train.shape[1]):

@@ -99,6 +99,20 @@ def test_discrete_factors_are_classified(regressor):
     assert score.importance[0].argmax() == 1
 
 
+def test_classes_may_be_any_numbers():
+    """As `disentanglement_scores` takes them, also halves and what is no power of two."""
+    random = np.random.default_rng(8)
+    numbers = random.integers(3, size=(160, 2))
+    codes = numbers + random.normal(size=(160, 2)) / 4
+    places = np.array([-1.3, 0.5, 0.6])
+    found = [
+        dci(codes[:100], of[:100], codes[100:], of[100:], discrete=[True, True])
+        for of in (numbers, places[numbers])
+    ]
+    assert found[0].informativeness == found[1].informativeness > 0.9
+    assert np.array_equal(found[0].importance, found[1].importance)
+
+
 def test_informativeness_is_that_of_its_kind():
     draw = np.random.default_rng(5)
     codes = uniform(1500, 6)

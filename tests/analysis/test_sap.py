@@ -62,6 +62,17 @@ def test_classes_are_told_by_machines_on_new_data():
     assert score.score == pytest.approx(np.mean(ordered[2] - ordered[1]))
 
 
+def test_classes_may_be_any_numbers():
+    factors, truth = classes(300, 1), classes(90, 2)
+    codes, test = 2.0 * factors + normal(300, 3, 2), 2.0 * truth + normal(90, 3, 2)
+    places = np.array([0.5, 0.6])
+    found = [
+        sap(codes, of, test, asked, discrete=[True, True]).told
+        for of, asked in ((factors, truth), (places[factors], places[truth]))
+    ]
+    assert np.array_equal(*found)
+
+
 def test_two_codes_of_one_factor_have_no_gap():
     factors = normal(60, 1, 1)
     assert sap(np.c_[factors, -2 * factors], factors, factors @ [[1, 1]], factors).score == 0
