@@ -80,7 +80,10 @@ def told_condition(
     """
     for probe in probes:
         if probe not in PROBES:
-            raise ValueError(f"probe is {probe!r}; expected one of {', '.join(PROBES)}")
+            raise ValueError(
+                f"probe is {probe!r}; expected one of {', '.join(PROBES)}. The default is both of "
+                f"{', '.join(LINEAR_AND_NEAREST)}."
+            )
     train, test = code_rows("train_codes", train_codes), code_rows("test_codes", test_codes)
     check_widths(train, test)
     if discrete:

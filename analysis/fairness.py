@@ -65,11 +65,13 @@ def fairness(
     if len(groups) < 2:
         raise ValueError(
             f"attribute has {len(groups)} values among data whose label is known; expected at "
-            "least 2, whose predictions are compared"
+            "least 2, whose predictions are compared. Give data of several groups, or another "
+            "attribute"
         )
     if favoured not in classes:
         raise ValueError(
-            f"favoured is {favoured}; expected one of the labels {', '.join(map(str, classes))}"
+            f"favoured is {favoured}; expected one of the labels {', '.join(map(str, classes))}. "
+            "Name the one whose opportunity is to be equal"
         )
     odds = {}
     for label in classes:
@@ -151,7 +153,10 @@ def attribute_probe(
     train, test = code_rows("train_codes", train_codes), code_rows("test_codes", test_codes)
     check_widths(train, test)
     if (train_labels is None) != (test_labels is None):
-        raise ValueError("labels are given of one part alone; expected both or neither")
+        raise ValueError(
+            "labels are given of one part alone; expected both or neither. Give train_labels and "
+            "test_labels"
+        )
     parts = []
     for what, codes, attribute, labels in (
         ("train", train, train_attribute, train_labels),
@@ -166,7 +171,10 @@ def attribute_probe(
     (train, group, label), (test, truth, test_label) = parts
     values, random = np.unique(group), np.random.RandomState(seed)
     if len(values) < 2:
-        raise ValueError(f"train_attribute has {len(values)} values; expected at least 2")
+        raise ValueError(
+            f"train_attribute has {len(values)} values; expected at least 2. Give data of several "
+            "groups, or another attribute"
+        )
     for what, ours, theirs in (("attribute", values, truth), ("label", label, test_label)):
         strange = np.setdiff1d(theirs, ours)
         if len(strange):

@@ -51,7 +51,10 @@ class PoseRollOut:
                 "one frame. Give the frames of each clip on an axis of their own"
             )
         if samples < 0:
-            raise ValueError(f"samples is {samples}; expected at least 0")
+            raise ValueError(
+                f"samples is {samples}; expected at least 0. Choose 0 for the trajectory without "
+                "noise alone"
+            )
         self._model, self.samples = model, samples
         self._noise = torch.Generator().manual_seed(seed)
         self._seed = seed
@@ -74,7 +77,7 @@ class PoseRollOut:
             ValueError: If there is no step.
         """
         if steps < 1:
-            raise ValueError(f"steps is {steps}; expected at least 1")
+            raise ValueError(f"steps is {steps}; expected at least 1. Do not call it for none")
         found: list[Tensor] = []
         shape = (1 + self.samples, *self.content.shape[:1], self._loc.shape[-1])
         with undisturbed(self._model, seed=self._seed):
@@ -121,7 +124,10 @@ def predict(
         ValueError: If there is nothing to predict, or the pair predicts no poses.
     """
     if frames < 1:
-        raise ValueError(f"frames is {frames}; expected at least 1, after those that are seen")
+        raise ValueError(
+            f"frames is {frames}; expected at least 1, after those that are seen. Choose how far "
+            "to predict"
+        )
     rolling = PoseRollOut(model, guide, seen, samples=samples, seed=seed)
     return _decoded(rolling, frames, max(1, FRAMES // (len(seen) * (1 + samples))))
 

@@ -67,7 +67,8 @@ def turn(
     """
     if run.parts.turning is None:
         raise OptionError(
-            f"{run.config['method']} turns nothing; expected a run of action-rotation"
+            f"{run.config['method']} turns nothing; expected a run of action-rotation. Train one: "
+            "unbraid train action-rotation"
         )
     rows = [actions] if not _is_nested(actions) else list(actions)
     numbers = [[_number(action, run) for action in row] for row in rows]  # pyright: ignore
@@ -75,7 +76,8 @@ def turn(
     if len(lengths) != 1 or not lengths.pop() or len(numbers) not in (1, len(images)):
         raise OptionError(
             f"actions are {[len(row) for row in numbers]} in number for {len(images)} views; "
-            "expected at least one, as many for each view"
+            "expected at least one, as many for each view. Give one sequence for all views, or "
+            "one for each, where none lets a view rest"
         )
     given = torch.tensor(numbers, device=run.device).expand(len(images), -1)
     return turned(run.model, run.guide, images.to(run.device), given)
@@ -124,7 +126,10 @@ def shown_turns(run: Run, split: str, count: int | None = None) -> tuple[Tensor,
         OptionError: If the run turns nothing.
     """
     if run.parts.turning is None:
-        raise OptionError(f"{run.config['method']} turns nothing; expected action-rotation")
+        raise OptionError(
+            f"{run.config['method']} turns nothing; expected a run of action-rotation. Train one: "
+            "unbraid train action-rotation"
+        )
     dataset = run.split(split)
     rows = torch.arange(len(dataset))
     if count is not None and count < len(rows):
@@ -142,10 +147,13 @@ def _number(action: Action, run: Run) -> float:
     if isinstance(action, str):
         if action in ACTIONS:
             return ACTIONS[action]
-        expected = ", ".join(ACTIONS)
+        expected = f"{', '.join(ACTIONS)}. Name one, or give a number of steps"
     else:
         whole = getattr(run.model.turn, "whole", False)
         if not whole or float(action) in ACTIONS.values():
             return float(action)
-        expected = "-1, 0 or 1 with turn=tensor, which knows whole steps"
+        expected = (
+            "-1, 0 or 1 with turn=tensor, which knows whole steps. Repeat these, or train with "
+            "turn=planes"
+        )
     raise OptionError(f"action is {action!r}; expected {expected}")

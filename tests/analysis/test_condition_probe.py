@@ -93,7 +93,9 @@ def test_what_cannot_be_told_is_refused():
     codes = np.random.default_rng(4).normal(size=(N + M, 2))
     with pytest.raises(ValueError, match="train_condition is the same throughout"):
         told(codes, np.zeros(N + M, int))
-    with pytest.raises(ValueError, match="probe is 'tree'; expected one of"):
+    with pytest.raises(
+        ValueError, match=r"probe is 'tree'; expected one of .*The default is both of"
+    ):
         told(codes, np.arange(N + M) % 2, probes=("tree",))
     with pytest.raises(ValueError, match="expected integers"):
         told(codes, np.arange(N + M) / 2)

@@ -66,9 +66,13 @@ def test_a_perfect_prediction_of_unlike_groups_has_parity_gap_alone():
 @pytest.mark.parametrize(
     ("group", "truth", "message"),
     [
-        ([0, 0, 0, 0], [0, 0, 1, 1], "attribute has 1 values"),
+        ([0, 0, 0, 0], [0, 0, 1, 1], "attribute has 1 values.*Give data of several groups"),
         ([0, 1, 0, 0], [0, 0, 1, 1], "no datum has label 1 and attribute 1"),
-        ([0, 1, 0, 1], [0, 0, 2, 2], "favoured is 1; expected one of the labels 0, 2"),
+        (
+            [0, 1, 0, 1],
+            [0, 0, 2, 2],
+            "favoured is 1; expected one of the labels 0, 2. Name the one",
+        ),
         ([0, 1, 0], [0, 0, 1, 1], r"attribute have shape \(3,\); expected \(4,\)"),
         ([0.0, 1, 0, 1], [0, 0, 1, 1], "attribute are float64"),
     ],
@@ -113,8 +117,10 @@ def test_probes_need_data_of_every_group():
     few = np.where(np.arange(40) < 5, 1, 0)
     with pytest.raises(ValueError, match="5 training data have label 0 and attribute 1"):
         attribute_probe(codes, few, codes, few)
-    with pytest.raises(ValueError, match="of one part alone"):
+    with pytest.raises(ValueError, match=r"of one part alone.*Give train_labels and test_labels"):
         attribute_probe(codes, labels, codes, labels, train_labels=labels)
+    with pytest.raises(ValueError, match=r"train_attribute has 1 values.*Give data of several gr"):
+        attribute_probe(codes, 0 * labels, codes, labels)
     with pytest.raises(ValueError, match="no test datum has label 0 and attribute 1"):
         attribute_probe(codes, labels, codes[:1], labels[:1])
 

@@ -281,10 +281,10 @@ def test_unknown_actions_are_refused(shapes, tmp_path):
     run = trained(shapes, tmp_path / "run")
     views = shown_turns(run, "test")[0][:, 0]
     for actions, words in (
-        (["up"], "action is 'up'; expected left, none, right"),
-        ([0.5], "action is 0.5; expected -1, 0 or 1 with turn=tensor"),
+        (["up"], "action is 'up'; expected left, none, right. Name one, or give a"),
+        ([0.5], "action is 0.5; expected -1, 0 or 1 with turn=tensor.*or train with turn=planes"),
         ([], "expected at least one"),
-        ([["left"], ["left", "right"]], "as many for each view"),
+        ([["left"], ["left", "right"]], "as many for each view. Give one sequence for all"),
     ):
         with pytest.raises(OptionError, match=words):
             face.turn(run, views, actions)
@@ -299,7 +299,9 @@ def test_unknown_actions_are_refused(shapes, tmp_path):
         say=lambda _: None,
     )
     for refused in (lambda: face.turn(other, views, ["left"]), lambda: shown_turns(other, "test")):
-        with pytest.raises(OptionError, match="drnet turns nothing"):
+        with pytest.raises(
+            OptionError, match=r"drnet turns nothing.*unbraid train action-rotation"
+        ):
             refused()
 
 
