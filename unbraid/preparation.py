@@ -1,6 +1,5 @@
 """Load and augment the data of a run."""
 
-import hashlib
 from dataclasses import dataclass
 
 import torch
@@ -10,9 +9,9 @@ from unbraid.data import Binarise, Dataset, RandomAffine, describe, freeze, load
 from unbraid.methods import DataSpec, integer_in_range
 
 from .config import TrainConfig
+from .fingerprints import fingerprint_annotations, fingerprint_pixels
 
 ORDER_SEED = 0  # the same for all seeds, where these do not choose what is held out
-FINGERPRINTED_IMAGES, FINGERPRINTED_SEQUENCES, FINGERPRINTED_FRAMES = 1000, 100, 10
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,9 @@ class RunData:
         description: One line for people.
         fingerprint: Hash of the training, validation and test pixels, so that a resumed or
             evaluated run notices other data.
+        annotation_fingerprints: Hash of what is known of them, such as `labels`, by name.
         mixed: Whether held-out data were brought into a random order, as their own tells something
-            of them; the fingerprint is of their own.
+            of them; the fingerprints are of their own.
     """
 
     train: Dataset
@@ -39,6 +39,7 @@ class RunData:
     spec: DataSpec
     description: str
     fingerprint: str
+    annotation_fingerprints: dict[str, str]
     mixed: bool
 
 
@@ -73,9 +74,8 @@ def prepare(config: TrainConfig) -> RunData:
     sizes = (
         f"{len(train):,} to train, {len(held_out[0]):,} to validate, {len(held_out[1]):,} to test"
     )
-    fingerprint = hashlib.sha256()
-    for part in (train, *held_out):
-        fingerprint.update(_sample_bytes(part))
+    parts = (train, *held_out)
+    fingerprint, annotations = fingerprint_pixels(parts), fingerprint_annotations(parts)
     if splits.in_order:
         # The first few, which are judged and shown alone, are to stand for all.
         held_out = [part.take(random_rows(len(part))) for part in held_out]
@@ -86,7 +86,8 @@ def prepare(config: TrainConfig) -> RunData:
         tuple(transforms),
         spec,
         f"{describe(train)}; {sizes}",
-        fingerprint.hexdigest()[:16],
+        fingerprint,
+        annotations,
         splits.in_order,
     )
 
@@ -109,16 +110,3 @@ def first_rows(count: int, limit: int, *, mixed: bool) -> Tensor:
     """
     limit = integer_in_range("limit", limit, 1)
     return (random_rows(count) if mixed else torch.arange(count))[:limit]
-
-
-def _sample_bytes(part: Dataset) -> bytes:
-    """Size and up to 1000 evenly spaced images of a part, enough to tell other data apart."""
-    shown = FINGERPRINTED_SEQUENCES if part.is_sequence else FINGERPRINTED_IMAGES
-    rows = torch.linspace(0, len(part) - 1, min(shown, len(part))).long()
-    size = len(part).to_bytes(8, "little")
-    if not part.is_sequence:
-        return size + part.pixels(rows).cpu().numpy().tobytes()
-    total = part.images.shape[1]
-    places = torch.linspace(0, total - 1, min(FINGERPRINTED_FRAMES, total)).long()
-    frames = part.frames(rows.to(part.device), places.to(part.device).expand(len(rows), -1))
-    return size + total.to_bytes(8, "little") + frames.cpu().numpy().tobytes()

@@ -21,7 +21,8 @@ from unbraid.inference import (
 )
 from unbraid.methods import Method, OptionError, Parts, judged_weights, load_method
 
-from .config import ConfigError, TrainConfig
+from .config import TrainConfig
+from .fingerprints import check_data
 from .held_out import held_out_batches, judged
 from .preparation import RunData, first_rows, prepare
 
@@ -87,12 +88,9 @@ class Run:
         if self._data is None:
             names = {field.name for field in fields(TrainConfig)}
             config = TrainConfig(**{k: v for k, v in self.config.items() if k in names})
-            self._data = prepare(config)
-            if self._data.fingerprint != self.config["fingerprint"]:
-                raise ConfigError(
-                    f"data {config.data} have fingerprint {self._data.fingerprint}; the run was "
-                    f"trained on {self.config['fingerprint']}. Bring back the data of that time"
-                )
+            found = prepare(config)
+            check_data(found.fingerprint, found.annotation_fingerprints, self.config)
+            self._data = found
         return self._data
 
     @property

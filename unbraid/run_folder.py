@@ -11,6 +11,7 @@ from unbraid.inference import Checkpoints, check_writable
 from unbraid.methods import OptionError
 
 from .config import ConfigError, Settings
+from .fingerprints import check_annotations
 from .first_stages import FIRST_STAGES
 
 LONGEST_NAME = 255
@@ -132,8 +133,8 @@ def clear(folder: Path) -> None:
         path.unlink()
 
 
-_PIXELS = "fingerprint of the data"
-# Of the data, the fingerprint is compared; they may have moved.
+_PIXELS, _ANNOTATIONS = "fingerprint of the data", "annotation_fingerprints"
+# Of the data, the fingerprints are compared; they may have moved.
 _MAY_CHANGE = (
     "data",
     "options",
@@ -148,6 +149,9 @@ _MAY_CHANGE = (
     "keep",
     "mode",
 )
+
+
+_OTHER_DATA = "Resume with its own data, or train into another --out"
 
 
 def check_same(asked: dict[str, Any], stored: dict[str, Any], kind: type) -> None:
@@ -165,15 +169,20 @@ def check_same(asked: dict[str, Any], stored: dict[str, Any], kind: type) -> Non
     options = {**_defaults(kind), **stored["options"]}
     stored = _flat({**_defaults(Settings), **stored, "options": options})
     asked = _flat(asked)
-    # Other data may change what is said of the likelihood, and other settings both.
-    for name in sorted(asked, key=(_PIXELS, "likelihood").count):
+    # Other data may change what is said of the likelihood, and other settings all of these.
+    last = (_PIXELS, _ANNOTATIONS, "likelihood")
+    settings = [name for name in asked if name not in last]
+    for name in (*settings, *last):
         if name in _MAY_CHANGE or asked[name] == stored.get(name):
             continue
         if name == _PIXELS:
             raise ConfigError(
                 f"data {asked['data']} have other pixels than {stored['data']}, which the run was "
-                "started with. Resume with its own data, or train into another --out"
+                f"started with, or are split otherwise. {_OTHER_DATA}"
             )
+        if name == _ANNOTATIONS:
+            check_annotations(asked[name], stored.get(name), asked["data"], _OTHER_DATA)
+            continue
         raise ConfigError(
             f"{name} is {asked[name]}, but the run was started with {stored.get(name)}. "
             "Resume with its own settings, or train into another --out"

@@ -371,6 +371,7 @@ def _record(
         "likelihood": parts.likelihood.name,
         "spec": asdict(run_data.spec),
         "fingerprint": run_data.fingerprint,
+        "annotation_fingerprints": run_data.annotation_fingerprints,
         "command": config.command(out),
         "versions": {
             "unbraid": version("unbraid"),
