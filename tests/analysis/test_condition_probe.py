@@ -1,5 +1,7 @@
 """What probes tell of a condition: all, nothing, a share; and what chance is."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -82,8 +84,8 @@ def test_a_report_names_what_was_fitted_also_of_evaluations_that_did_not(tmp_pat
     assert told_scores(of_classes) == {"logistic": 0.5}
     found = {"scores": {}, "intervals": {}, "factors": {}, "left_out": {}, "factors_left_out": {}}
     told = {"angle": of_numbers, "shape": of_classes}
-    numbers = {"codes": {"n": 9, "of": {"z": {**found, "told": told}}}}
-    parts = {"config": {}, "history": [], "figures": {}}
+    numbers: Any = {"codes": {"n": 9, "of": {"z": {**found, "told": told}}}}
+    parts: Any = {"config": {}, "history": [], "figures": {}}
     page = write_report(tmp_path, title="t", evaluation=numbers, **parts).read_text()
     assert page.count("<td>ridge</td>") == page.count("<td>logistic</td>") == 1
     assert "the test data that are of the commonest class of the training data" in page

@@ -219,12 +219,12 @@ def test_help_says_where_the_weight_of_a_total_correlation_begins(start, weights
     """It is weighed as a part of the divergence, and by the hook."""
     method = load_method("beta-tcvae")
     parts = method.build(method.options(hidden=(5,), warmup=2, warmup_from=start, beta=6.0), DATA)
-    divergence, (hook,), found = parts.weights["z"], parts.hooks, []
+    divergence: Any = parts.weights["z"]
+    (hook,), found = parts.hooks, []
     of_hook: Any = hook
+    one = torch.ones(())
     for _ in weights:
-        found.append(
-            float(divergence(torch.ones(()))) + float(of_hook.weight(torch.ones(()), None))
-        )
+        found.append(float(divergence(one)) + float(of_hook.weight(one, None)))
         for schedule in (divergence, of_hook.weight):
             if hasattr(schedule, "advance"):
                 schedule.advance()
