@@ -70,7 +70,7 @@ def test_classes_may_be_any_numbers():
         sap(codes, of, test, asked, discrete=[True, True]).told
         for of, asked in ((factors, truth), (places[factors], places[truth]))
     ]
-    assert np.array_equal(*found)
+    assert np.array_equal(found[0], found[1])
 
 
 def test_two_codes_of_one_factor_have_no_gap():
