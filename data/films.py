@@ -20,6 +20,7 @@ from .splitting import FEWEST_GROUPS
 from .wording import are, counted
 
 _FEWEST = 4  # sequences that can be cut into three parts
+_SHORTEST = 2  # frames that a stretch may have
 
 
 @dataclass(frozen=True)
@@ -170,9 +171,10 @@ class _Room:
             self.images[self._row + stretch, column] = _pixels(frame, size, mode)
             count += 1
         if count < (options.length or 1):
+            shorter = "Choose a smaller length, or remove it."
             raise DataError(
                 f"number of frames of {film.path} is {count}; expected at least "
-                f"{options.length or 1}. Choose a smaller length, or remove it."
+                f"{options.length or 1}. {shorter if count >= _SHORTEST else 'Remove it.'}"
             )
         self._row += 1 if options.length is None else count // options.length
         return count

@@ -189,6 +189,11 @@ def _own(
         options.refuse_for(str(path))
         return split(read_idx_pair(prefix, prefix.name), seed)
     if not path.exists():
+        if path.suffix or len(path.parts) > 1:
+            raise DataError(
+                f"data are {str(path)!r}, where there is nothing; expected a file or a folder. "
+                "See that the path is right, from the folder where you are."
+            )
         close = get_close_matches(str(path), SOURCES, n=1)
         hint = f"Did you mean {close[0]}?" if close else "See that the path is right."
         raise DataError(

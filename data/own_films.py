@@ -29,6 +29,11 @@ def read_own_film(path: Path, options: SequenceOptions) -> Dataset:
     Raises:
         DataError: If it cannot be used as it is.
     """
+    if suffix(path.name) == "gif" and open_gif(path).count == 1:
+        raise DataError(
+            f"number of frames of {path} is 1; expected a GIF file that moves. Give the path of a "
+            "folder of several, which are images if none of them moves."
+        )
     return _read_files([path], path, options)
 
 

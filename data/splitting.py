@@ -41,7 +41,7 @@ def require(data: Dataset, count: int, what: str, at_least: int) -> None:
     if count < at_least:
         raise DataError(
             f"number of {what} in {data.name} is {count}; expected at least {at_least}, "
-            "to train, to validate and to test"
+            f"to train, to validate and to test. Add {'more' if count else 'some'} {what}"
         )
 
 

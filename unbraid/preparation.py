@@ -1,11 +1,22 @@
 """Load and augment the data of a run."""
 
+import glob
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from unbraid.data import Binarise, Dataset, RandomAffine, describe, freeze, load
+from unbraid.data import (
+    SOURCES,
+    Binarise,
+    DataError,
+    Dataset,
+    RandomAffine,
+    describe,
+    freeze,
+    load,
+)
 from unbraid.methods import DataSpec, integer_in_range
 
 from .config import TrainConfig
@@ -90,6 +101,28 @@ def prepare(config: TrainConfig) -> RunData:
         annotations,
         splits.in_order,
     )
+
+
+def prepare_again(config: TrainConfig, folder: Path) -> RunData:
+    """Load the data of a run, as `prepare` does, or say what to do if they are not there.
+
+    Args:
+        config: How the run was trained.
+        folder: The folder of the run.
+
+    Raises:
+        DataError: If they are not there, or cannot be used.
+    """
+    path = Path(config.data)
+    # Idx files are named by what their names begin with.
+    there = path.exists() or any(path.parent.glob(f"{glob.escape(path.name)}-images*"))
+    if config.data not in SOURCES and not there:
+        raise DataError(
+            f"data of the run in {folder} were {path}, where there is nothing; expected them "
+            f"there. Bring them back, or write where they are now as data in "
+            f"{folder / 'config.json'}"
+        )
+    return prepare(config)
 
 
 def random_rows(count: int) -> Tensor:

@@ -24,7 +24,7 @@ from unbraid.methods import Method, OptionError, Parts, judged_weights, load_met
 from .config import TrainConfig
 from .fingerprints import check_data
 from .held_out import held_out_batches, judged
-from .preparation import RunData, first_rows, prepare
+from .preparation import RunData, first_rows, prepare_again
 
 if TYPE_CHECKING:
     from xarray import DataTree
@@ -84,11 +84,12 @@ class Run:
 
         Raises:
             ConfigError: If they are not the data that the run was trained on.
+            DataError: If they are not there any more.
         """
         if self._data is None:
             names = {field.name for field in fields(TrainConfig)}
             config = TrainConfig(**{k: v for k, v in self.config.items() if k in names})
-            found = prepare(config)
+            found = prepare_again(config, self.folder)
             check_data(found.fingerprint, found.annotation_fingerprints, self.config)
             self._data = found
         return self._data

@@ -318,7 +318,7 @@ def _check_settings(method: str, settings: Mapping[str, Any]) -> None:
 
 def _absolute(data: str) -> str:
     """Name data of the user's own by the whole path, so that the run finds them from anywhere."""
-    return data if data in SOURCES or not Path(data).exists() else str(Path(data).resolve())
+    return data if data in SOURCES else str(Path(data).resolve())
 
 
 def _check_support(parts: Parts, run_data: RunData, config: TrainConfig) -> None:

@@ -84,6 +84,18 @@ def test_still_images_stay_images(tmp_path):
     assert not splits.train.is_sequence
 
 
+def test_a_still_file_by_itself_is_no_film(tmp_path):
+    save(tmp_path / "1.gif", GREY[:1])
+    for options in ({}, {"length": 2}):
+        with pytest.raises(DataError, match=r"frames of .* is 1; expected a GIF file that moves"):
+            load(tmp_path / "1.gif", options=options)
+
+
+def test_frames_that_no_length_allows_are_to_be_removed(films):
+    save(films / "4.gif", GREY[:1])
+    refuse(films, "number of frames of .*4.gif is 1; expected at least 2. Remove it", length=2)
+
+
 def test_a_still_among_films_is_a_sequence_of_one_frame(films):
     save(films / "4.gif", GREY[:1])
     with pytest.warns(DataWarning, match="1 of the 5 sequences in .* has one frame only"):

@@ -70,6 +70,14 @@ def test_an_unknown_name_suggests_a_near_one():
         load("mnits")
 
 
+@pytest.mark.parametrize("path", ["mine.npz", "films/walk", "/nowhere/mine"])
+def test_a_path_without_anything_is_no_name(path):
+    with pytest.raises(
+        DataError, match=f"data are '{path}', where there is nothing; expected a f"
+    ):
+        load(path)
+
+
 def test_a_file_of_another_kind_is_refused(tmp_path):
     (tmp_path / "data.csv").write_text("1,2,3")
     with pytest.raises(

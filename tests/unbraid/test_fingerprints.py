@@ -3,12 +3,14 @@
 
 import json
 import re
+import struct
 
 import numpy as np
 import pytest
 
 import unbraid as library
 from unbraid.config import ConfigError
+from unbraid.data import DataError
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (30, 8, 9), np.uint8)
@@ -33,7 +35,7 @@ CHANGES = [
     ("lengths", SEQUENCES, {"lengths": np.array([3, 4] * 10)}),
     ("factors of frames", SEQUENCES, {"frame_factors": 2 - SEQUENCES["frame_factors"]}),
 ]
-MISMATCH = 4
+BAD_DATA, MISMATCH = 3, 4
 
 
 def words(known, *more):
@@ -132,3 +134,29 @@ def test_other_pixels_are_told_before_what_is_known_and_the_likelihood(train, un
     np.savez("mine.npz", **binary)
     resumed = unbraid(*words(IMAGES, "--steps", "4", "--resume"))
     resumed.check_refused(MISMATCH, "mine.npz have other pixels than .*, or are split otherwise")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "report"])
+def test_data_that_are_gone_can_be_told_where_they_are(command, train, unbraid, place):
+    config = train(IMAGES)
+    (place / "mine.npz").rename(place / "moved.npz")
+    told = r"run in run were .*mine.npz, where there is nothing; .* now as data in run.config.json"
+    unbraid(command, "run").check_refused(BAD_DATA, told)
+    config["data"] = str(place / "moved.npz")
+    (place / "run" / "config.json").write_text(json.dumps(config))
+    more = ["--samples", "3"] if command == "evaluate" else []
+    assert unbraid(command, "run", *more).code == 0
+
+
+def test_a_prefix_of_idx_files_is_found_from_anywhere(unbraid, place, monkeypatch):
+    head = struct.pack(">4I", 0x803, 30, 8, 9)
+    path = place / "mine-images-idx3-ubyte"
+    path.write_bytes(head + GREY.tobytes())
+    command = [word.replace("mine.npz", "mine") for word in words(IMAGES, "--steps", "2")]
+    assert unbraid(*command).code == 0
+    (place / "elsewhere").mkdir()
+    monkeypatch.chdir(place / "elsewhere")
+    assert len(library.load(place / "run").data.train) == 24
+    path.unlink()
+    with pytest.raises(DataError, match=r"were .*mine, where there is nothing; expected them"):
+        _ = library.load(place / "run").data
