@@ -5,7 +5,7 @@ from math import isfinite
 from typing import Any
 
 from .advice import FEW, proposal_words
-from .evaluation import Evaluation, bounds, known, unreliable_share
+from .evaluation import Evaluation, bounds, known, told_scores, unreliable_share
 
 UNKNOWN = "not available"
 
@@ -107,18 +107,19 @@ def elbo_words(evaluation: Evaluation) -> str:
 
 
 def _told_rows(evaluation: Evaluation) -> list[tuple[str, str, bool]]:
-    """Return what probes tell of a condition from codes, beside what chance would."""
+    """Return what probes tell of a condition from codes, beside what is told without them."""
     rows = []
     for name, of in (evaluation.get("condition_from_codes") or {}).items():
         for kind, told in of.items():
             accuracy = told["standard_error"] is not None
             words = [
                 f"{probe} {percent(score) if accuracy else number(score)}"
-                for probe, score in told["score"].items()
+                for probe, score in told_scores(told).items()
             ]
-            chance = f"; chance {percent(told['chance'])}" if accuracy else " of the variance"
+            without = f"; {percent(told['chance'])} without codes"
             what = f"{name.capitalize()} told from {kind.removeprefix('of_')} of codes"
-            rows.append((what, ", ".join(words) + chance, False))
+            unit = without if accuracy else " of the variance"
+            rows.append((what, ", ".join(words) + unit, False))
     return rows
 
 

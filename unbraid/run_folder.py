@@ -184,9 +184,14 @@ def check_same(asked: dict[str, Any], stored: dict[str, Any], kind: type) -> Non
             check_annotations(asked[name], stored.get(name), asked["data"], _OTHER_DATA)
             continue
         raise ConfigError(
-            f"{name} is {asked[name]}, but the run was started with {stored.get(name)}. "
+            f"{name} is {_said(asked[name])}, but the run was started with "
+            f"{_said(stored.get(name))}. "
             "Resume with its own settings, or train into another --out"
         )
+
+
+def _said(value: Any) -> str:
+    return "none" if value is None else str(value)
 
 
 def _defaults(kind: type) -> dict[str, Any]:

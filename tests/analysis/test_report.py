@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from unbraid.analysis import kl_chart, save_figures, write_report
+from unbraid.analysis.wording import likelihood_rows
 
 TAGS = ["script", "img", "svg", "iframe", "object", "embed", "link", "base", "style", "form"]
 HOSTILE = [
@@ -310,3 +311,14 @@ def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
         write(tmp_path, title="new", evaluation=None, history=[])
     assert (tmp_path / "report.html").read_text("utf-8") == old
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_condition_told_from_codes_is_held_against_what_is_told_without_them():
+    angle = {"score": {"logistic": 0.25}, "standard_error": None, "chance": 0.0}
+    digit = {"score": {"logistic": 0.5, "knn": 0.75}, "standard_error": 0.1, "chance": 0.125}
+    told = {"angle": {"of_means": angle}, "digit": {"of_samples": digit}}
+    rows = {name: value for name, value, _ in likelihood_rows({"condition_from_codes": told})}
+    # Earlier versions called the ridge regression of real values logistic.
+    assert rows["Angle told from means of codes"] == "ridge 0.25 of the variance"
+    value = rows["Digit told from samples of codes"]
+    assert value.startswith("logistic 50.0") and value.endswith("12.5 % without codes")

@@ -286,6 +286,10 @@ MISMATCHES = {
         "--data other.npz",
         r"other.npz have other pixels than .*digits.npz, which the run was started with",
     ),
+    "row-82-binarise": (
+        "--binarise threshold",
+        "binarise is threshold, but the run was started with none. Resume with its own",
+    ),
     "row-82-seed": ("--seed 5", r"seed is 5, but the run was started with 0. Resume with its own"),
 }
 
