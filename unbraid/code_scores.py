@@ -54,10 +54,10 @@ def score_codes(run: Run, *, split: str = "test", seed: int = 0) -> dict[str, An
         return {"left_out": "Codes that actions turn are of clips; see docs/action-rotation.md."}
     if run.parts.past is not None:
         return {"left_out": "Codes are those of the run that predictions build on; score it."}
+    if train.labels is None and train.factors is None and train.frame_factors is None:
+        return {"left_out": "The data have no labels and no factors."}
     if train.is_sequence:
         return {**_score_sequences(run, train, test, split, seed), "split": split}
-    if train.labels is None and train.factors is None:
-        return {"left_out": "The data have no labels and no factors."}
     rows = [_labelled(*part) for part in ((train, LEARNED), (test, JUDGED))]
     if min(map(len, rows)) < 2:
         return {"left_out": "Fewer than two data have a label that is known."}

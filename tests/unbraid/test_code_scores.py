@@ -233,6 +233,16 @@ def test_sequences_whose_label_is_not_known_are_left_out(place, unbraid):
     assert told["n"] <= 8 and all(row["discrete"] for row in told["leakage"])
 
 
+@pytest.mark.usefixtures("place")
+def test_sequences_about_which_nothing_is_known_are_not_scored(unbraid):
+    images = np.random.default_rng(2).integers(0, 256, (20, 4, 8, 8), np.uint8)
+    np.savez("clips.npz", sequences=images)
+    words = "train static-dynamic --data clips.npz --out run --steps 2 --set frames=4 hidden=8"
+    assert unbraid(*words.split(), "channels=4").code == 0
+    told = load("run", "cpu").score_codes()
+    assert told["left_out"] == "The data have no labels and no factors."
+
+
 def test_classes_stay_classes_beside_numbers(place, unbraid):
     """What is known of a group's images is one array of floats; sizes say what are classes."""
     random = np.random.default_rng(3)
