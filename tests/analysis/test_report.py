@@ -3,6 +3,7 @@
 import re
 from base64 import b64decode
 from html.parser import HTMLParser
+from importlib import import_module
 from math import inf, nan
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from unbraid.analysis import kl_chart, save_figures, write_report
-from unbraid.analysis.wording import likelihood_rows
+
+likelihood_rows = import_module("unbraid.analysis.wording").likelihood_rows
 
 TAGS = ["script", "img", "svg", "iframe", "object", "embed", "link", "base", "style", "form"]
 HOSTILE = [

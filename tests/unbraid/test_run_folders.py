@@ -1,12 +1,15 @@
 """Run folders that cannot be written or read, and pictures that are drawn on request."""
 
 import errno
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from unbraid.inference import CheckpointError, Checkpoints, atomic
+from unbraid.inference import CheckpointError, Checkpoints
+
+atomic = import_module("unbraid.inference.atomic")
 
 
 @pytest.fixture
