@@ -274,7 +274,7 @@ CRITICS_OF_ADVERSARIES = (
         "loaded-without-hooks",
         "part of a record left out",
         "unbraid/load_run.py",
-        'parts = add_hooks(parts, config["hooks"], data)',
-        "parts = add_hooks(parts, [], data)",
+        'return add_hooks(parts, config["hooks"], data)',
+        "return add_hooks(parts, [], data)",
     ),
 )
