@@ -89,6 +89,7 @@ SETTINGS = {
         options={
             **_OPTIONS,
             **_NORMALS,
+            "dynamic_dim": 2,
             "scale": 0.1,
             "content_warmup": 1000,
             "critic_hidden": (128, 64),
