@@ -75,6 +75,7 @@ from .model_graph import Node, model_graph
 from .modularity import Modularity, modularity, score_modularity
 from .neighbours import Accuracy, knn_accuracy
 from .new_sequences import new_frames, new_identities
+from .passes import NoSamplesError
 from .pictures import manifold, prior_samples, reconstructions, traversals
 from .posterior_draws import posterior
 from .posterior_ellipses import posterior_ellipses
@@ -148,6 +149,7 @@ __all__ = [
     "Leakage",
     "Modularity",
     "Moments",
+    "NoSamplesError",
     "Node",
     "PoseRollOut",
     "PredictedClips",

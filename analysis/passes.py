@@ -30,6 +30,10 @@ from unbraid.inference import (
 FRAMES = 256  # frames that are decoded together
 
 
+class NoSamplesError(ValueError):
+    """A model draws no images, or has no prior to draw them from."""
+
+
 def reseed(seed: int) -> None:
     """Seed torch's generators, but none of a GPU that nobody has asked for yet.
 
@@ -261,7 +265,7 @@ def sample_prior(
     Of a model of sequences they are one frame of each; the lengths are no conditions of it.
 
     Raises:
-        ValueError: If the model draws no such images, or codes of it have no prior.
+        NoSamplesError: If the model draws no such images, or codes of it have no prior.
     """
     if takes_frames(model):
         sites = Runner().run(partial(model, size=size, frames=1), ()).sites
@@ -269,7 +273,7 @@ def sample_prior(
         sites = Runner().run(partial(model, size=size), (None, *conditions)).sites
     why_not = no_samples(sites, site)
     if why_not is not None:
-        raise ValueError(why_not)
+        raise NoSamplesError(why_not)
     return mean_images(sites[site].fn, site)
 
 

@@ -81,7 +81,8 @@ def prior_samples(
         seed: Seed of the codes.
 
     Raises:
-        ValueError: If the model has no such site, it holds no images, or codes have no prior.
+        NoSamplesError: If the model has no such site, or codes have no prior.
+        ValueError: If the site holds no images.
     """
     with undisturbed(model, seed=seed):
         images = sample_prior(model, size, conditions, site)

@@ -155,7 +155,7 @@ def _unfit_modes(modes: dict[str, list[Path]]) -> DataError:
         f"{len(paths)} {mode} (such as {paths[0].relative_to(folder)})"
         for mode, paths in sorted(modes.items())
     ]
-    steps = ["Convert them to one, such as by image.convert('RGB') of Pillow."]
+    steps = ["Convert them to RGB or to L, such as by image.convert('RGB') of Pillow."]
     if any(mode.startswith(_DEEP) for mode in modes):
         steps = ["Scale their values to 8 bits, 0 to 255, and save them as L."]
     if any(mode.endswith(_TRANSPARENT) for mode in modes):

@@ -147,7 +147,9 @@ def accepted_options(
     path, data = Path(source), splits.train
     by_groups = chosen.get("groups") is not None
     accepted = set(chosen)
-    if by_groups or (not data.is_sequence and shareable(data)):
+    parts = (splits.train, splits.validation, splits.test)
+    shared = set.intersection(*(set(shareable(part)) for part in parts))
+    if by_groups or (not data.is_sequence and shared):
         accepted |= set(_keywords(grouped))
     if idx_prefix(path) is None and (is_film(path) or (path.is_dir() and not find_idx(path))):
         if not data.is_sequence or by_groups:

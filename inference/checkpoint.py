@@ -152,13 +152,21 @@ class Checkpoints:
 
     def damaged(self) -> dict[str, str]:
         """Why the record of a checkpoint is not valid, by the name of its folder, in order."""
-        found = {}
-        for path in self._folders():
-            try:
-                _read_record(path)
-            except DamagedError as error:
-                found[path.name] = str(error)
-        return found
+        return self._read()[1]
+
+    def step(self, which: str | int = "best-or-last") -> int:
+        """Return the step whose weights `load_modules` would load, once they are verified.
+
+        Args:
+            which: `"best-or-last"`, `"last"`, `"best"`, or a step.
+
+        Raises:
+            CheckpointError: If no undamaged checkpoint is left.
+
+        Warns:
+            CheckpointWarning: If a damaged checkpoint was passed over for the one before it.
+        """
+        return self._open(which, (WEIGHTS,))[1].step
 
     def best_step(self) -> int | None:
         """Step of the newest checkpoint that was saved as the best, or None."""
@@ -180,8 +188,20 @@ class Checkpoints:
 
     def _recorded(self) -> list[tuple[Path, Record]]:
         """Checkpoints with a valid record, in the order of saving."""
-        damaged = self.damaged()
-        return [(p, _read_record(p)) for p in self._folders() if p.name not in damaged]
+        return self._read()[0]
+
+    def _read(self) -> tuple[list[tuple[Path, Record]], dict[str, str]]:
+        """Checkpoints with a valid record, and why the others have none, by name of the folder.
+
+        Each is read once: where a run is still training, it may be gone the next time.
+        """
+        valid, damaged = [], {}
+        for path in self._folders():
+            try:
+                valid.append((path, _read_record(path)))
+            except DamagedError as error:
+                damaged[path.name] = str(error)
+        return valid, damaged
 
     def _open(self, which: str | int, files: Sequence[str]) -> tuple[Path, Record, list[bytes]]:
         """The record and the verified files of the first undamaged candidate."""

@@ -254,7 +254,8 @@ class Evaluate:
         self._refuse_flags_of_others()
         from unbraid.inference import NoLikelihoodError
 
-        from .evaluations import ANNEALED, CODES, can_be_annealed
+        from .evaluation_files import ANNEALED, CODES
+        from .evaluations import can_be_annealed
         from .load_run import load
 
         run = load(self.folder, self.device)
@@ -265,9 +266,9 @@ class Evaluate:
             if self.estimator == "importance" and can_be_annealed(run):
                 hint = f"On the command line, --estimator annealed needs no guide{hint[19:]}"
             raise NoLikelihoodError(f"{error}. {hint}") from error
-        except KeyboardInterrupt:
-            if any(Path(self.folder).glob("*.partial")):
-                say("stopped; data that were judged are kept: the same command goes on from them")
+        except KeyboardInterrupt as stopped:
+            for note in getattr(stopped, "__notes__", ()):
+                say(note)
             raise
         if self.no_codes:  # those that are there are of an earlier evaluation
             evaluation.pop("codes", None)

@@ -13,7 +13,7 @@ from unbraid.analysis import compare as compare_judged
 from unbraid.methods import OptionError
 
 from .config import ConfigError, read_config
-from .evaluations import VALUES, read_evaluation
+from .evaluation_files import VALUES, read_evaluation
 from .load_run import judged_step
 
 

@@ -101,7 +101,8 @@ def code_rows(codes: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             continue
         error = row["standard_error"]
         value = f"{row['score']:.3f}" + ("" if error is None else f" +- {error:.3f}")
-        measure = "of the frames" if row["discrete"] else "R^2"
+        whole = row["about"] == "content" and row["codes"] == "static"
+        measure = f"of the {'sequences' if whole else 'frames'}" if row["discrete"] else "R^2"
         what = f"{measure}; {row['chance']:.3f} without codes" if row["discrete"] else measure
         rows.append((f"{row['factor']} from {row['codes']}", value, what))
     for site, found in codes.get("of", {}).items():

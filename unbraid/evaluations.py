@@ -1,8 +1,7 @@
-"""Evaluations of a run: what is measured, and `evaluation.json`, which holds it."""
+"""Evaluations of a run: what is measured."""
 
-import json
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -10,37 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from unbraid.inference import (
-    LogLikelihood,
-    NoLikelihoodError,
-    Proposal,
-    write_atomically,
-    write_json_atomically,
-)
+from unbraid.inference import LogLikelihood, NoLikelihoodError, Proposal, write_atomically
 from unbraid.methods import integer_in_range
 
 from . import code_scores
-from .config import ConfigError
+from .evaluation_files import ANNEALED, CODES, VALUES, keep, known_of
 from .run import Run
-from .run_folder import EARLIER, require_writable
+from .run_folder import require_writable
 
-ANNEALED, CODES = "annealed", "codes"
-"""Where `evaluation.json` holds what annealing found, and scores of codes; both have a `step` of
-their own."""
 FROM_CODES, TOLD = "condition_from_codes", "classification"
-"""Where it holds what probes tell of the condition from codes, of methods that are given one, and
-how often methods that say the class of an image are wrong."""
-
-EVALUATION, VALUES = "evaluation.json", "evaluation.npz"
-"""The second holds log p(x) of each datum, which comparisons pair."""
-
-_SETTINGS = ("step", "split", "n", "samples", "seed", "frames", "inner_samples")
-_PROPOSAL = ("widen", "prior_share")
-_ANNEALING = ("step", "split", "n", "chains", "temperatures", "start", "seed")
-
-
-class EvaluationWarning(UserWarning):
-    """An evaluation took the place of another one, which is kept elsewhere."""
+"""Where `evaluation.json` holds what probes tell of the condition from codes, of methods that are
+given one, and how often methods that say the class of an image are wrong."""
 
 
 def evaluate(
@@ -64,18 +43,19 @@ def evaluate(
         settings += f"-{judged_frames}-{inner_samples}"
     if not proposal.is_guide:
         settings += f"-{proposal.widen}-{proposal.of_prior}"
-    partial = run.folder / f"evaluation-{settings}.partial"
-    result = run.log_likelihood(
-        samples,
-        split=split,
-        limit=limit,
-        seed=seed,
-        frames=frames,
-        inner_samples=inner_samples,
-        proposal=proposal,
-        progress=progress,
-        resume=partial,
-    )
+    so_far = run.folder / f"evaluation-{settings}.partial"
+    with _told_of(so_far):
+        result = run.log_likelihood(
+            samples,
+            split=split,
+            limit=limit,
+            seed=seed,
+            frames=frames,
+            inner_samples=inner_samples,
+            proposal=proposal,
+            progress=progress,
+            resume=so_far,
+        )
     evaluation = {
         **result.summary(),
         "split": split,
@@ -90,13 +70,10 @@ def evaluate(
         # Poses that lead to each other, or a code that is turned, are codes of whole clips.
         whole = run.parts.past is not None or run.parts.turning is not None
         evaluation["averages_frames"] = not whole
-    known = _known(run)
-    evaluation |= {name: known[name] for name in (ANNEALED, CODES) if name in known}
-    _set_aside(run, evaluation, (*_SETTINGS, *_PROPOSAL))
+    values = partial(_keep_values, run, result, split, limit, judged_frames)
     # What took long is kept before anything else can fail.
-    _keep(run, evaluation)
-    _keep_values(run, result, split, limit, judged_frames)
-    partial.unlink(missing_ok=True)
+    evaluation = _keep_beside(run, evaluation, values)
+    so_far.unlink(missing_ok=True)
     if run.parts.given is not None:
         evaluation[FROM_CODES] = run.probe_condition(seed)
     told = run.judge_labels(split=split, limit=limit)
@@ -104,8 +81,36 @@ def evaluate(
         evaluation[TOLD] = told
     if codes:
         evaluation[CODES] = _scores(run, split, seed)
-    _keep(run, evaluation)
+    return _keep_beside(run, evaluation, values)
+
+
+def _keep_beside(
+    run: Run, evaluation: dict[str, Any], keep_values: Callable[[], None]
+) -> dict[str, Any]:
+    """Keep an evaluation beside what is known of annealing and codes; returns all.
+
+    Another evaluation of the run may have ended in the meantime, so that both files are written.
+    """
+    known = known_of(run)
+    evaluation = {name: known[name] for name in (ANNEALED, CODES) if name in known} | evaluation
+    if ANNEALED in known:
+        evaluation[ANNEALED] = known[ANNEALED]
+    keep(run, evaluation)
+    keep_values()
     return evaluation
+
+
+@contextmanager
+def _told_of(so_far: Path) -> Iterator[None]:
+    """Where an estimate is interrupted, say that what was judged is kept in a file."""
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        if so_far.exists():
+            stopped.add_note(
+                "stopped; data that were judged are kept: the same evaluation goes on from them"
+            )
+        raise
 
 
 def _frames(run: Run, frames: int | None) -> int | None:
@@ -131,21 +136,21 @@ def evaluate_annealed(
     """Do what `Run.evaluate_annealed` says."""
     require_writable(run.folder)
     settings = f"{run.step}-{split}-{limit or 'all'}-{chains}-{temperatures}-{start}-{seed}"
-    partial = run.folder / f"annealing-{settings}.partial"
-    result = run.annealed_log_likelihood(
-        chains=chains,
-        temperatures=temperatures,
-        start=start,
-        split=split,
-        limit=limit,
-        seed=seed,
-        progress=progress,
-        resume=partial,
-    )
+    so_far = run.folder / f"annealing-{settings}.partial"
+    with _told_of(so_far):
+        result = run.annealed_log_likelihood(
+            chains=chains,
+            temperatures=temperatures,
+            start=start,
+            split=split,
+            limit=limit,
+            seed=seed,
+            progress=progress,
+            resume=so_far,
+        )
     annealed = {**result.summary(), "split": split, "step": run.step, **_what_it_is_of(run)}
-    _set_aside(run, annealed, _ANNEALING, ANNEALED)
-    _keep(run, _known(run) | {ANNEALED: annealed})
-    partial.unlink(missing_ok=True)
+    keep(run, known_of(run) | {ANNEALED: annealed})
+    so_far.unlink(missing_ok=True)
     return annealed
 
 
@@ -153,7 +158,7 @@ def score_codes(run: Run, *, split: str, seed: int) -> dict[str, Any]:
     """Do what `Run.score_codes` says."""
     require_writable(run.folder)
     scores = _scores(run, split, seed)
-    _keep(run, _known(run) | {CODES: scores})
+    keep(run, known_of(run) | {CODES: scores})
     return scores
 
 
@@ -189,84 +194,6 @@ def _is_judged(estimate: Callable[..., object]) -> bool:
     return True
 
 
-def read_evaluation(folder: Path) -> dict[str, Any]:
-    """Return what a run's `evaluation.json` says; nothing where there is none.
-
-    Raises:
-        ConfigError: If it is damaged.
-    """
-    path = folder / EVALUATION
-    try:
-        return json.loads(path.read_text()) if path.exists() else {}
-    except ValueError as error:
-        raise ConfigError(
-            f"{path} is damaged ({error}); expected JSON. Run unbraid evaluate {folder} again"
-        ) from error
-
-
-def evaluation_of(run: Run) -> dict[str, Any]:
-    """Return what a run's `evaluation.json` says of the loaded weights, not of those of others.
-
-    Raises:
-        ConfigError: If it is damaged.
-    """
-    known = read_evaluation(run.folder)
-    parts = {name: known.pop(name, {}) for name in (ANNEALED, CODES)}
-    kept = known if known.get("step") == run.step else {}
-    return kept | {name: of for name, of in parts.items() if of.get("step") == run.step}
-
-
-def outdated(run: Run) -> str | None:
-    """Say that log p(x) in a run's `evaluation.json` is of other weights than the loaded ones.
-
-    Returns:
-        A sentence; None where it is of these, or not known.
-
-    Raises:
-        ConfigError: If the file is damaged.
-    """
-    known = read_evaluation(run.folder)
-    if "log_likelihood" not in known or known.get("step") == run.step:
-        return None
-    return (
-        f"{EVALUATION} holds log p(x) at step {known.get('step')}, which is not shown, since the "
-        f"weights are of step {run.step}: run unbraid evaluate again."
-    )
-
-
-def _known(run: Run) -> dict[str, Any]:
-    try:
-        return evaluation_of(run)
-    except ConfigError:
-        return {}
-
-
-def _set_aside(
-    run: Run, found: dict[str, Any], settings: Sequence[str], part: str | None = None
-) -> None:
-    """Keep what is about to be replaced by an evaluation of other settings, and say where."""
-    try:
-        known = read_evaluation(run.folder)
-    except ConfigError:
-        return
-    earlier = known if part is None else known.get(part, {})
-    given = [earlier.get(name) for name in settings]
-    if "log_likelihood" not in earlier or given == [found.get(name) for name in settings]:
-        return
-    name = "-".join(str(value) for value in ([part] if part else []) + given if value is not None)
-    folder = run.folder / EARLIER
-    folder.mkdir(exist_ok=True)
-    write_json_atomically(folder / f"{name}.json", known)
-    if part is None and (run.folder / VALUES).exists():
-        write_atomically(folder / f"{name}.npz", (run.folder / VALUES).read_bytes())
-    warnings.warn(
-        f"the evaluation of {run.folder} before, of other settings, is kept as "
-        f"{folder / name}.json",
-        EvaluationWarning,
-        stacklevel=4,
-    )
-
-
 def _keep_values(
     run: Run, result: LogLikelihood, split: str, limit: int | None, frames: int | None
 ) -> None:
@@ -290,7 +217,3 @@ def _keep_values(
         proposal=np.array([result.proposal.widen, result.proposal.prior_share]),
     )
     write_atomically(run.folder / VALUES, buffer.getvalue())
-
-
-def _keep(run: Run, evaluation: dict[str, Any]) -> None:
-    write_json_atomically(run.folder / EVALUATION, evaluation)

@@ -37,24 +37,25 @@ def load(folder: str | Path, device: str = "auto") -> Run:
 
 
 def judged_step(folder: Path) -> int | None:
-    """Return the step of the weights that a run's evaluation judges, without loading them.
+    """Return the step of the weights that a run's evaluation judges; they are not loaded.
 
     Args:
         folder: The folder of the run.
 
     Returns:
-        The step; None where there are no checkpoints, such as of numbers that were copied alone.
+        The step; None where no checkpoint is usable, such as of numbers that were copied alone.
 
     Raises:
         ConfigError: If the folder holds no run, or one of a newer version.
     """
     store = Checkpoints(folder / CHECKPOINTS)
-    steps = store.steps()
-    if not steps:
+    if not store.steps():
         return None
     config = read_config(folder)
-    which = judged_weights(config, _build(folder, config))
-    return steps[-1] if which == "last" else store.best_step() or steps[-1]
+    try:
+        return store.step(judged_weights(config, _build(folder, config)))
+    except CheckpointError:
+        return None
 
 
 def _build(path: Path, config: dict[str, Any]) -> Parts:

@@ -12,12 +12,13 @@ from .run import Run
 _SETTINGS = ("batch_size", "learning_rate", "schedule", "clip_norm", "ema", "precision", "seed")
 
 
-def write_run_card(run: Run, evaluation: Evaluation | None) -> Path:
+def write_run_card(run: Run, evaluation: Evaluation | None, remark: str | None = None) -> Path:
     """Write `model_card.md` into a run's folder; returns its path.
 
     Args:
         run: A trained run.
-        evaluation: What `evaluation.json` says, or None without it.
+        evaluation: What `evaluation.json` says of the run's weights, or None without it.
+        remark: What has to be said beside the likelihood.
     """
     config, method = run.config, run.method
     data = Path(config["data"]).name
@@ -56,7 +57,7 @@ def write_run_card(run: Run, evaluation: Evaluation | None) -> Path:
         command=config["command"],
         bibtex=method.citation,
         datum="sequence" if sequences else "image",
-        remark=run.parts.remark,
+        remark=remark,
     )
 
 

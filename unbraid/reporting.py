@@ -22,7 +22,7 @@ from unbraid.inference import read_metrics
 from .calibrating import calibration_figures
 from .code_figures import code_figures
 from .conditions import condition_figures
-from .evaluations import evaluation_of, outdated
+from .evaluation_files import evaluation_of, outdated
 from .held_out import held_out_batches
 from .labels import label_figures
 from .model_cards import write_run_card
@@ -52,8 +52,8 @@ def write_run_report(run: Run) -> Path:
     metrics = run.folder / "metrics.jsonl"
     history = read_metrics(metrics) if metrics.exists() else []
     evaluation: Any = evaluation_of(run) or None
-    remarks = [remark for remark in (run.parts.remark, outdated(run)) if remark]
-    write_run_card(run, evaluation)
+    remark = " ".join(filter(None, (run.parts.remark, outdated(run)))) or None
+    write_run_card(run, evaluation, remark)
     return write_report(
         run.folder,
         title=f"{run.config['method']} on {Path(run.config['data']).name}",
@@ -64,7 +64,7 @@ def write_run_report(run: Run) -> Path:
         command=run.config["command"],
         bibtex=run.method.citation,
         datum="sequence" if run.parts.frames or run.parts.turning else "image",
-        remark=" ".join(remarks) or None,
+        remark=remark,
         hooks=[hook.name for hook in run.parts.hooks],
     )
 

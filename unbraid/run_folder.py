@@ -87,9 +87,8 @@ def _refuse_others(folder: Path) -> None:
     others = sorted(
         path.name
         for path in folder.iterdir()
-        if path.name not in (*_FOLDERS, *_FILES, "lock") and path.suffix != ".partial"
+        if path.name != "lock" and not path.name.startswith(".")
     )
-    others = [name for name in others if not name.startswith(".")]
     if others:
         raise RunExistsError(
             f"{folder} holds other files, such as {others[0]}; expected a folder of the run's "
@@ -123,8 +122,29 @@ def require_writable(folder: Path) -> None:
     check_writable(folder, _NUMBERS)
 
 
+def check_data_outside(folder: Path, data: str) -> None:
+    """Refuse data in a folder that a run makes anew, and so would remove.
+
+    Raises:
+        OptionError: If the data lie there.
+    """
+    path = Path(os.path.realpath(data))  # of links that loop, too
+    for name in _FOLDERS:
+        place = Path(os.path.realpath(folder / name))
+        if place == path or place in path.parents:
+            raise OptionError(
+                f"data {data} lie in {place}, which a run in {folder} writes itself; expected "
+                "data elsewhere. Choose another --out, or move the data"
+            )
+
+
 def clear(folder: Path) -> None:
-    """Remove what an earlier run left in the folder; nothing else in it is touched."""
+    """Remove what an earlier run left in the folder; nothing else in it is touched.
+
+    Where there was no run, files that merely have such names are of others.
+    """
+    if not (folder / "config.json").exists():
+        return
     for name in _FOLDERS:
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in _FILES:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from unbraid.analysis import conditional_grid, prior_samples, save_figures
+from unbraid.analysis import NoSamplesError, conditional_grid, prior_samples, save_figures
 from unbraid.inference import Runner, own_noise
 from unbraid.methods import OptionError
 
@@ -45,7 +45,7 @@ def save_samples(run: Run, count: int, seed: int, out: Sequence[str | Path] = ()
     figure = partial(_figure, run, count, seed)
     try:
         paths = list(save_figures(run.folder, {"samples": figure()}, ON_REQUEST).values())
-    except ValueError as error:
+    except NoSamplesError as error:
         raise OptionError(f"{run.config['method']} has no samples: {error}") from error
     for path in files:
         paths.append(save_out(path, figure, partial(prior_arrays, run, count, seed)))

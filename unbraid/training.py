@@ -32,7 +32,7 @@ from .held_out import held_out_batches
 from .labels import check_labels
 from .preparation import RunData, prepare
 from .run import Run
-from .run_folder import check_folder, check_same, clear
+from .run_folder import check_data_outside, check_folder, check_same, clear
 from .turning import check_turntables
 
 Say = Callable[[str], None]
@@ -119,6 +119,8 @@ def train_config(
         hook_options(hook)
     config = replace(config, data_options=typed_options(config.data, config.data_options))
     check_folder(folder, resume, force)
+    if config.data not in SOURCES:
+        check_data_outside(folder, config.data)
     if not resume:
         check_first_stages(folder, options)
     elif config.epochs is None and config.steps is None:

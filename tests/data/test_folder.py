@@ -103,7 +103,7 @@ def test_mixed_modes_are_counted(tmp_path):
     few = (
         rf"images in {re.escape(str(tmp_path))} are 3 L \(such as a/0.png\), 2 RGB \(such as b/c/0"
     )
-    refuse(tmp_path, few + r".png\); expected all grey .* Convert them to one")
+    refuse(tmp_path, few + r".png\); expected all grey .* Convert them to RGB or to L")
 
 
 def test_transparency_is_refused(tmp_path):

@@ -4,11 +4,12 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 import unbraid.data
-from unbraid.data import SOURCES, Batches, DataError, load
+from unbraid.data import SOURCES, Batches, DataError, accepted_options, load
 from unbraid.data.loading import _BY_NAME
 
 MNIST = os.path.join(os.environ.get("UNBRAID_DATA", ""), "mnist", "train-images-idx3-ubyte.gz")
@@ -109,3 +110,14 @@ def test_the_list_of_sources_needs_no_torch():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert answer.stdout.strip() == "False"
+
+
+def test_options_of_groups_are_accepted_where_all_parts_know_what_is_shared(tmp_path):
+    labels = np.arange(30) % 3
+    labels[7] = -1
+    images = np.random.default_rng(0).integers(0, 256, (30, 4, 4), np.uint8)
+    np.savez(tmp_path / "mine.npz", images=images, labels=labels)
+    # By most seeds it is in the training data, by some in another part alone.
+    for seed in range(20):
+        splits = load(tmp_path / "mine.npz", seed=seed)
+        assert "groups" not in accepted_options(tmp_path / "mine.npz", splits, {})

@@ -48,10 +48,13 @@ def test_of_sequences_it_is_said_of_how_many_frames_a_likelihood_is():
 def test_what_is_told_without_codes_is_not_called_chance():
     """It is the share of the commonest class, and not one over the number of classes."""
     found = {"scores": {}, "told": {"shape": CLASSES}, "left_out": {}, "factors_left_out": {}}
-    row = {"factor": "who", "codes": "static", "score": 0.5, "standard_error": 0.1}
-    leaked = {**row, "chance": 0.125, "discrete": True}
-    said = code_rows({"of": {"z": found}, "leakage": [leaked]})
+    row = {"factor": "who", "about": "content", "score": 0.5, "standard_error": 0.1}
+    leaked = [
+        {**row, "codes": of, "chance": 0.125, "discrete": True} for of in ("static", "dynamic")
+    ]
+    said = code_rows({"of": {"z": found}, "leakage": leaked})
     assert [remark for _, _, remark in said] == [
+        "of the sequences; 0.125 without codes",
         "of the frames; 0.125 without codes",
         "logistic; 0.250 without codes",
     ]
@@ -62,6 +65,7 @@ def test_what_is_told_without_codes_is_not_called_chance():
 
 
 def test_an_error_that_is_not_known_is_left_out():
-    row = {"factor": "who", "codes": "static", "score": 0.5, "standard_error": None}
+    row = {"factor": "who", "about": "pose", "codes": "static", "score": 0.5}
+    row |= {"standard_error": None}
     [(_, value, _)] = code_rows({"leakage": [{**row, "chance": 0.125, "discrete": True}]})
     assert value == "0.500"

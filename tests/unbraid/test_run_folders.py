@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from unbraid.inference import CheckpointError, Checkpoints
 
@@ -121,3 +122,46 @@ def test_points_with_a_prior_may_be_annealed(place, unbraid, train_words):
     assert "next: unbraid evaluate run --estimator none" in trained.out
     refused = unbraid("evaluate", "run")
     refused.check_refused(2, "--estimator annealed needs no guide, --estimator none scores")
+
+
+def test_folders_of_others_are_not_taken_for_those_of_a_run(place, unbraid, train_words):
+    """A folder `pictures` with the user's images, where there has been no run."""
+    pictures = place / "run" / "pictures"
+    pictures.mkdir(parents=True)
+    for i in range(4):
+        Image.fromarray(np.full((8, 9), 60 * i, np.uint8)).save(pictures / f"{i}.png")
+    (place / "run" / "metrics.jsonl").write_text("mine")
+    unbraid(*train_words()).check_refused(2, "run holds other files, such as metrics.jsonl")
+    inside = train_words("--force", data="run/pictures")
+    unbraid(*inside).check_refused(2, "data run/pictures lie in .*pictures, which a run in run")
+    assert unbraid(*train_words("--force")).code == 0
+    assert len(list(pictures.iterdir())) == 4
+    assert unbraid(*train_words("--force")).code == 0
+    assert not pictures.exists()
+
+
+@pytest.mark.usefixtures("trained")
+def test_errors_of_data_are_not_told_as_missing_samples(unbraid, train_words):
+    labels = np.arange(30) % 2
+    images = np.random.default_rng(0).integers(0, 256, (30, 8, 9), np.uint8)
+    np.savez("d.npz", images=images, labels=labels)
+    assert unbraid(*train_words(data="d.npz", method="cvae", out="given")).code == 0
+    Path("d.npz").unlink()
+    refused = unbraid("sample", "given")
+    refused.check_refused(3, "data of the run in given were")
+    assert "no samples" not in refused.err
+
+
+def test_a_record_that_goes_while_others_are_read_is_passed_over(trained, monkeypatch):
+    """A run that is still training rotates its checkpoints away under whoever reads them."""
+    module = import_module("unbraid.inference.checkpoint")
+    read, seen = module.read_record, []
+
+    def read_once(path):
+        if path.name in seen:
+            raise module.DamagedError(f"{path.name} is missing")
+        seen.append(path.name)
+        return read(path)
+
+    monkeypatch.setattr(module, "read_record", read_once)
+    assert Checkpoints(trained / "checkpoints").steps() == [2, 4]
