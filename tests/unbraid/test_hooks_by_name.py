@@ -185,7 +185,10 @@ REFUSED: dict[str, tuple[str, str]] = {
         "range",
         r"hook factor: gamma is -1.0; expected a finite number of at least 0\. See unbraid hooks",
     ),
-    "factor:hidden=64,": ("width", r"hook factor: hidden is ''; expected an integer\. See"),
+    "factor:hidden=64,": (
+        "width",
+        r"hook factor: hidden is '64,'; expected integers joined by commas",
+    ),
     "factor:hidden=0": ("width 0", r"hook factor: hidden is 0; expected an integer of at least 1"),
     "prior:rule=uniforn": (
         "choice",
