@@ -44,8 +44,7 @@ def gallery(
 
     Returns:
         Figures by name: `kl`, `reconstructions`, where codes have a prior `samples`, and per
-        latent site
-        `traversals-SITE` and, with two dimensions or more, `manifold-SITE`.
+        latent site `traversals-SITE` and, with two dimensions or more, `manifold-SITE`.
     """
     with undisturbed(model, guide, seed=seed):
         terms = run(model, guide, first_datum(args))

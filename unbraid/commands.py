@@ -262,9 +262,10 @@ class Evaluate:
         try:
             evaluation, rows_of = self._evaluate(run), evaluation_rows
         except NoLikelihoodError as error:
-            hint = "On the command line, --estimator none scores the codes alone"
+            hints = ["--estimator none scores the codes alone"]
             if self.estimator == "importance" and can_be_annealed(run):
-                hint = f"On the command line, --estimator annealed needs no guide{hint[19:]}"
+                hints.insert(0, "--estimator annealed needs no guide")
+            hint = f"On the command line, {', '.join(hints)}"
             raise NoLikelihoodError(f"{error}. {hint}") from error
         except KeyboardInterrupt as stopped:
             for note in getattr(stopped, "__notes__", ()):

@@ -116,7 +116,7 @@ def _set_aside(run: Run, evaluation: Mapping[str, Any]) -> None:
     except ConfigError:
         return
     there, to_come = _estimates(known), _estimates(evaluation)
-    lost = [what for what, of in there.items() if to_come.get(what) != of]
+    lost = {what: of for what, of in there.items() if to_come.get(what) != of}
     if not lost:
         return
     folder = run.folder / EARLIER
@@ -126,15 +126,11 @@ def _set_aside(run: Run, evaluation: Mapping[str, Any]) -> None:
     write_json_atomically(folder / f"{name}.json", known)
     if (run.folder / VALUES).exists():
         write_atomically(folder / f"{name}.npz", (run.folder / VALUES).read_bytes())
-    other = {
-        name
-        for what in lost
-        for name, value in there[what].items()
-        if to_come.get(what, there[what] | {"step": None})[name] != value
-    }
+    # One that nothing takes the place of is lost since it is of other weights.
+    by_step = all(to_come.get(what, of) | {"step": of["step"]} == of for what, of in lost.items())
     warnings.warn(
         f"the evaluation of {run.folder} before, of other "
-        f"{'weights' if other == {'step'} else 'settings'}, is kept as {folder / name}.json",
+        f"{'weights' if by_step else 'settings'}, is kept as {folder / name}.json",
         EvaluationWarning,
         stacklevel=5,
     )
