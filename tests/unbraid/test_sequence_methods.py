@@ -251,7 +251,7 @@ def test_more_frames_than_there_are_are_refused(name, options):
         ({"static_dim": 0}, "static_dim is 0; expected an integer of at least 1"),
         ({"dynamic_dim": 0}, "dynamic_dim is 0"),
         ({"frames": 1}, "frames is 1; expected an integer of at least 2"),
-        ({"code_hidden": ()}, "code_hidden is empty"),
+        ({"code_hidden": ()}, "code_hidden is none"),
         ({"code_hidden": (0,)}, "code_hidden is 0"),
         ({"companions": -1}, "companions is -1"),
         ({"pair_channels": 0}, "pair_channels is 0"),
@@ -308,3 +308,12 @@ def test_dynamic_codes_scale_what_the_static_code_says(name, nets):
         first = build(name, spec(), join=join, **options).model.decoder.net[0]
         doubled = torch.allclose(first(twice), 2 * first(codes), rtol=1e-4, atol=1e-6)
         assert doubled is scaled, join
+
+
+@pytest.mark.parametrize("nets", ["mlp", "conv"])
+@pytest.mark.parametrize("name", JOINED)
+def test_the_net_that_scales_is_as_wide_and_starts_as_spread_as_asked(name, nets):
+    options = {"nets": nets, "join": "modulate", "join_hidden": (700, 9), "code_spread": 50.0}
+    first = build(name, spec(), **options).model.decoder.net[0].scales
+    assert [layer.out_features for layer in first[:-1:2]] == [700, 9]
+    assert first[0].weight.std() > 10

@@ -41,6 +41,8 @@ class FramesOptions(NetOptions):
         join: How the decoder's first layer takes the two codes: `concatenate`, side by side as
             published, or `modulate`, where a net on the dynamic code scales features of the static
             one, which learns sooner that the same thing is shown elsewhere.
+        join_hidden: Widths of the hidden layers of that net, comma-separated. Two tell poses
+            apart that one takes for the same. With `modulate`, `code_spread` is of this net.
     """
 
     static_dim: int = 32
@@ -49,6 +51,7 @@ class FramesOptions(NetOptions):
     code_hidden: tuple[int, ...] = (128, 128)
     warmup: int = 0
     join: Literal["concatenate", "modulate"] = "concatenate"
+    join_hidden: tuple[int, ...] = (256,)
     activation: Literal["relu", "leaky-relu", "tanh", "silu", "softplus"] = "leaky-relu"
     fewest_static: ClassVar[int] = 1
 
@@ -63,17 +66,22 @@ class FramesOptions(NetOptions):
                 "join is modulate with decoder=broadcast; expected concatenate, since a broadcast "
                 "decoder takes the codes beside the place. Leave one of both out"
             )
-        if self.join == "modulate" and not (self.static_dim and not self.code_spread):
-            name = "code_spread" if self.static_dim else "static_dim"
-            needed = "code_spread=0" if self.static_dim else "a static code"
+        if self.join == "modulate" and not self.static_dim:
             raise OptionError(
-                f"join is modulate with {name}={getattr(self, name)}; expected {needed}. Set "
-                "that, or leave join out"
+                "join is modulate with static_dim=0; expected a static code. Set that, or leave "
+                "join out"
             )
-        if not self.code_hidden:
-            raise OptionError("code_hidden is empty; expected at least one width, such as 128,128")
-        for width in self.code_hidden:
-            in_range("code_hidden", width, 1, 65_536)
+        if self.join != "modulate" and self.join_hidden != FramesOptions.join_hidden:
+            raise OptionError(
+                f"join_hidden is {','.join(map(str, self.join_hidden))} with join={self.join}; "
+                "expected join=modulate, whose net it is of. Set that, or leave join_hidden out"
+            )
+        for name in ("code_hidden", "join_hidden"):
+            widths: tuple[int, ...] = getattr(self, name)
+            if not widths:
+                raise OptionError(f"{name} is none; expected at least one width, such as 128,128")
+            for width in widths:
+                in_range(name, width, 1, 65_536)
 
     def require_sequences(self, data: DataSpec) -> None:
         """Raise `ValueError` unless the data are sequences of two frames or more."""
@@ -115,7 +123,14 @@ class FramesOptions(NetOptions):
     def join_first(self, layers: nn.Sequential, dynamic_dim: int) -> None:
         """Let the first of a decoder's layers take the codes as `join` says."""
         if self.join == "modulate":
-            modulate(layers, self.static_dim, dynamic_dim, self.activation)
+            modulate(
+                layers,
+                self.static_dim,
+                dynamic_dim,
+                self.activation,
+                self.join_hidden,
+                self.code_spread,
+            )
 
     def keys(self, data: DataSpec) -> tuple[str, ...]:
         """Keys of a batch that the pair takes: the lengths too, where sequences differ in them."""
