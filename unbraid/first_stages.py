@@ -11,10 +11,11 @@ FIRST_STAGES = "first-stages"
 
 
 def check_first_stages(folder: Path, options: Any) -> None:
-    """Refuse to build on a run in the folder that is to be written, whose weights would be lost.
+    """Refuse to build on a run in the folder that is to be written, and to write over others.
 
     Raises:
-        OptionError: If an option names such a run.
+        OptionError: If an option names a run in the folder, whose weights would be lost; or if
+            copies were to go among the files of others.
     """
     for name in _names(type(options)):
         source = getattr(options, name)
@@ -25,6 +26,12 @@ def check_first_stages(folder: Path, options: Any) -> None:
             raise OptionError(
                 f"{name} is {source}, in {folder}, which is to be replaced; expected a run "
                 "elsewhere. Choose another --out"
+            )
+        copies = folder / FIRST_STAGES
+        if copies.exists() and not (folder / "config.json").exists():
+            raise OptionError(
+                f"out is {folder}, which is no run but has a {FIRST_STAGES} of its own, where a "
+                f"copy of {name} would go; expected a folder without. Choose another --out"
             )
 
 

@@ -246,6 +246,18 @@ def test_a_run_needs_nothing_but_its_own_folder(few, unbraid, words, train_words
         assert sorted(Path(out).rglob("*")) == kept
 
 
+def test_copies_do_not_go_among_the_files_of_others(few, unbraid, words, train_words):
+    assert unbraid(*train_words(data="few.npz", out="vae", steps=5)).code == 0
+    others = Path("others/first-stages/notes.txt")
+    others.parent.mkdir(parents=True)
+    others.write_text("kept")
+    onto = words("--set", "features=vae", "latent_dim=3", "--force", steps=5, out="others")
+    refused = r"out is others, which is no run but has a first-stages of its own, .* of features"
+    unbraid(*onto).check_refused(2, refused)
+    assert [path for path in Path("others").rglob("*") if path.is_file()] == [others]
+    assert others.read_text() == "kept"
+
+
 def test_coordinates_that_the_decoder_ignores_are_left_out():
     """Of classifier and encoder: what they say does not change with them. A code that moves the
     outputs little, but not nothing, is below the threshold as well."""
