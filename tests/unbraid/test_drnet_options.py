@@ -44,7 +44,6 @@ def test_a_pose_scales_what_the_content_says(nets):
         ),
         ({"adversary": -1.0}, "adversary is -1.0"),
         ({"join": "add"}, "join is 'add'; expected one of concatenate, modulate"),
-        ({"join_hidden": (9, 9)}, "join_hidden is 9,9 with join=concatenate; expected join=mod"),
         ({"join": "modulate", "join_hidden": ()}, "join_hidden is none; expected at least one"),
         ({"join": "modulate", "join_hidden": (9, 0)}, "join_hidden is 0; expected an integer"),
         (

@@ -65,6 +65,7 @@ NEEDS = {  # options that only have an effect beside another one
     "warmup_from": {"warmup": 2},
     "mmd-vae warmup_from": {"alpha": 0.5},
     "appearance_warmup_from": {"appearance_warmup": 2},
+    "join_hidden": {"join": "modulate"},
     "decoder": {"broadcast_patch": 1},
     "broadcast_hidden": {"decoder": "broadcast", "broadcast_patch": 1},
     "broadcast_patch": {"decoder": "broadcast", "broadcast_patch": 1},

@@ -317,3 +317,10 @@ def test_the_net_that_scales_is_as_wide_and_starts_as_spread_as_asked(name, nets
     first = build(name, spec(), **options).model.decoder.net[0].scales
     assert [layer.out_features for layer in first[:-1:2]] == [700, 9]
     assert first[0].weight.std() > 10
+
+
+@pytest.mark.parametrize("name", [*JOINED, "drnet"])
+def test_widths_of_a_net_that_is_not_there_are_refused(name):
+    words = "join_hidden is 9,8 with join=concatenate; expected join=modulate, whose net it is of"
+    with pytest.raises(OptionError, match=words):
+        build(name, spec(), join_hidden=(9, 8))

@@ -71,11 +71,6 @@ class FramesOptions(NetOptions):
                 "join is modulate with static_dim=0; expected a static code. Set that, or leave "
                 "join out"
             )
-        if self.join != "modulate" and self.join_hidden != FramesOptions.join_hidden:
-            raise OptionError(
-                f"join_hidden is {','.join(map(str, self.join_hidden))} with join={self.join}; "
-                "expected join=modulate, whose net it is of. Set that, or leave join_hidden out"
-            )
         for name in ("code_hidden", "join_hidden"):
             widths: tuple[int, ...] = getattr(self, name)
             if not widths:
@@ -121,7 +116,16 @@ class FramesOptions(NetOptions):
         return decoder
 
     def join_first(self, layers: nn.Sequential, dynamic_dim: int) -> None:
-        """Let the first of a decoder's layers take the codes as `join` says."""
+        """Let the first of a decoder's layers take the codes as `join` says.
+
+        Raises:
+            OptionError: If `join_hidden` is set and there is no net that it is of.
+        """
+        if self.join != "modulate" and self.join_hidden != FramesOptions.join_hidden:
+            raise OptionError(
+                f"join_hidden is {','.join(map(str, self.join_hidden))} with join={self.join}; "
+                "expected join=modulate, whose net it is of. Set that, or leave join_hidden out"
+            )
         if self.join == "modulate":
             modulate(
                 layers,
