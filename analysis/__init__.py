@@ -88,6 +88,7 @@ from .report import save_figures, write_report
 from .roll_out import PoseRollOut, check_predictor, predict
 from .sample_quality import SampleQuality, sample_quality
 from .sap import SAP, sap
+from .searched_codes import SearchedCodes, search_codes
 from .sequence_codes import SequenceCodes, SequenceSites, sequence_codes
 from .sequence_decoding import (
     Moments,
@@ -159,6 +160,7 @@ __all__ = [
     "SampleQuality",
     "SampledFrames",
     "ScoreSet",
+    "SearchedCodes",
     "SequenceCodes",
     "SequenceSites",
     "SiteCodes",
@@ -270,6 +272,7 @@ __all__ = [
     "save_figures",
     "score_importance",
     "score_modularity",
+    "search_codes",
     "sequence_codes",
     "sequence_gallery",
     "sequence_sites",

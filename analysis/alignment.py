@@ -41,6 +41,7 @@ def align(
     images: Tensor,
     *,
     labels: Tensor | None = None,
+    perspective: Tensor | None = None,
     batch_size: int = 256,
     seed: int = 0,
 ) -> Alignment:
@@ -54,12 +55,14 @@ def align(
         guide: The inference program.
         images: Images `(N, C, H, W)`.
         labels: Classes `(N,)`, for the means by class of `alignment_figure`; -1 where not known.
+        perspective: Codes `(N, K)`, such as those of `search_codes`; the guide's means unless
+            given.
         batch_size: Images per pass, at least 1.
         seed: Seed of what has to be sampled.
 
     Raises:
-        ValueError: If the model warps nothing, there are no images, or there is not one label per
-            image.
+        ValueError: If the model warps nothing, there are no images, or there is not one label or
+            one perspective per image.
     """
     warped = warp_model(model)
     if labels is not None and labels.shape != images.shape[:1]:
@@ -67,7 +70,15 @@ def align(
             f"labels is {tuple(labels.shape)}; expected ({len(images)},), one class per image. "
             "Leave labels out if there are none."
         )
-    _, perspective = warp_codes(model, guide, images, batch_size=batch_size, seed=seed)
+    _, means = warp_codes(model, guide, images, batch_size=batch_size, seed=seed)
+    if perspective is None:
+        perspective = means
+    elif perspective.shape != means.shape:
+        raise ValueError(
+            f"perspective is {tuple(perspective.shape)}; expected {tuple(means.shape)}, a code "
+            "per image. Search them by search_codes, or leave perspective out."
+        )
+    perspective = perspective.to(means)
     with undisturbed(model, seed=seed):
         gamma = warped.gamma(perspective)
         parts = zip(images.split(batch_size), gamma.split(batch_size), strict=True)

@@ -41,6 +41,8 @@ from .fairness import GroupAdversary, ProjectedAdversary
 from .fairness_examples import SensitiveExamples
 from .feature_similarity import FeatureSimilarity
 from .fit import FitResult, fit
+from .fitted_likelihood import fitted_log_likelihood
+from .fitted_result import FittedLikelihood
 from .hold import Hold
 from .hooks import Batch, CriticLoss, Hook, critic_adam
 from .hsic import HSIC, kernel_dependence
@@ -118,6 +120,7 @@ __all__ = [
     "Examples",
     "FeatureSimilarity",
     "FitResult",
+    "FittedLikelihood",
     "FolderLock",
     "FreeBits",
     "GroupAdversary",
@@ -176,6 +179,7 @@ __all__ = [
     "device_of",
     "divergence_parts",
     "fit",
+    "fitted_log_likelihood",
     "from_prior",
     "fused_adam",
     "gradients",

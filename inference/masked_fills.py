@@ -23,7 +23,7 @@ from .masked_density import encoded, kept
 from .noise_seeds import seed_noise
 from .sites import Program, Runner, Site
 
-_NARROWEST = 0.05
+NARROWEST = 0.05
 """Least standard deviation of a guide's codes, in those of the prior: a point gets a width."""
 
 
@@ -81,13 +81,13 @@ def fill(
         seed_noise(seed, step, args[0].device)
         found = encoded(guide, names, copies)
         sites = model.run(copies, {name: found[name].value for name in names})
-    loc, scale = _moments(model.latents, sites, found)
+    loc, scale = moments(model.latents, sites, found)
     loc, scale = (part.unflatten(0, (chains, BLOCK)) for part in (loc, scale))
     scale = torch.where(scale > 0, scale, _bandwidth(loc))
-    return Fills(loc, torch.maximum(scale, _NARROWEST * prior_scale), prior_scale)
+    return Fills(loc, torch.maximum(scale, NARROWEST * prior_scale), prior_scale)
 
 
-def _moments(
+def moments(
     latents: FlatLatents, prior: Mapping[str, Site], found: Mapping[str, Site]
 ) -> tuple[Tensor, Tensor]:
     """Means and standard deviations `(rows, K)`; draws and 0 where a site says neither."""

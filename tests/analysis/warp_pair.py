@@ -62,7 +62,7 @@ class BlockGuide(nn.Module):
             perspective = pyro.sample("perspective", dist.Normal(moved, 0.3).to_event(1))
             still = self.model.transform.inverse(x, self.model.gamma(perspective))
             bright = still.sum((-3, -2, -1)) / pattern().sum()
-            pyro.sample("appearance", dist.Normal(bright[:, None], 0.2).to_event(1))
+            pyro.sample("appearance", dist.Normal(bright.unsqueeze(-1), 0.2).to_event(1))
 
 
 Block = tuple[BlockModel, BlockGuide]
