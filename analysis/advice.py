@@ -75,6 +75,7 @@ def _steps(evaluation: Mapping[str, Any]) -> str:
     samples = evaluation.get("samples")
     steps.append(f"more samples (--samples {10 * samples})" if samples else "more samples")
     if not evaluation.get("frames"):
+        steps.append("Normals fitted to each datum (--estimator fitted)")
         steps.append("annealing (--estimator annealed), which needs no good guide")
     elif _may_average_frames(evaluation):
         steps.append("weights that are averaged by frame (--inner-samples 10)")

@@ -39,6 +39,7 @@ class Evaluation(TypedDict, total=False):
         has_normals: Whether the guide has Normals, which can be widened; so where it is missing.
         annealed: What annealing found, where it was asked: `log_likelihood`, `log_likelihood_se`,
             `n`, `split`, and `remarks`, which speak against trusting it.
+        fitted: What Normals fitted to each datum found, likewise.
         given: Names of the condition c where the density is log p(x|c).
         condition_from_codes: What probes tell of it from codes, by name and by kind of codes, each
             as `ToldCondition.summary`.
@@ -73,6 +74,7 @@ class Evaluation(TypedDict, total=False):
     prior_share: float
     has_normals: bool
     annealed: Mapping[str, Any]
+    fitted: Mapping[str, Any]
     given: Sequence[str]
     condition_from_codes: Mapping[str, Mapping[str, Mapping[str, Any]]]
     classification: Mapping[str, Any]

@@ -135,6 +135,16 @@ def _metrics(evaluation: Evaluation, datum: str) -> list[dict[str, Any]]:
             annealed.get("log_likelihood"),
         )
     )
+    fitted = get("fitted") or {}
+    told.append(
+        (
+            "fitted-log-likelihood",
+            f"{wording.density(fitted)} by fitted Normals, nats per {datum} "
+            f"(n = {fitted.get('n')}, K = {fitted.get('samples')} samples of "
+            f"{fitted.get('starts')} Normals, seed {fitted.get('seed')})",
+            fitted.get("log_likelihood"),
+        )
+    )
     judged = get("classification") or {}
     told.append(
         ("error", f"error of the likeliest class (n = {judged.get('n')})", judged.get("error"))

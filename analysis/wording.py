@@ -29,6 +29,9 @@ def summary(evaluation: Evaluation | None, datum: str = "image") -> str:
         annealed = (evaluation or {}).get("annealed") or {}
         if known(annealed.get("log_likelihood")):
             return _annealed_summary(annealed, datum)
+        fitted = (evaluation or {}).get("fitted") or {}
+        if known(fitted.get("log_likelihood")):
+            return _fitted_summary(fitted, datum)
         return "No likelihood is known: this model has not been evaluated."
     value = with_error(evaluation.get("log_likelihood"), evaluation.get("log_likelihood_se"))
     where = f"{number(evaluation.get('n'))} {evaluation.get('split', '')} {datum}s"
@@ -59,6 +62,16 @@ def _annealed_summary(annealed: Mapping[str, Any], datum: str) -> str:
     )
 
 
+def _fitted_summary(fitted: Mapping[str, Any], datum: str) -> str:
+    value = with_error(fitted.get("log_likelihood"), fitted.get("log_likelihood_se"))
+    where = f"{number(fitted.get('n'))} {fitted.get('split', '')} {datum}s"
+    return (
+        f"On {' '.join(where.split())} the log-likelihood{_given(fitted)} by Normals fitted to "
+        f"each is {value} nats per {datum} (K = {number(fitted.get('samples'))} samples each, "
+        f"± one standard error over {datum}s)."
+    )
+
+
 def _given(evaluation: Mapping[str, Any]) -> str:
     names = " and ".join(evaluation.get("given") or ())
     return f" given the {names}" if names else ""
@@ -76,7 +89,8 @@ def likelihood_rows(evaluation: Evaluation, datum: str = "image") -> list[tuple[
         ),
         (elbo_words(evaluation), with_error(get("elbo"), get("elbo_se")), True),
     ]
-    rows += _annealed_rows(get("annealed") or {})
+    rows += _other_rows(get("annealed") or {}, "annealing")
+    rows += _other_rows(get("fitted") or {}, "fitted Normals")
     if get("bits_per_dimension") is not None:
         rows.append(("Bits per dimension", number(get("bits_per_dimension"), 4), True))
     if get("non_finite"):
@@ -131,14 +145,15 @@ def _error_rows(told: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
     return [("Error of the likeliest class", f"{value} of {number(told['n'])}", False)]
 
 
-def _annealed_rows(annealed: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
-    """Return what annealing found, and what speaks against trusting it."""
-    if not annealed:
+def _other_rows(found: Mapping[str, Any], by: str) -> list[tuple[str, str, bool]]:
+    """Return what another estimator found, and what speaks against trusting it."""
+    if not found:
         return []
-    value = with_error(annealed.get("log_likelihood"), annealed.get("log_likelihood_se"))
-    of = f"{number(annealed.get('n'))} {annealed.get('split', '')}".strip()
-    rows = [(f"{density(annealed)} by annealing, nats ({of})", value, False)]
-    return rows + [("Annealing", text, False) for text in annealed.get("remarks", [])]
+    value = with_error(found.get("log_likelihood"), found.get("log_likelihood_se"))
+    of = f"{number(found.get('n'))} {found.get('split', '')}".strip()
+    rows = [(f"{density(found)} by {by}, nats ({of})", value, False)]
+    name = f"{by[0].upper()}{by[1:]}"
+    return rows + [(name, text, False) for text in found.get("remarks", [])]
 
 
 def _frame_rows(evaluation: Evaluation) -> list[tuple[str, str, bool]]:

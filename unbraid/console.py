@@ -168,6 +168,20 @@ def annealed_rows(annealed: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return rows + [("remark", "", remark) for remark in remarks]
 
 
+def fitted_rows(fitted: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return name, value and remark of what fitted Normals came to."""
+    what = f"{fitted['samples']:,} samples of {fitted['starts']:,} Normals each"
+    of = f"{what}, of {fitted['n']:,} data"
+    rows = [(_density(fitted), _nats(fitted, "log_likelihood"), of)]
+    if fitted["elbo"] is not None:
+        rows.append(("bound", f"{fitted['elbo']:,.2f} nats", "of the best Normal of each"))
+    if fitted["effective_sample_size"] is not None:
+        size = f"{fitted['effective_sample_size']:,.0f} effective"
+        rows.append(("sample size", size, f"of {fitted['samples']:,}"))
+    remarks = [*fitted["remarks"], *([fitted["remark"]] if fitted.get("remark") else [])]
+    return rows + [("remark", "", remark) for remark in remarks]
+
+
 def _nats(evaluation: Mapping[str, Any], name: str) -> str:
     mean, error = evaluation[name], evaluation[f"{name}_se"]
     if mean is None:

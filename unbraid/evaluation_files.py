@@ -12,9 +12,9 @@ from .config import ConfigError
 from .run import Run
 from .run_folder import EARLIER
 
-ANNEALED, CODES = "annealed", "codes"
-"""Where `evaluation.json` holds what annealing found, and scores of codes; both have a `step` of
-their own."""
+ANNEALED, FITTED, CODES = "annealed", "fitted", "codes"
+"""Where `evaluation.json` holds what annealing and fitted Normals found, and scores of codes;
+each has a `step` of its own."""
 EVALUATION, VALUES = "evaluation.json", "evaluation.npz"
 """The second holds log p(x) of each datum, which comparisons pair."""
 
@@ -32,6 +32,11 @@ _SETTINGS: dict[str, Any] = {
 }
 _ANNEALING: dict[str, Any] = dict.fromkeys(
     ("step", "split", "n", "chains", "temperatures", "start", "seed")
+)
+
+
+_FITTING: dict[str, Any] = dict.fromkeys(
+    ("step", "split", "n", "samples", "starts", "steps", "prior_share", "seed")
 )
 
 
@@ -61,7 +66,7 @@ def evaluation_of(run: Run) -> dict[str, Any]:
         ConfigError: If it is damaged.
     """
     known = read_evaluation(run.folder)
-    parts = {name: known.pop(name, {}) for name in (ANNEALED, CODES)}
+    parts = {name: known.pop(name, {}) for name in (ANNEALED, FITTED, CODES)}
     kept = known if known.get("step") == run.step else {}
     return kept | {name: of for name, of in parts.items() if of.get("step") == run.step}
 
@@ -84,7 +89,11 @@ def outdated(run: Run) -> str | None:
         ConfigError: If the file is damaged.
     """
     known = read_evaluation(run.folder)
-    parts = {"log p(x)": known, "annealing": known.get(ANNEALED, {})}
+    parts = {
+        "log p(x)": known,
+        "annealing": known.get(ANNEALED, {}),
+        "log p(x) by fitted Normals": known.get(FITTED, {}),
+    }
     steps = {
         name: of.get("step")
         for name, of in parts.items()
@@ -137,8 +146,12 @@ def _set_aside(run: Run, evaluation: Mapping[str, Any]) -> None:
 
 
 def _estimates(evaluation: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What each estimate is of: `""` for importance sampling, and `annealed`."""
-    parts = {"": (evaluation, _SETTINGS), ANNEALED: (evaluation.get(ANNEALED, {}), _ANNEALING)}
+    """What each estimate is of: `""` for importance sampling, `annealed` and `fitted`."""
+    parts = {
+        "": (evaluation, _SETTINGS),
+        ANNEALED: (evaluation.get(ANNEALED, {}), _ANNEALING),
+        FITTED: (evaluation.get(FITTED, {}), _FITTING),
+    }
     return {
         what: {name: of.get(name, default) for name, default in settings.items()}
         for what, (of, settings) in parts.items()

@@ -8,18 +8,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
-from unbraid.inference import LogLikelihood, NoLikelihoodError, Proposal, write_atomically
+from unbraid.inference import (
+    LogLikelihood,
+    NoLikelihoodError,
+    Proposal,
+    fitted_log_likelihood,
+    write_atomically,
+)
 from unbraid.methods import integer_in_range
 
 from . import code_scores
-from .evaluation_files import ANNEALED, CODES, VALUES, keep, known_of
+from .evaluation_files import ANNEALED, CODES, FITTED, VALUES, keep, known_of
+from .held_out import first_judged, held_out_batches
 from .run import Run
 from .run_folder import require_writable
 
 FROM_CODES, TOLD = "condition_from_codes", "classification"
 """Where `evaluation.json` holds what probes tell of the condition from codes, of methods that are
 given one, and how often methods that say the class of an image are wrong."""
+CANDIDATES = 32
+"""Codes that the guide names before Normals are fitted to some of them."""
 
 
 def evaluate(
@@ -87,14 +97,14 @@ def evaluate(
 def _keep_beside(
     run: Run, evaluation: dict[str, Any], keep_values: Callable[[], None]
 ) -> dict[str, Any]:
-    """Keep an evaluation beside what is known of annealing and codes; returns all.
+    """Keep an evaluation beside what is known by other estimators and of codes; returns all.
 
     Another evaluation of the run may have ended in the meantime, so that both files are written.
     """
     known = known_of(run)
-    evaluation = {name: known[name] for name in (ANNEALED, CODES) if name in known} | evaluation
-    if ANNEALED in known:
-        evaluation[ANNEALED] = known[ANNEALED]
+    others = {name: known[name] for name in (ANNEALED, FITTED) if name in known}
+    evaluation = {CODES: known[CODES]} | evaluation if CODES in known else evaluation
+    evaluation = others | evaluation | others
     keep(run, evaluation)
     keep_values()
     return evaluation
@@ -152,6 +162,50 @@ def evaluate_annealed(
     keep(run, known_of(run) | {ANNEALED: annealed})
     so_far.unlink(missing_ok=True)
     return annealed
+
+
+def evaluate_fitted(
+    run: Run,
+    samples: int,
+    *,
+    starts: int,
+    steps: int,
+    split: str,
+    limit: int | None,
+    seed: int,
+    progress: bool,
+) -> dict[str, Any]:
+    """Estimate log p(x) from Normals fitted to each image; kept in `evaluation.json` as `fitted`.
+
+    Args:
+        run: The run.
+        samples: Samples per datum.
+        starts: Normals of a datum.
+        steps: Steps of their fit.
+        split: `"test"`, `"validation"` or `"train"`.
+        limit: As of `Run.log_likelihood`; None for all.
+        seed: Seed of the noise.
+        progress: Whether to show progress and the remaining time.
+    """
+    require_writable(run.folder)
+    dataset = first_judged(run, split, limit)
+    with tqdm(total=len(dataset), disable=not progress, unit="datum") as bar:
+        result = fitted_log_likelihood(
+            run.model,
+            run.guide,
+            held_out_batches(dataset, run.parts, run.device, 64, seed=run.data_seed),
+            keys=run.parts.inspected,
+            samples=samples,
+            starts=starts,
+            candidates=CANDIDATES,
+            steps=steps,
+            seed=seed,
+            likelihood=run.parts.likelihood,
+            progress=lambda done: bar.update(done - bar.n),
+        )
+    fitted = {**result.summary(), "split": split, "step": run.step, **_what_it_is_of(run)}
+    keep(run, known_of(run) | {FITTED: fitted})
+    return fitted
 
 
 def score_codes(run: Run, *, split: str, seed: int) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from torch import Tensor
 from unbraid.data import Batches, Dataset, freeze
 from unbraid.methods import OptionError, Parts
 
+from .preparation import first_rows
+
 if TYPE_CHECKING:
     from .run import Run
 
@@ -67,6 +69,24 @@ def judged(run: "Run", dataset: Dataset, split: str) -> Dataset:
     if split != "train" or not run.data.transforms:
         return dataset
     return freeze(dataset, run.data.transforms, run.data_seed)
+
+
+def first_judged(run: "Run", split: str, limit: int | None) -> Dataset:
+    """Return the first data of a split as they are judged.
+
+    Args:
+        run: A run.
+        split: `"test"`, `"validation"` or `"train"`.
+        limit: How many; of ordered training data a random few. None for all.
+
+    Raises:
+        OptionError: If there is no such split, or `limit` is out of range.
+    """
+    dataset = run.split(split)
+    if limit is not None:
+        lie_as_in_source = split == "train" and run.data.mixed
+        dataset = dataset.take(first_rows(len(dataset), limit, mixed=lie_as_in_source))
+    return judged(run, dataset, split)
 
 
 def arguments_of(

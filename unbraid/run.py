@@ -23,8 +23,8 @@ from unbraid.methods import Method, OptionError, Parts, judged_weights, load_met
 
 from .config import TrainConfig
 from .fingerprints import check_data
-from .held_out import held_out_batches, judged
-from .preparation import RunData, first_rows, prepare_again
+from .held_out import first_judged, held_out_batches
+from .preparation import RunData, prepare_again
 
 if TYPE_CHECKING:
     from xarray import DataTree
@@ -174,11 +174,7 @@ class Run:
             )
 
     def _first(self, split: str, limit: int | None) -> Dataset:
-        dataset = self.split(split)
-        if limit is not None:
-            lie_as_in_source = split == "train" and self.data.mixed
-            dataset = dataset.take(first_rows(len(dataset), limit, mixed=lie_as_in_source))
-        return judged(self, dataset, split)
+        return first_judged(self, split, limit)
 
     def annealed_log_likelihood(
         self,

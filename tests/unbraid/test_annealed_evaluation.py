@@ -109,14 +109,16 @@ def test_settings_out_of_range(unbraid, words, match):
 @pytest.mark.parametrize(
     ("estimator", "words", "other"),
     [
-        ("annealed", ("--samples", 7), "importance"),
+        ("annealed", ("--samples", 7), "importance or fitted"),
+        ("importance", ("--starts", 2), "fitted"),
+        ("annealed", ("--steps", 2), "fitted"),
         ("annealed", ("--widen", 2), "importance"),
         ("annealed", ("--inner-samples", 2), "importance"),
         ("importance", ("--chains", 2), "annealed"),
         ("importance", ("--start", "guide"), "annealed"),
         ("none", ("--prior-share", 0.1), "importance"),
-        ("none", ("--limit", 5), "importance or annealed"),
-        ("none", ("--no-codes",), "importance or annealed"),
+        ("none", ("--limit", 5), "importance or annealed or fitted"),
+        ("none", ("--no-codes",), "importance or annealed or fitted"),
     ],
 )
 def test_flags_of_other_estimators_are_refused(unbraid, estimator, words, other):
