@@ -15,7 +15,7 @@ from torch.distributions import Independent, MultivariateNormal, Normal
 
 from .annealed_start import Blocks, NoiseOfBlocks, ProgramStart
 from .diagnostics import pareto_k, tail_length
-from .masked_density import MaskedDensity
+from .joint_density import JointDensity
 
 Parts = Independent | MultivariateNormal
 """Normals with batch `(M, B)` and event `(K,)`."""
@@ -52,7 +52,7 @@ def correlated(loc: Tensor, tril: Tensor) -> MultivariateNormal:
 
 
 def importance(
-    density: MaskedDensity,
+    density: JointDensity,
     parts: Parts,
     block: Blocks,
     *,

@@ -190,6 +190,10 @@ def evaluate_fitted(
     require_writable(run.folder)
     dataset = first_judged(run, split, limit)
     with tqdm(total=len(dataset), disable=not progress, unit="datum") as bar:
+
+        def advance(done: int) -> None:
+            bar.update(done - bar.n)
+
         result = fitted_log_likelihood(
             run.model,
             run.guide,
@@ -201,7 +205,7 @@ def evaluate_fitted(
             steps=steps,
             seed=seed,
             likelihood=run.parts.likelihood,
-            progress=lambda done: bar.update(done - bar.n),
+            progress=advance,
         )
     fitted = {**result.summary(), "split": split, "step": run.step, **_what_it_is_of(run)}
     keep(run, known_of(run) | {FITTED: fitted})

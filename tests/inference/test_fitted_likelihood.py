@@ -37,7 +37,7 @@ def error(found: FittedLikelihood) -> Tensor:
 def far_off(x: Tensor) -> None:
     """A guide that is three prior deviations away, and far too narrow."""
     with pyro.plate("data", len(x)):
-        pyro.sample("z", dist.Normal(x.new_full((2,), 3.0), 0.05).expand([len(x), 2]).to_event(1))
+        pyro.sample("z", dist.Normal(x.new_full((len(x), 2), 3.0), 0.05).to_event(1))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5])
