@@ -140,8 +140,8 @@ def _metrics(evaluation: Evaluation, datum: str) -> list[dict[str, Any]]:
         (
             "fitted-log-likelihood",
             f"{wording.density(fitted)} by fitted Normals, nats per {datum} "
-            f"(n = {fitted.get('n')}, K = {fitted.get('samples')} samples of "
-            f"{fitted.get('starts')} Normals, seed {fitted.get('seed')})",
+            f"(n = {fitted.get('n')}, K = {fitted.get('samples')} samples, "
+            f"starts = {fitted.get('starts')}, seed {fitted.get('seed')})",
             fitted.get("log_likelihood"),
         )
     )

@@ -170,8 +170,8 @@ def annealed_rows(annealed: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 def fitted_rows(fitted: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return name, value and remark of what fitted Normals came to."""
-    what = f"{fitted['samples']:,} samples of {fitted['starts']:,} Normals each"
-    of = f"{what}, of {fitted['n']:,} data"
+    normals = "one Normal" if fitted["starts"] == 1 else f"{fitted['starts']:,} Normals"
+    of = f"{fitted['samples']:,} samples of {normals} each, of {fitted['n']:,} data"
     rows = [(_density(fitted), _nats(fitted, "log_likelihood"), of)]
     if fitted["elbo"] is not None:
         rows.append(("bound", f"{fitted['elbo']:,.2f} nats", "of the best Normal of each"))

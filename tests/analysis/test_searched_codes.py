@@ -108,8 +108,8 @@ def test_a_guide_that_is_lost_is_made_good_to_the_mode():
 
     x = torch.randn(20, 4, generator=torch.Generator().manual_seed(3))
     found = search_codes(model, guide, [x], rounds=9, candidates=60)
-    # The mode of a linear-Gaussian posterior is its mean. No step about the guide comes so far, and
-    # without steps that grow finer 60 candidates come within 0.1 or so.
+    # The mode of a linear-Gaussian posterior is its mean. No step about the guide comes so far,
+    # and without steps that grow finer 60 candidates come within 0.1 or so.
     mode = x @ weight.T @ torch.linalg.inv(weight @ weight.T + 0.25 * torch.eye(2))
     assert (found.codes["z"] - mode).abs().max() < 0.02
 
