@@ -1,4 +1,4 @@
-"""Which models have a likelihood that annealing can give: those of continuous latents."""
+"""Which models have a likelihood that gradients of codes can find: those of continuous latents."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -40,7 +40,7 @@ class ContinuousModel(NamedTuple):
 def require_continuous(
     model: Program, args: tuple[Any, ...], size: int, likelihoods: Sequence[Likelihood]
 ) -> ContinuousModel:
-    """Run a model and refuse it where annealing cannot give its likelihood.
+    """Run a model and refuse it where annealing and fitted Normals cannot give its likelihood.
 
     Args:
         model: The generative program.
@@ -74,8 +74,8 @@ def require_continuous(
         )
     if not latent:
         raise NoLikelihoodError(
-            "the model has no latent site and nothing to anneal. The log_prob of its observed "
-            "sites is the log-likelihood"
+            "the model has no latent site, and nothing to anneal or fit. The log_prob of its "
+            "observed sites is the log-likelihood"
         )
     for site in sites.values():
         _refuse_scale(site)
@@ -83,7 +83,7 @@ def require_continuous(
     if nesting > 1:
         inner = next(p.name for site in sites.values() for p in site.plates if p.dim > -nesting)
         raise NoLikelihoodError(
-            f"the model has plate {inner!r} inside the data's; annealing takes latents in the "
+            f"the model has plate {inner!r} inside the data's; expected latents in the "
             f"plate of data alone, at dim -1. For sequences whose guide has a density, {INSTEAD}, "
             "whose inner_samples are made for them"
         )
@@ -138,8 +138,8 @@ def _refuse_latent(site: Site) -> None:
     support: Any = site.fn.support
     if support.is_discrete or not site.value.is_floating_point():
         raise NoLikelihoodError(
-            f"latent site {name!r} is discrete ({kind}); Hamiltonian moves need a gradient. Mark "
-            f"it for enumeration and {INSTEAD}, which sums out what has few values"
+            f"latent site {name!r} is discrete ({kind}), so that it has no gradient to follow. "
+            f"Mark it for enumeration and {INSTEAD}, which sums out what has few values"
         )
     if site.value.dtype not in (torch.float32, torch.float64):
         raise TypeError(
@@ -157,5 +157,5 @@ def _refuse_latent(site: Site) -> None:
     except NotImplementedError:
         raise NoLikelihoodError(
             f"latent site {name!r} ({kind}) has support {support}, which real coordinates do not "
-            f"map to; Hamiltonian moves need that. For this model, {INSTEAD}"
+            f"map to; gradients need that. For this model, {INSTEAD}"
         ) from None

@@ -105,7 +105,7 @@ def test_nothing_latent():
         with pyro.plate("data", len(x)):
             observe(torch.zeros(len(x), 2), x)
 
-    refuse(model, "no latent site and nothing to anneal")
+    refuse(model, "no latent site, and nothing to anneal or fit")
 
 
 def test_scales():
