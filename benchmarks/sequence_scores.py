@@ -28,7 +28,7 @@ from unbraid.data import Batches, Dataset
 from .renderings import told_by_renderings
 from .sequence_settings import Setting
 
-TRAIN_SEQUENCES = 8000
+MOST, ROWS = 8000, 10_000  # sequences, and frames or sequences that a probe is trained on
 CHUNK = 8
 LEAKAGE = {
     "leakage": "known",
@@ -58,9 +58,7 @@ class Shown:
     pose: dict[str, Tensor]
 
 
-def show(
-    run: Run, split: str, frames: int, seed: int, keep: bool, most: int = TRAIN_SEQUENCES
-) -> Shown:
+def show(run: Run, split: str, frames: int, seed: int, keep: bool, most: int = MOST) -> Shown:
     """Encode some frames of each of `most` sequences, drawn by `seed`; keep them on request."""
     data: Dataset = run.split(split)
     chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
@@ -107,7 +105,7 @@ def show(
 def scores(run: Run, setting: Setting, split: str = "test", seed: int = 0) -> dict[str, Any]:
     """Return leakage, what swaps keep by the codes, and by judges where the setting has them."""
     keep = setting.judged is not None
-    learnt = show(run, "train", setting.probe_frames, seed + 1, keep)
+    learnt = show(run, "train", setting.probe_frames, seed + 1, keep, most=setting.probe_sequences)
     asked = show(run, split, setting.probe_frames, seed, keep)
     found: dict[str, Any] = {"recovery": _recovery(run, asked, seed)}
     for name, of in LEAKAGE.items():
@@ -121,6 +119,7 @@ def scores(run: Run, setting: Setting, split: str = "test", seed: int = 0) -> di
             probe="knn" if by_neighbours else "mlp",
             sequence_names=list(asked.content),
             frame_names=list(asked.pose),
+            max_rows=max(ROWS, setting.probe_sequences),
             seed=seed,
         ).table()
     if setting.rendered:

@@ -25,6 +25,7 @@ class Setting:
         train: Settings of the training.
         steps: Steps of the training.
         probe_frames: Frames of each sequence that probes and judges are given.
+        probe_sequences: Training sequences that probes and judges learn from, at most.
         judged: Factors of sequences and factors of frames that judges of real frames are trained
             for; none where the frames' factors have no classes.
         frames: Frames of each sequence whose joint log p(x) is estimated.
@@ -50,6 +51,7 @@ class Setting:
     inner_samples: int = 25
     sequences: int = 50
     judge_steps: int = 6000
+    probe_sequences: int = 8000
     few_sequences: bool = False
     rendered: bool = False
 
@@ -90,7 +92,7 @@ SETTINGS = {
             "size": 32,
             "digit_size": 16,
             "digits_from": "mnist",
-            "sequences": 20_000,
+            "sequences": 100_000,
         },
         options={
             **_CODES,
@@ -102,10 +104,13 @@ SETTINGS = {
             "pair_channels": 128,
             "hidden": (512, 1024),
             "join": "modulate",
+            "join_hidden": (512, 512),
+            "code_spread": 4.0,
         },
         train={**_TRAIN, "batch_size": 24},
-        steps=25_000,
+        steps=40_000,
         probe_frames=20,
+        probe_sequences=40_000,
     ),
     "faces": Setting(
         data="grid-faces",
