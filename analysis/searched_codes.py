@@ -27,7 +27,7 @@ class SearchedCodes:
     """Codes that were searched for, and what they are worth; all on the host.
 
     Attributes:
-        codes: By latent site, `(N, K)`: the best value of the site that was searched, and the
+        codes: By latent site, `(N, event)`: the best value of the site that was searched, and the
             guide's means of the others, given it.
         bound: The bound of each datum given the searched site at its value, `(N,)`, nats: log
             likelihood, plus log prior density of the value, less the divergences of other sites.
@@ -61,7 +61,7 @@ def search_codes(
     The search starts at the guide's mean. Each round tries candidates about the best so far, at
     half the distance of the round before: in the first, one standard deviation of the prior, where
     half of the candidates are draws of the prior, so that other modes are found, too. The best is
-    kept, so that the bound of no datum falls.
+    kept, so that the bound of no datum falls. Candidates depend on the seed and on the batches.
 
     Args:
         model: The generative program, with latents in the plate of data alone.
@@ -118,7 +118,7 @@ class _Search:
                 "continuous code (K,) of each datum. Search another site"
             )
         self._start = found[self.site].value
-        self._sizes = {name: found[name].value.shape[-1:] for name in latents}
+        self._sizes = {name: found[name].value.shape[1:] for name in latents}
 
     def run(self, rounds: int, candidates: int) -> SearchedCodes:
         """Search, and return what was found."""
@@ -133,7 +133,8 @@ class _Search:
             better = best > bound
             for name, value in values.items():
                 chosen = value[which, data]
-                codes[name] = torch.where(better.unsqueeze(-1), chosen, codes[name])
+                wide = better.reshape(-1, *(1 for _ in self._sizes[name]))
+                codes[name] = torch.where(wide, chosen, codes[name])
             bound = torch.where(better, best, bound)
         host = {name: code.cpu() for name, code in codes.items()}
         return SearchedCodes(host, bound.cpu(), before.cpu(), self.site)

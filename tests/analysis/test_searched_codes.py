@@ -141,6 +141,31 @@ def test_what_cannot_be_searched_is_refused(images):
         align(model, guide, x, perspective=torch.zeros(3, 2))
 
 
+def test_other_sites_may_be_classes():
+    """The class says on which side the code lies; the guide tells it from the code it is given."""
+
+    def model(x: Tensor) -> None:
+        with pyro.plate("data", len(x)):
+            z = pyro.sample("z", dist.Normal(torch.zeros(1), 1.0).to_event(1))
+            side = pyro.sample("side", dist.Categorical(torch.tensor([0.5, 0.5])))
+            loc = z.squeeze(-1).abs() * (2.0 * side - 1)
+            pyro.sample("x", dist.Normal(loc.unsqueeze(-1), 0.1).to_event(1), obs=x)
+
+    def guide(x: Tensor) -> None:
+        with pyro.plate("data", len(x)):
+            z = pyro.sample("z", dist.Normal(torch.zeros_like(x), 0.1).to_event(1))
+            likely = torch.sigmoid(50 * z.squeeze(-1) * x.squeeze(-1))
+            right = (x.squeeze(-1) > 0).float()
+            one = likely * right + (1 - likely) * (1 - right)
+            pyro.sample("side", dist.Categorical(torch.stack([1 - one, one], -1)))
+
+    x = torch.linspace(-1.5, 1.5, 20).unsqueeze(-1)
+    found = search_codes(model, guide, [x], rounds=8, candidates=20)
+    assert found.codes["side"].shape == (20,)
+    assert torch.equal(found.codes["side"], (x[:, 0] > 0).long())
+    assert (found.codes["z"] - x).abs().max() < 0.1
+
+
 class Stiff(warp_pair.BlockGuide):
     """A guide that does not broadcast: its appearance has the data where its event should be."""
 
