@@ -19,7 +19,14 @@ from torch import Tensor
 from unbraid.inference import Program, Runner, Terms
 
 from .latents import Batch, arguments
-from .passes import is_discrete, placed, prior_moments, sites_at_points, undisturbed
+from .passes import (
+    distribution_at,
+    is_discrete,
+    placed,
+    prior_moments,
+    sites_at_points,
+    undisturbed,
+)
 
 
 @dataclass(frozen=True)
@@ -127,7 +134,7 @@ class _Search:
         codes = {name: code[0] for name, code in codes.items()}
         data = torch.arange(len(bound), device=bound.device)
         for number in range(rounds):
-            tried = self._candidates(codes[self.site], number, candidates)
+            tried = self._candidates(codes, number, candidates)
             found, values = self._worth(tried)
             best, which = found.max(0)
             better = best > bound
@@ -139,21 +146,16 @@ class _Search:
         host = {name: code.cpu() for name, code in codes.items()}
         return SearchedCodes(host, bound.cpu(), before.cpu(), self.site)
 
-    def _candidates(self, best: Tensor, number: int, count: int) -> Tensor:
+    def _candidates(self, codes: Mapping[str, Tensor], number: int, count: int) -> Tensor:
         """Values `(count, B, K)`; the prior's deviations are those given the other codes."""
-        prior = self._prior(best)
-        mean, scale = prior_moments(prior)
+        best = codes[self.site]
+        mean, scale = prior_moments(distribution_at(self._model, self._args, codes, self.site))
         noise = torch.randn(count, *best.shape, dtype=best.dtype, device=best.device)
         tried = best + 0.5**number * scale * noise
         if number == 0:
             half = count // 2
             tried[:half] = mean + scale * noise[:half]
         return tried
-
-    def _prior(self, value: Tensor) -> Any:
-        others = sites_at_points(self._guide, self._args, {self.site: value})
-        values = {name: of.value for name, of in others.items()}
-        return Runner().run(self._model, self._args, values).sites[self.site].fn
 
     def _worth(self, tried: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Bounds `(R, B)` given candidates `(R, B, K)` of the site, and all codes by site."""

@@ -19,7 +19,7 @@ class FittedLikelihood:
         log_likelihood: `log mean_k w_k` per datum, float64 `(N,)`, nats: in expectation below `log
             p(x)`.
         elbo: The bound of the best of a datum's Normals, float64 `(N,)`, nats, the mean over the
-            last steps of its fit: what a guide of this kind could reach at best, with noise.
+            last steps of its fit, with noise.
         effective_sample_size: `(sum w)^2 / sum w^2`, `(N,)`, from 1 to `samples`.
         pareto_k: Tail shape of the weights, `(N,)`; above 0.7 the estimate is unreliable, NaN
             below 25 samples.

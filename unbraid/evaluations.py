@@ -28,8 +28,6 @@ from .run_folder import require_writable
 FROM_CODES, TOLD = "condition_from_codes", "classification"
 """Where `evaluation.json` holds what probes tell of the condition from codes, of methods that are
 given one, and how often methods that say the class of an image are wrong."""
-CANDIDATES = 32
-"""Codes that the guide names before Normals are fitted to some of them."""
 
 
 def evaluate(
@@ -102,9 +100,11 @@ def _keep_beside(
     Another evaluation of the run may have ended in the meantime, so that both files are written.
     """
     known = known_of(run)
-    others = {name: known[name] for name in (ANNEALED, FITTED) if name in known}
-    evaluation = {CODES: known[CODES]} | evaluation if CODES in known else evaluation
-    evaluation = others | evaluation | others
+    codes, others = (
+        {name: known[name] for name in names if name in known}
+        for names in ((CODES,), (ANNEALED, FITTED))
+    )
+    evaluation = codes | evaluation | others
     keep(run, evaluation)
     keep_values()
     return evaluation
@@ -201,7 +201,6 @@ def evaluate_fitted(
             keys=run.parts.inspected,
             samples=samples,
             starts=starts,
-            candidates=CANDIDATES,
             steps=steps,
             seed=seed,
             likelihood=run.parts.likelihood,
