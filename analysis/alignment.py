@@ -70,15 +70,16 @@ def align(
             f"labels is {tuple(labels.shape)}; expected ({len(images)},), one class per image. "
             "Leave labels out if there are none."
         )
-    _, means = warp_codes(model, guide, images, batch_size=batch_size, seed=seed)
-    if perspective is None:
-        perspective = means
-    elif perspective.shape != means.shape:
+    # Where codes are given, one image says how wide they are.
+    encoded = images if perspective is None else images[:1]
+    _, means = warp_codes(model, guide, encoded, batch_size=batch_size, seed=seed)
+    expected = (len(images), *means.shape[1:])
+    if perspective is not None and perspective.shape != expected:
         raise ValueError(
-            f"perspective is {tuple(perspective.shape)}; expected {tuple(means.shape)}, a code "
-            "per image. Search them by search_codes, or leave perspective out."
+            f"perspective is {tuple(perspective.shape)}; expected {expected}, a code per image. "
+            "Search them by search_codes, or leave perspective out."
         )
-    perspective = perspective.to(means)
+    perspective = means if perspective is None else perspective.to(means)
     with undisturbed(model, seed=seed):
         gamma = warped.gamma(perspective)
         parts = zip(images.split(batch_size), gamma.split(batch_size), strict=True)
