@@ -13,6 +13,7 @@ loses by being one net; Hesterberg (1995), Technometrics 37, for the mixture.
 
 from collections.abc import Callable, Sequence
 from itertools import chain
+from pathlib import Path
 
 import pyro
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from unbraid.nets import Likelihood
 
+from .annealed_start import Blocks
 from .blocks import BLOCK, Data, blocks, padded
 from .continuous import ContinuousModel, require_continuous
 from .device import device_of
@@ -31,7 +33,8 @@ from .masked_fills import NARROWEST, Fills, moments
 from .masked_proposal import Weighted, importance
 from .masked_svi import fit_normals
 from .noise_seeds import mix, seed_noise
-from .sites import Program, Runner, in_mode, modules_of
+from .partial_results import PartialResults, fingerprint
+from .sites import Program, Runner, in_mode, modules_of, owner
 from .whole_numbers import whole_number
 
 
@@ -56,6 +59,7 @@ def fitted_log_likelihood(
     rows: int = 2048,
     device: str | torch.device | None = None,
     likelihood: Likelihood | None = None,
+    resume: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> FittedLikelihood:
     """Estimate log-likelihoods by importance sampling from Normals fitted to each datum.
@@ -84,6 +88,8 @@ def fitted_log_likelihood(
         rows: Evaluations of the model's nets at a time.
         device: Where the data are moved to; where the pair's parameters are, unless given.
         likelihood: Checks the data; the model's own, unless given.
+        resume: File for partial results. One that is there is gone on with; it stays, complete, at
+            the end.
         progress: Called with the number of data done after each block.
 
     Returns:
@@ -94,6 +100,7 @@ def fitted_log_likelihood(
             likelihood; says why, and what can be had instead.
         PairError: If the guide lacks a site, or nets do not broadcast over draws.
         ValueError: If a setting is out of range or the data are not what the likelihood is of.
+        CheckpointError: If the file at `resume` is of something else.
     """
     samples, steps = whole_number("samples", samples, 1), whole_number("steps", steps, 1)
     candidates = whole_number("candidates", candidates, 2)
@@ -111,47 +118,81 @@ def fitted_log_likelihood(
     modules = modules_of(model, guide)
     place = torch.device(device) if device is not None else device_of(*modules)
     likelihoods = [likelihood] if likelihood is not None else likelihoods_of(model)
-    found: list[tuple[Weighted, Tensor]] = []
+    described = {
+        "fitted": [samples, candidates, starts, steps, prior_share, seed, BLOCK],
+        "keys": list(keys),
+        "device": place.type,
+        "pair": [type(owner(program)).__qualname__ for program in (model, guide)],
+        "weights": fingerprint(modules) if resume is not None else "",
+    }
+    results = PartialResults(resume, described)
     done = 0
-    with torch.no_grad(), in_mode(False, modules):
+    with torch.no_grad(), in_mode(False, modules), results.saved_at_exit():
         stream = checked(blocks(data, keys), place, likelihoods)
         first = next(stream)
         with own_noise(place):
             continuous = require_continuous(model, padded(first), BLOCK, likelihoods)
         for index, block in enumerate(chain([first], stream)):
             size = len(block[0])
-            with own_noise(place), pyro.validation_enabled(False):
-                density = JointDensity(continuous, block, rows)
-                noise = mix(seed, index)
-                named = _candidates(continuous, guide, padded(block), candidates, noise, size)
-                whole = [(index, block)]
-                fitted = fit_normals(
-                    density, named, whole, starts=starts, steps=steps, seed=seed, stage=_Stage.FIT
-                )
-                drawn = importance(
-                    density,
-                    fitted.normals,
-                    whole,
-                    samples=samples,
-                    prior_share=prior_share,
-                    seed=seed,
-                    stages=(_Stage.PRIOR, _Stage.NORMALS),
-                )
-                found.append((drawn, fitted.best()[1]))
+            if not results.has(block):
+                with own_noise(place), pyro.validation_enabled(False):
+                    density = JointDensity(continuous, block, rows)
+                    noise = mix(seed, index)
+                    named = _candidates(continuous, guide, padded(block), candidates, noise, size)
+                    drawn, elbo = _estimate(
+                        density,
+                        named,
+                        [(index, block)],
+                        samples=samples,
+                        starts=starts,
+                        steps=steps,
+                        prior_share=prior_share,
+                        seed=seed,
+                    )
+                found = drawn.log_evidence, elbo, drawn.effective_sample_size, drawn.pareto_k
+                results.add(torch.stack([column.double() for column in found]))
             done += size
             if progress is not None:
                 progress(done)
+    log_evidence, elbo, effective_sample_size, pareto_k = results.finish().unbind()
     return FittedLikelihood(
-        log_likelihood=torch.cat([drawn.log_evidence for drawn, _ in found]),
-        elbo=torch.cat([elbo for _, elbo in found]),
-        effective_sample_size=torch.cat([drawn.effective_sample_size for drawn, _ in found]),
-        pareto_k=torch.cat([drawn.pareto_k for drawn, _ in found]),
+        log_likelihood=log_evidence,
+        elbo=elbo,
+        effective_sample_size=effective_sample_size,
+        pareto_k=pareto_k,
         samples=samples,
         starts=starts,
         steps=steps,
         prior_share=prior_share,
         seed=seed,
     )
+
+
+def _estimate(
+    density: JointDensity,
+    named: Fills,
+    whole: Blocks,
+    *,
+    samples: int,
+    starts: int,
+    steps: int,
+    prior_share: float,
+    seed: int,
+) -> tuple[Weighted, Tensor]:
+    """Fit Normals to a block of data and weigh samples of them; and the best Normals' bounds."""
+    fitted = fit_normals(
+        density, named, whole, starts=starts, steps=steps, seed=seed, stage=_Stage.FIT
+    )
+    drawn = importance(
+        density,
+        fitted.normals,
+        whole,
+        samples=samples,
+        prior_share=prior_share,
+        seed=seed,
+        stages=(_Stage.PRIOR, _Stage.NORMALS),
+    )
+    return drawn, fitted.best()[1]
 
 
 def _candidates(

@@ -189,7 +189,9 @@ def evaluate_fitted(
     """
     require_writable(run.folder)
     dataset = first_judged(run, split, limit)
-    with tqdm(total=len(dataset), disable=not progress, unit="datum") as bar:
+    settings = f"{run.step}-{split}-{limit or 'all'}-{samples}-{starts}-{steps}-{seed}"
+    so_far = run.folder / f"fitting-{settings}.partial"
+    with _told_of(so_far), tqdm(total=len(dataset), disable=not progress, unit="datum") as bar:
 
         def advance(done: int) -> None:
             bar.update(done - bar.n)
@@ -204,10 +206,12 @@ def evaluate_fitted(
             steps=steps,
             seed=seed,
             likelihood=run.parts.likelihood,
+            resume=so_far,
             progress=advance,
         )
     fitted = {**result.summary(), "split": split, "step": run.step, **_what_it_is_of(run)}
     keep(run, known_of(run) | {FITTED: fitted})
+    so_far.unlink(missing_ok=True)
     return fitted
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from unbraid.inference import (
+    CheckpointError,
     FittedLikelihood,
     NoLikelihoodError,
     fitted_log_likelihood,
@@ -114,6 +115,36 @@ def test_numbers_depend_on_neither_the_batches_nor_the_rows():
     assert torch.equal(torch.get_rng_state(), state)
     other = run(oracle, samples=50, steps=20, seed=1)
     assert not torch.equal(other.log_likelihood, whole.log_likelihood)
+
+
+def test_partial_results_are_gone_on_with_to_the_same_bits(tmp_path):
+    oracle, path = oracles.pca(size=70), tmp_path / "partial"
+    x = oracle.data["x"]
+    settings = {"samples": 50, "steps": 20, "starts": 2}
+
+    def interrupted():
+        yield {"x": x[:64]}
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted_log_likelihood(oracle.model, oracle.guide, interrupted(), resume=path, **settings)
+    calls: list[int] = []
+
+    def counted(x: Tensor) -> None:
+        calls.append(len(x))
+        oracle.guide(x)
+
+    done: list[int] = []
+    options = {**settings, "resume": path, "progress": done.append}
+    resumed = fitted_log_likelihood(oracle.model, counted, x, **options)
+    assert done == [32, 64, 70] and len(calls) == 3  # of the last block alone: nine of all
+    whole = run(oracle, **settings)
+    for column in ("log_likelihood", "elbo", "effective_sample_size", "pareto_k"):
+        assert torch.equal(getattr(resumed, column), getattr(whole, column)), column
+    with pytest.raises(CheckpointError, match="of another pair"):
+        run(oracle, **{**settings, "starts": 1}, resume=path)
+    with pytest.raises(CheckpointError, match="of other data"):
+        fitted_log_likelihood(oracle.model, oracle.guide, x.flip(0), resume=path, **settings)
 
 
 def test_the_summary_says_what_was_done():

@@ -29,6 +29,7 @@ def test_its_numbers_go_beside_those_of_the_other_estimators(unbraid):
     unbraid("evaluate", "run", *annealing)
     again = json.loads(unbraid("evaluate", "run", "--samples", 20, "--json").out)
     assert again["fitted"] == fitted == evaluation()["fitted"]
+    assert not list(Path("run").glob("*.partial"))
     assert "annealed" in evaluation() and evaluation()["samples"] == 20
 
 
@@ -66,6 +67,28 @@ def test_reports_and_cards_show_it(unbraid):
     assert f"the log-likelihood by Normals fitted to each is {value:,.2f}" in page
     assert "log p(x) by fitted Normals, nats" in page
     assert "fitted-log-likelihood" in Path("run/model_card.md").read_text()
+
+
+@pytest.mark.usefixtures("trained")
+def test_one_that_was_interrupted_goes_on(unbraid, monkeypatch):
+    whole = json.loads(unbraid("evaluate", "run", *FAST, "--json").out)["fitted"]
+    files = []
+
+    def stopped(*arguments, resume, progress, **settings):
+        def stop(done):
+            raise KeyboardInterrupt
+
+        files.append(resume)
+        fitted_log_likelihood(*arguments, resume=resume, progress=stop, **settings)
+
+    monkeypatch.setattr("unbraid.evaluations.fitted_log_likelihood", stopped)
+    outcome = unbraid("evaluate", "run", *FAST)
+    assert outcome.code == 130
+    assert "are kept: the same evaluation goes on from them" in outcome.err
+    assert files[0].exists()
+    monkeypatch.setattr("unbraid.evaluations.fitted_log_likelihood", fitted_log_likelihood)
+    again = json.loads(unbraid("evaluate", "run", *FAST, "--json").out)["fitted"]
+    assert again == whole and not files[0].exists()
 
 
 @pytest.mark.usefixtures("trained")
