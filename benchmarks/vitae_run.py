@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,32 +10,71 @@ import numpy as np
 import torch
 
 from unbraid import Run
+from unbraid.inference import read_metrics
 
 from .matched import count_parameters, match_hidden
-from .rows import DATA_SEED, VALUES, Row, mode_of
+from .rows import DATA_SEED, ROW, VALUES, Row, mode_of
 from .vitae_scores import scores
 from .vitae_settings import BASE, SETTINGS
 
 
 def finish(row: Row, out: Path, *, mode: str | None = None, progress: bool) -> dict[str, Any]:
     """Do what `Row.finish` says, with the steps of `mode` where it is not the setting's own."""
+    return row.finish(
+        out,
+        lambda run: judge(run, row, row.folder(out), progress=progress),
+        row.method,
+        SETTINGS[row.setting].data,
+        progress=progress,
+        **_training(row, mode),
+    )
+
+
+def best_start(
+    row: Row, starts: int, out: Path, *, mode: str | None = None, progress: bool
+) -> tuple[Row, list[float]]:
+    """Train a row from several starts, and tell which has the best bound on validation data.
+
+    Where trainings end depends on how they begin, and bounds tell those that ended badly, without
+    a look at what is judged.
+
+    Args:
+        row: The row; its seed `s` stands for the seeds from `s * starts` to `s * starts + starts
+            - 1`.
+        starts: Number of trainings, at least 1. Those that are there are not trained again.
+        out: Folder of the table.
+        mode: As of `finish`.
+        progress: Likewise.
+
+    Returns:
+        The row of the best start, and the bounds of all, nats.
+    """
+    tried = [replace(row, seed=row.seed * starts + start) for start in range(starts)]
+    bounds = []
+    for each in tried:
+        if not (each.folder(out) / ROW).exists():
+            data = SETTINGS[row.setting].data
+            each.train(out, row.method, data, progress=progress, **_training(each, mode))
+        kept = read_metrics(each.folder(out) / "metrics.jsonl")
+        bounds.append(max(one["validation_elbo"] for one in kept if "validation_elbo" in one))
+    return tried[int(np.argmax(bounds))], bounds
+
+
+def _training(row: Row, mode: str | None) -> dict[str, Any]:
+    """What a row is trained with."""
     setting = SETTINGS[row.setting]
     options = setting.row_options(row.method)
     if row.method != BASE:
         target = count_parameters(BASE, setting.row_options(BASE), setting.spec)
         options = match_hidden(row.method, target, options, setting.spec).options
-    settings = {"validate_every": max(row.steps // 10, 1), "keep": "best", **setting.train}
-    settings |= mode_of(mode)
-    return row.finish(
-        out,
-        lambda run: judge(run, row, row.folder(out), progress=progress),
-        row.method,
-        setting.data,
-        options=options,
-        batch_size=setting.batch_size,
-        progress=progress,
-        **settings,
-    )
+    return {
+        "options": options,
+        "batch_size": setting.batch_size,
+        "validate_every": max(row.steps // 10, 1),
+        "keep": "best",
+        **setting.train,
+        **mode_of(mode),
+    }
 
 
 def judge(run: Run, row: Row, folder: Path, *, progress: bool) -> dict[str, Any]:

@@ -14,7 +14,8 @@ def modules(monkeypatch):
     """The modules; the benchmarks run from the checkout's root and are not installed."""
     monkeypatch.syspath_prepend(Path(__file__).resolve().parents[2])
     return {
-        name: importlib.import_module(f"benchmarks.{name}") for name in ("vitae_search", "rows")
+        name: importlib.import_module(f"benchmarks.{name}")
+        for name in ("vitae_search", "vitae_run", "rows")
     }
 
 
@@ -66,3 +67,50 @@ def test_what_was_found_is_not_searched_again(modules, tmp_path, monkeypatch):
     (asked.folder(tmp_path) / search.FOUND).write_text(json.dumps(kept))
     monkeypatch.setattr(search, "finish", lambda *_, **__: {"images": "abc"})
     assert search.row_of(asked, tmp_path, None) == kept
+
+
+@pytest.fixture
+def trained(modules, monkeypatch):
+    """Trainings that end as well as their seed says; their seeds, in order."""
+    bounds, seeds = {3: [-9.0, -5.0], 4: [-7.0, -4.0, -4.5], 5: [-8.0]}, []
+
+    def train(row, out, method, data, **settings):
+        seeds.append(row.seed)
+        assert (method, data, settings["batch_size"]) == ("vae", "mnist", 256)
+        assert settings["keep"] == "best" and settings["options"]["latent_dim"] == 4
+        row.folder(out).mkdir(parents=True, exist_ok=True)
+        lines = [{"step": 1, "elbo": 0.0}]
+        lines += [{"step": 2 + i, "validation_elbo": b} for i, b in enumerate(bounds[row.seed])]
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (row.folder(out) / "metrics.jsonl").write_text(text)
+
+    monkeypatch.setattr(modules["rows"].Row, "train", train)
+    return seeds
+
+
+def test_of_several_starts_the_one_with_the_best_bound_is_taken(
+    modules, trained, tmp_path, capsys
+):
+    asked = modules["rows"].Row("mnist-grey", "vae", 1, 7)
+    best = modules["vitae_search"].chosen(asked, 3, tmp_path, None)
+    assert best == modules["rows"].Row("mnist-grey", "vae", 4, 7)
+    told = capsys.readouterr().out
+    assert "bounds of seeds 3: -5.00, 4: -4.00, 5: -8.00; seed 4 is judged" in told
+    assert modules["vitae_search"].chosen(asked, 1, tmp_path, None) == asked
+    assert trained == [3, 4, 5]
+
+
+def test_starts_that_are_there_are_not_trained_again(modules, trained, tmp_path):
+    asked = modules["rows"].Row("mnist-grey", "vae", 1, 7)
+    best_start = modules["vitae_run"].best_start
+    best_start(asked, 3, tmp_path, progress=False)
+    (tmp_path / "mnist-grey" / "vae-5" / "row.json").write_text("{}")
+    best, bounds = best_start(asked, 3, tmp_path, progress=False)
+    assert trained == [3, 4, 5, 3, 4]
+    assert bounds == [-5.0, -4.0, -8.0] and best.seed == 4
+
+
+def test_no_start_is_refused(modules, capsys):
+    with pytest.raises(SystemExit):
+        modules["vitae_search"].main(["--starts", "0"])
+    assert "--starts is 0; expected at least 1" in capsys.readouterr().err
