@@ -75,11 +75,19 @@ def _steps(evaluation: Mapping[str, Any]) -> str:
     samples = evaluation.get("samples")
     steps.append(f"more samples (--samples {10 * samples})" if samples else "more samples")
     if not evaluation.get("frames"):
-        steps.append("Normals fitted to each datum (--estimator fitted)")
-        steps.append("annealing (--estimator annealed), which needs no good guide")
+        if not _is_there("fitted", evaluation):
+            steps.append("Normals fitted to each datum (--estimator fitted)")
+        if not _is_there("annealed", evaluation):
+            steps.append("annealing (--estimator annealed), which needs no good guide")
     elif _may_average_frames(evaluation):
         steps.append("weights that are averaged by frame (--inner-samples 10)")
     return f"{', '.join(steps[:-1])} or {steps[-1]}" if len(steps) > 1 else steps[0]
+
+
+def _is_there(estimator: str, evaluation: Mapping[str, Any]) -> bool:
+    """Whether the same weights have been judged by another estimator."""
+    other = evaluation.get(estimator)
+    return other is not None and other.get("step") == evaluation.get("step")
 
 
 def _may_average_frames(evaluation: Mapping[str, Any]) -> bool:

@@ -69,6 +69,11 @@ def test_a_rising_bound_leads_to_the_next_step():
 def test_what_was_done_already_is_not_advised():
     bad = {"pareto_k_unreliable": 0.4}
     assert "--widen" not in advice(of(widen=1.5, **bad))[-1]
+    estimators = ("fitted", "annealed")
+    for done in ((), ("fitted",), ("annealed",), estimators):
+        told = advice(of(step=7, **bad, **{name: {"step": 7} for name in done}))[-1]
+        assert [name for name in estimators if f"--estimator {name}" not in told] == [*done]
+    assert "--estimator fitted" in advice(of(step=7, fitted={"step": 5}, **bad))[-1]
     frames = advice(of(frames=8, **bad), "sequence")[-1]
     assert "annealed" not in frames and "--inner-samples 10" in frames
     assert "--inner-samples" not in advice(of(frames=8, inner_samples=5, **bad))[-1]
