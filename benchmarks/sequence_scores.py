@@ -28,7 +28,7 @@ from unbraid.data import Batches, Dataset
 from .renderings import told_by_renderings
 from .sequence_settings import Setting
 
-MOST, ROWS = 8000, 10_000  # sequences, and frames or sequences that a probe is trained on
+MOST = 8000  # sequences that are judged
 CHUNK = 8
 LEAKAGE = {
     "leakage": "known",
@@ -110,7 +110,7 @@ def scores(run: Run, setting: Setting, split: str = "test", seed: int = 0) -> di
     found: dict[str, Any] = {"recovery": _recovery(run, asked, seed)}
     for name, of in LEAKAGE.items():
         by_neighbours = name.endswith("neighbours")
-        if by_neighbours and not setting.few_sequences:
+        if by_neighbours and not (setting.few_sequences or setting.rendered):
             continue
         known = getattr(learnt, of)
         found[name] = leakage(
@@ -119,7 +119,7 @@ def scores(run: Run, setting: Setting, split: str = "test", seed: int = 0) -> di
             probe="knn" if by_neighbours else "mlp",
             sequence_names=list(asked.content),
             frame_names=list(asked.pose),
-            max_rows=max(ROWS, setting.probe_sequences),
+            max_rows=setting.probe_rows,
             seed=seed,
         ).table()
     if setting.rendered:

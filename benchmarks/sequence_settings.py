@@ -35,8 +35,10 @@ class Setting:
         judge_steps: Steps that the judges are trained for.
         few_sequences: Whether there are so few that a probe is to learn from each of them, none
             held back to stop it early; and that the nearest frames are asked, too.
+        probe_rows: Frames that a probe learns from, at most.
         rendered: Whether the data can be drawn in any looks and pose, so that swaps and
-            reconstructions can be compared with what they should show.
+            reconstructions can be compared with what they should show; and that the nearest
+            frames are asked, as there are many classes of poses.
     """
 
     data: str
@@ -52,6 +54,7 @@ class Setting:
     sequences: int = 50
     judge_steps: int = 6000
     probe_sequences: int = 8000
+    probe_rows: int = 10_000
     few_sequences: bool = False
     rendered: bool = False
 
@@ -82,6 +85,7 @@ SETTINGS = {
         train={**_TRAIN, "learning_rate": 2e-3, "batch_size": 24, "clip_norm": 1000.0},
         steps=40_000,
         probe_frames=64,
+        probe_rows=57_600,
         judged=(("body", "bottomwear", "topwear", "hair"), ("pose", "action")),
         rendered=True,
     ),
@@ -111,6 +115,7 @@ SETTINGS = {
         steps=40_000,
         probe_frames=20,
         probe_sequences=40_000,
+        probe_rows=40_000,
     ),
     "faces": Setting(
         data="grid-faces",

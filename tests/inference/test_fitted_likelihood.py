@@ -4,6 +4,8 @@ Statistical tests have fixed seeds and bounds of 5.5 standard errors: a datum st
 in 2.6e7.
 """
 
+from typing import Any
+
 import pyro
 import pyro.distributions as dist
 import pytest
@@ -120,7 +122,7 @@ def test_numbers_depend_on_neither_the_batches_nor_the_rows():
 def test_partial_results_are_gone_on_with_to_the_same_bits(tmp_path):
     oracle, path = oracles.pca(size=70), tmp_path / "partial"
     x = oracle.data["x"]
-    settings = {"samples": 50, "steps": 20, "starts": 2}
+    settings: dict[str, Any] = {"samples": 50, "steps": 20, "starts": 2}
 
     def interrupted():
         yield {"x": x[:64]}
