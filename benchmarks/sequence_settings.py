@@ -35,7 +35,7 @@ class Setting:
         judge_steps: Steps that the judges are trained for.
         few_sequences: Whether there are so few that a probe is to learn from each of them, none
             held back to stop it early; and that the nearest frames are asked, too.
-        probe_rows: Frames that a probe learns from, at most.
+        probe_rows: Frames or sequences that a probe learns from, at most.
         rendered: Whether the data can be drawn in any looks and pose, so that swaps and
             reconstructions can be compared with what they should show; and that the nearest
             frames are asked, as there are many classes of poses.

@@ -13,7 +13,7 @@ from unbraid import Run
 from unbraid.inference import read_metrics
 
 from .matched import count_parameters, match_hidden
-from .rows import DATA_SEED, ROW, VALUES, Row, mode_of
+from .rows import DATA_SEED, VALUES, Row, mode_of
 from .vitae_scores import scores
 from .vitae_settings import BASE, SETTINGS
 
@@ -48,13 +48,16 @@ def best_start(
 
     Returns:
         The row of the best start, and the bounds of all, nats.
+
+    Raises:
+        ValueError: If a folder holds the results of other settings.
     """
     tried = [replace(row, seed=row.seed * starts + start) for start in range(starts)]
     bounds = []
     for each in tried:
-        if not (each.folder(out) / ROW).exists():
-            data = SETTINGS[row.setting].data
-            each.train(out, row.method, data, progress=progress, **_training(each, mode))
+        data, settings = SETTINGS[row.setting].data, _training(each, mode)
+        if each.finished(out, data=data, **settings) is None:
+            each.train(out, row.method, data, progress=progress, **settings)
         kept = read_metrics(each.folder(out) / "metrics.jsonl")
         bounds.append(max(one["validation_elbo"] for one in kept if "validation_elbo" in one))
     return tried[int(np.argmax(bounds))], bounds

@@ -104,10 +104,14 @@ def test_starts_that_are_there_are_not_trained_again(modules, trained, tmp_path)
     asked = modules["rows"].Row("mnist-grey", "vae", 1, 7)
     best_start = modules["vitae_run"].best_start
     best_start(asked, 3, tmp_path, progress=False)
-    (tmp_path / "mnist-grey" / "vae-5" / "row.json").write_text("{}")
+    kept = tmp_path / "mnist-grey" / "vae-5" / "row.json"
+    kept.write_text('{"steps": 7, "split": "test"}')
     best, bounds = best_start(asked, 3, tmp_path, progress=False)
     assert trained == [3, 4, 5, 3, 4]
     assert bounds == [-5.0, -4.0, -8.0] and best.seed == 4
+    kept.write_text('{"steps": 8, "split": "test"}')
+    with pytest.raises(ValueError, match="vae-5 holds 8 steps"):
+        best_start(asked, 3, tmp_path, progress=False)
 
 
 def test_no_start_is_refused(modules, capsys):
