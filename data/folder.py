@@ -175,7 +175,8 @@ def _check_header(
     if image.size != first_size:
         width, height = first_size
         raise DataError(
-            f"{size}; expected {width} x {height}, as of {first}. Bring all images to one size."
+            f"{size}; expected {width} x {height}, as of {first}. Bring all images to one "
+            "size, such as by --data-set size=28 or size=28,40 (height, width)."
         )
     try:
         frames = getattr(image, "n_frames", 1)

@@ -40,7 +40,7 @@ def pose_pairs(terms: Terms, batch: Batch, site: str, standardised: bool) -> tup
     if clips < 2:
         raise ValueError(
             f"the batch holds {clips} clip; expected at least 2, since pairs of different clips "
-            "are needed. Use a larger batch, or more clips"
+            "are needed. Use a larger batch (--batch-size), or more clips"
         )
     first = _single(exchanged_sites(terms, batch)[site].value)
     if standardised:

@@ -27,6 +27,6 @@ def standardised_codes(codes: Tensor) -> Tensor:
     if len(rows) < 2:
         raise ValueError(
             f"the batch holds {len(rows)} code; expected at least 2, over which codes are "
-            "standardised. Use a larger batch, or more clips"
+            "standardised. Use a larger batch (--batch-size), or more clips"
         )
     return batch_norm(rows, None, None, training=True, eps=SMALLEST_VARIANCE).view_as(codes)

@@ -1,6 +1,7 @@
 r"""CPAB: warps by velocity fields that are continuous and affine in every cell."""
 
 from collections.abc import Sequence
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -62,9 +63,9 @@ class CPAB(Transform):
         tessellation = Tessellation(cells)
         self.dims = tessellation.dims
         self.extent = _checked_extent(extent, self.dims)
-        if steps < 1:
-            raise ValueError(f"steps is {steps}; expected at least 1. Take 20.")
-        self.cells, self.steps, self.exact = tessellation.cells, steps, exact
+        if not isinstance(steps, Integral) or steps < 1:
+            raise ValueError(f"steps is {steps}; expected a whole number, at least 1. Take 20.")
+        self.cells, self.steps, self.exact = tessellation.cells, int(steps), exact
         self._grid = tessellation.grid
         basis = cpab_basis(
             tessellation,

@@ -33,12 +33,14 @@ def make_transform(name: str, shape: tuple[int, int, int], **options: Any) -> Tr
         ValueError: If a name is unknown, a close one is suggested; if no named warp takes an
             option; or if an option is out of range.
     """
-    names = [part.strip() for part in name.split("+")]
+    names = [part.strip() for part in str(name).split("+")]
     for part in names:
         if part not in TRANSFORMS:
-            raise ValueError(_unknown(part, name))
-    if len(shape) != 3:
-        raise ValueError(f"shape is {tuple(shape)}; expected (C, H, W). Put the channels first.")
+            raise ValueError(_unknown(part, str(name)))
+    if len(shape) != 3 or min(shape) < 1:
+        raise ValueError(
+            f"shape is {tuple(shape)}; expected (C, H, W), each at least 1. Put the channels first."
+        )
     _, height, width = shape
     cells = options.get("cells", (2, 4))
     if isinstance(cells, Sequence) and len(cells) != 2:

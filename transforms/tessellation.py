@@ -12,6 +12,7 @@ ring's included, the first coordinate fastest.
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
 from math import prod
+from operator import index
 from typing import NamedTuple
 
 import numpy as np
@@ -56,13 +57,13 @@ class Tessellation:
     """
 
     def __init__(self, cells: Sequence[int]) -> None:
-        whole = isinstance(cells, Sequence) and all(n >= 1 and n == int(n) for n in cells)
-        if not whole or not 1 <= len(cells) <= 3:
+        whole = _whole(cells)
+        if not 1 <= len(whole) <= 3 or min(whole) < 1:
             raise ValueError(
                 f"cells is {cells}; expected 1 to 3 whole numbers, each at least 1. "
                 "Give (columns, rows) for images, such as (2, 4)."
             )
-        self.cells = tuple(int(n) for n in cells)
+        self.cells = whole
         self.dims = len(self.cells)
         self.chains = _chains(self.dims)
         self.grid = grid_of(self.cells)
@@ -148,6 +149,14 @@ class Tessellation:
         if outside and chain and chain[0] not in outside.items():
             chain = next(other for other in self.chains if other[0] in outside.items())
         return nearest, outside, chain
+
+
+def _whole(cells: Sequence[int]) -> tuple[int, ...]:
+    """The numbers of boxes, none where one of them is no whole number."""
+    try:
+        return tuple(index(count) for count in cells)
+    except TypeError:
+        return ()
 
 
 def _chains(dims: int) -> list[Chain]:

@@ -16,6 +16,7 @@ from torch.distributions import Distribution
 from torch.nn import functional
 
 PADDINGS = ("border", "zeros", "reflection")
+FARTHEST = 1e4  # half sides: nothing new lies beyond, and pixels' numbers stay far from overflow
 
 
 class Transform(nn.Module):
@@ -209,20 +210,25 @@ def sample_image(image: Tensor, points: Tensor, padding: str) -> Tensor:
         padding: `border`, `zeros` or `reflection`.
 
     Returns:
-        Images `(..., C, H, W)` in the dtype of `image`, float32 at least.
+        Images `(..., C, H, W)` in the dtype of `image`, float32 at least; NaN where a point of an
+        image is NaN or infinite.
     """
     channels, height, width = image.shape[-3:]
     batch = torch.broadcast_shapes(image.shape[:-3], points.shape[:-2])
     with torch.autocast(points.device.type, enabled=False):
         image = image if image.dtype.itemsize >= 4 else image.float()
         extent = points.new_tensor(extent_of(height, width)) if height != width else None
+        # grid_sample reads NaN as the image's edge, and its backward pass outside of memory.
+        lost = 0 * points.detach().flatten(-2).sum(-1)
+        points = points.clamp(-FARTHEST, FARTHEST).where(lost[..., None, None] == 0, 0)
         grid = (points if extent is None else points / extent).to(image.dtype)
         grid = grid.expand(*batch, -1, 2).reshape(-1, height, width, 2)
         flat = image.expand(*batch, -1, -1, -1).reshape(-1, channels, height, width)
         warped = functional.grid_sample(
             flat, grid, mode="bilinear", padding_mode=padding, align_corners=False
         )
-    return warped.view(*batch, channels, height, width)
+        warped = warped.view(*batch, channels, height, width)
+        return warped + lost[..., None, None, None].to(warped.dtype)
 
 
 def _listed(names: Sequence[str]) -> str:

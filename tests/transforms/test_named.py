@@ -70,6 +70,10 @@ def test_what_is_refused(name, options, message):
 def test_a_sequence_of_numbers_is_no_shape():
     with pytest.raises(ValueError, match=r"shape is \(28, 28\); expected \(C, H, W\)"):
         make_transform("affine", (28, 28))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=r"shape is \(1, 28, 0\); expected .* each at least 1"):
+        make_transform("affine", (1, 28, 0))
+    with pytest.raises(ValueError, match=r"transform is 'None'; expected one of translation"):
+        make_transform(None, (1, 28, 28))  # pyright: ignore[reportArgumentType]
 
 
 def test_a_composition_applies_the_first_warp_first():

@@ -5,7 +5,15 @@ import pytest
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from unbraid.transforms import CPAB, Rotation, Translation, extent_of, pixel_centres, sample_image
+from unbraid.transforms import (
+    CPAB,
+    PADDINGS,
+    Rotation,
+    Translation,
+    extent_of,
+    pixel_centres,
+    sample_image,
+)
 
 from .warps import NAMES, draw_gamma, draw_points, make
 
@@ -135,14 +143,15 @@ def test_half_precision_and_autocast_round_no_points(name):
 @every_warp
 def test_gradients_are_finite_at_0_and_far_from_it(name):
     warp = make(name, (1, 6, 9))
-    for length in (0.0, 1e-4, 3.0, 10.0):
+    for length in (0.0, 1e-4, 3.0, 10.0, 50.0):
         gamma = draw_gamma(warp, 5, length=length, dtype=torch.float32).requires_grad_()
         image = torch.rand(5, 1, 6, 9, requires_grad=True)
         warp(image, gamma).square().sum().backward()
         for tensor in (gamma, image):
             assert tensor.grad is not None
             assert bool(tensor.grad.isfinite().all())
-        assert float(gamma.grad.abs().sum()) > 0  # pyright: ignore[reportOptionalMemberAccess]
+        if length < 50:  # beyond, a translation leaves nothing of the image to move
+            assert float(gamma.grad.abs().sum()) > 0  # pyright: ignore[reportOptionalMemberAccess]
 
 
 @every_warp
@@ -199,6 +208,38 @@ def test_nan_is_let_through_while_checks_are_off(name):
         moved = warp.points(draw_points(5, dtype=torch.float32), gamma)
     moved.sum().backward()
     assert bool(moved.isnan().all())
+
+
+@every_warp
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_image_warped_by_no_number_is_none(name, padding, value):
+    """Torch alone shows the edge of the image, and its backward pass ends the process."""
+    warp = make(name, (2, 6, 9), padding=padding)
+    gamma = torch.zeros(3, warp.parameter_count)
+    gamma[1] = value
+    image = torch.rand(3, 2, 6, 9, requires_grad=True)
+    with pyro.validation_enabled(False):
+        for warped in (warp(image, gamma.requires_grad_()), warp.inverse(image, gamma)):
+            assert warped[1].isnan().all()
+            assert warped[[0, 2]].isfinite().all()
+            warped.nan_to_num().sum().backward()
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("value", [1e8, 1e30])
+def test_images_may_be_warped_from_anywhere(padding, value):
+    image = torch.rand(2, 3, 6, 9)
+    gamma = torch.tensor([value, -value], requires_grad=True)
+    warped = Translation(padding=padding)(image, gamma)
+    warped.sum().backward()
+    assert warped.isfinite().all()
+    assert gamma.grad is not None
+    assert gamma.grad.isfinite().all()
+    if padding == "zeros":
+        assert not warped.any()
+    if padding == "border":
+        torch.testing.assert_close(warped, image[..., -1:, :1].expand_as(warped))
 
 
 def test_an_unknown_padding_is_refused():

@@ -7,6 +7,7 @@ import pytest
 import torch
 from pyro.infer import SVI, Trace_ELBO, TraceMeanField_ELBO
 from pyro.optim import ClippedAdam
+from pyro.poutine import condition, trace
 from torch import Tensor
 
 from unbraid.inference import Objective, check_pair, log_likelihood, pair_parameters
@@ -143,6 +144,15 @@ def test_the_order_of_frames_changes_nothing(name, options, ragged):
     for site in ("static", "x"):
         a, b = (terms.per_datum(terms[site].log_p) for terms in bounds)
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+    guided = [
+        trace(condition(guide, v)).get_trace(*arguments(keys, g)).nodes
+        for g, v in ((given, values), (permuted, moved))
+    ]
+    for site in values:
+        a, b = (nodes[site]["fn"] for nodes in guided)
+        for one, other in ((a.mean, b.mean), (a.variance, b.variance)):
+            one = one if site == "static" else one[:, order]
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
 
 
 @variants

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from unbraid import load
 from unbraid.inference import Objective
 from unbraid.methods import DataSpec, load_method, read_options
+from unbraid.transforms import pixel_centres
 
 TRAIN = "train c-vitae --data digits.npz --out run --steps 1 --set hidden=8"
 REFUSED = {
@@ -66,9 +68,36 @@ def test_it_trains_evaluates_and_reports(unbraid, place, method):
 
 
 def test_the_scale_learns_after_its_warm_up(unbraid, place):
-    words = [*TRAIN.replace("--steps 1", "--steps 4").split(), "likelihood=normal-learned"]
-    assert unbraid(*words, "scale_warmup=2").code == 0
-    assert unbraid(*words, "scale_warmup=2", "--resume").code == 0
+    words = [*TRAIN.split(), "likelihood=normal-learned", "scale=0.3", "scale_warmup=3"]
+
+    def scales(steps, *more):
+        assert unbraid(*words, "--steps", steps, *more).code == 0
+        return load("run").parts.likelihood.state_dict()
+
+    first = scales("2")
+    assert first
+    kept = scales("3", "--resume")
+    learnt = scales("5", "--resume")
+    for name, value in first.items():
+        assert torch.equal(value, kept[name])
+        assert not torch.equal(value, learnt[name])
+
+
+@pytest.mark.parametrize("hidden", [(), (64,)])
+@pytest.mark.parametrize("transform", ["affine", "cpab", "similarity+cpab"])
+def test_a_new_warp_is_near_the_identity(transform, hidden):
+    """Of draws of the prior, pixels move by less than three of 28; but by something."""
+    chosen = load_method("c-vitae")
+    options = read_options(
+        chosen.options, {"transform": transform, "perspective_hidden": hidden, "hidden": (9,)}
+    )
+    torch.manual_seed(1)
+    parts = chosen.build(options, DataSpec((1, 28, 28), "binary", 120))
+    gamma = parts.model.gamma(torch.randn(500, options.perspective_dim)).detach()
+    warp = parts.model.transform
+    centres = pixel_centres(28, 28, gamma)
+    moved = 14 * (warp.image_points(28, 28, gamma) - centres).norm(dim=-1)
+    assert 0.01 < float(moved.square().mean().sqrt()) < 3
 
 
 @pytest.mark.parametrize("method", ["c-vitae", "u-vitae"])

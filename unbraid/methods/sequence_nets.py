@@ -83,8 +83,9 @@ class FramesOptions(NetOptions):
         if data.sequence_length is None:
             raise ValueError(
                 "data are images without sequence ids; expected sequences: .npz with sequences, "
-                "or with images and sequence_ids, folders of frames, GIFs or videos. "
-                "See docs/sequences.md, or choose a method for images, such as vae"
+                "or with images and sequence_ids, a folder of frame folders with --data-set "
+                "sequences=true, GIFs or videos. See docs/sequences.md, or choose a method for "
+                "images, such as vae"
             )
         if data.sequence_length < 2:
             raise ValueError(
