@@ -8,7 +8,7 @@ WORKERS ?= 2
 # On a busy machine the threads of one small step wait for each other far longer than they work.
 OMP_NUM_THREADS ?= 1
 export OMP_NUM_THREADS
-BENCHMARKS ?= svi_step batches likelihood warps vitae_step sprite_batches static_dynamic_step factor_vae_step drnet_step gpu
+BENCHMARKS ?= svi_step batches likelihood warps vitae_step sprite_batches static_dynamic_step factor_vae_step drnet_step roll_out gpu
 
 DEMO_STEPS ?= 2000
 DEMO_TRAINING := --data mnist-small --binarise dynamic --rotate 20 --translate 0.1 --steps $(DEMO_STEPS) --seed 0 --force

@@ -1,6 +1,7 @@
-"""Composing batches of characters, against Pillow and against frames that were composed before.
+"""Composing batches of characters, against the step on them, Pillow, and frames composed before.
 
 Run: python -m benchmarks.sprite_batches [--rounds 21]
+The step is that of `static-dynamic` with the nets of CPUs, recorded.
 
 The sheets are downloaded, 0.4 MB, unless UNBRAID_DATA names a folder that has them. Pillow
 composes one frame after the other from cells in memory that are opaque in the middle and empty
@@ -11,6 +12,7 @@ would take 0.7 GB at 32 x 32 and 2.8 GB at 64 x 64; here it has fewer identities
 
 import argparse
 import itertools
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -20,11 +22,14 @@ from torch import Tensor
 
 from benchmarks.timing import compare, one_thread, print_table
 from unbraid.data import Dataset, load
+from unbraid.inference import Objective, Step, fused_adam, pair_parameters
+from unbraid.methods import DataSpec, load_method, read_options
 
 CASES = {64: 120, 32: 24}  # sequences in a batch, by the size of frames
 CELL = 64  # pixels of composed frames, before they are shrunk
 FRAMES, KEPT = 3, 128  # frames of each sequence; identities that are composed before
 DRAWS = 16  # batches that are drawn beforehand, to be made in turns
+STEP = "a step of static-dynamic"
 
 Drawn = list[tuple[Tensor, Tensor]]  # sequences and places of batches
 Cells = list[list[list[Image.Image]]]  # by layer, variant and pose
@@ -77,8 +82,20 @@ def by_pillow(data: Dataset, drawn: Drawn, cells: Cells) -> Callable[[], Tensor]
     return batch
 
 
-def main() -> None:
-    """Measure both sizes and print milliseconds per batch and frames per second."""
+def stepper(size: int, batch: int) -> Callable[[], object]:
+    """Return a function that takes one training step on fixed frames of this size."""
+    method = load_method("static-dynamic")
+    options = {"frames": FRAMES, "likelihood": "normal-learned"}
+    spec = DataSpec((3, size, size), "colour", 1000, sequence_length=178)
+    parts = method.build(read_options(method.options, options), spec)
+    optimizer = fused_adam(pair_parameters(parts.model, parts.guide))
+    step = Step(parts.model, parts.guide, Objective(), optimizer, mode="record")
+    x = torch.rand(batch, FRAMES, *spec.shape)
+    return lambda: step((x,))
+
+
+def main() -> bool:
+    """Print the tables of both sizes; return whether composing is no slower than a step."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -86,6 +103,7 @@ def main() -> None:
     given = parser.parse_args()
     one_thread()
     torch.manual_seed(0)
+    reached = True
     for size, batch in CASES.items():
         data = load("sprites", options={"size": size}).train
         drawn, kept = draw(data, batch), Dataset(data.pixels(torch.arange(KEPT)))
@@ -101,7 +119,12 @@ def main() -> None:
         milliseconds = results["composed"].milliseconds
         rate = 1000 * batch * FRAMES / milliseconds
         print(f"\ncomposed: {milliseconds:.2f} ms per batch, {rate:,.0f} frames per second")
+        step = {STEP: stepper(size, batch), "composed": fetching(data, drawn)}
+        title = f"{batch} x {FRAMES} frames of {size} x {size}: ratio to a step"
+        results = compare(step, STEP, rounds=given.rounds)
+        reached &= print_table(title, results, {"composed": 1.0})
+    return reached
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(0 if main() else 1)

@@ -63,8 +63,9 @@ def _cells(mine: list[dict[str, Any]], base: list[dict[str, Any]], out: Path) ->
         )
 
     errors = [r["evaluation"]["log_likelihood_se"] for r in mine]
+    bound_errors = [r["evaluation"]["elbo_se"] for r in mine]
     return [
-        mean(r["evaluation"]["elbo"] for r in mine),
+        f"{mean(r['evaluation']['elbo'] for r in mine)} (se {max(bound_errors):.2f})",
         f"{mean(r['evaluation']['log_likelihood'] for r in mine)} (se {max(errors):.2f})",
         "" if mine[0]["method"] == BASE else _difference(mine, base, out),
         accuracy("appearance", "z"),

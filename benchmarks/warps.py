@@ -1,6 +1,6 @@
 """Warps against plain PyTorch (affine) and against libcpab (CPAB), forward and backward.
 
-Run: python -m benchmarks.warps [--cases 28] [--compile]. The peer is optional:
+Run: python -m benchmarks.warps [--cases 28] [--no-compile]. The peer is optional:
 pip install --no-deps libcpab==0.1.3
 """
 
@@ -134,7 +134,9 @@ def measure(name: str, compiled: bool, rounds: int) -> bool:
     print_table(f"Affine warp of {title}: ratio to torch.linalg's", affine, {})
     peer = None
     if libcpab is None:
-        print("\nlibcpab is not installed; expected 0.1.3 to compare with. See the docstring.")
+        print(
+            "\nlibcpab is not installed; expected 0.1.3, to compare with. No target is looked at."
+        )
     else:
         peer = libcpab.Cpab(list(CELLS), zero_boundary=True)
     work, errors = cpab_cases(case, compiled, peer)
@@ -154,7 +156,12 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
-    parser.add_argument("--compile", action="store_true", help="compiled variants too, a minute")
+    parser.add_argument(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="compiled variants too, which take a minute",
+    )
     parser.add_argument("--rounds", type=int, default=11)
     given = parser.parse_args()
     one_thread()

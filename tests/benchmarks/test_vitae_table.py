@@ -22,7 +22,8 @@ def modules(monkeypatch):
 
 
 def row(method="c-vitae", seed=0, steps=7, **changes):
-    evaluation = {"elbo": -12.0, "log_likelihood": -11.0, "log_likelihood_se": 0.5}
+    evaluation = {"elbo": -12.0, "elbo_se": 0.25, "log_likelihood": -11.0}
+    evaluation["log_likelihood_se"] = 0.5
     return {
         "setting": "mnist-grey",
         "method": method,
