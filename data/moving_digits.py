@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate
 
 from .bouncing import FASTEST, bounce, glide, integers, uniforms
 from .dataset import Dataset, Splits
-from .digit_sets import DigitSet, digits_of
+from .digit_sets import DigitSource, digits_of
 from .errors import DataError
 from .limits import check_bytes
 
@@ -159,7 +159,7 @@ def moving_mnist(
     length: int = 20,
     digits: int = 2,
     sequences: int = 10_000,
-    digits_from: DigitSet = "mnist-small",
+    digits_from: DigitSource = "mnist-small",
     digit_size: int | None = None,
 ) -> Splits:
     """Return moving digits; a tenth of the sequences validate, and a tenth test.
@@ -184,7 +184,8 @@ def moving_mnist(
         length: Number of frames.
         digits: Number of digits; 3 at most in the coloured form.
         sequences: Number of sequences in all three parts; at least 10.
-        digits_from: Where the digits come from.
+        digits_from: Where the digits come from: mnist-small, mnist, or the path of grey images
+            with labels of your own, an `.npz` file or the prefix of idx files.
         digit_size: Side of a digit, where not that of the form; resized bilinearly.
 
     Raises:
@@ -275,7 +276,7 @@ def _paths(
 
 def _resized(images: Tensor, side: int) -> Tensor:
     """Return uint8 images `(K, H, W)` at `(K, side, side)`."""
-    if images.shape[-1] == side:
+    if images.shape[-2:] == (side, side):
         return images
     chunks = [
         interpolate(chunk.unsqueeze(1).float(), (side, side), mode="bilinear", antialias=True)

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from types import NoneType, UnionType
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from .errors import DataError
@@ -41,6 +42,9 @@ def read_options(
 
 
 def _read(name: str, value: Any, hint: Any) -> Any:
+    if Path in get_args(hint):  # a name, or a path, which is to be found from any folder
+        is_path = bool(Path(value).suffix) or any(mark in str(value) for mark in "/\\")
+        return str(Path(value).resolve()) if is_path else value
     if get_origin(hint) is UnionType or NoneType in get_args(hint):
         if value in (None, "none"):
             return None

@@ -5,6 +5,7 @@ import inspect
 import re
 import types
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from tyro.conf import Positional, UseAppendAction, arg
@@ -17,7 +18,7 @@ from .commands import by_name
 from .console import print_json, print_next, print_table
 from .exit_codes import DONE
 
-_WORDS = {int: "integer", float: "number", bool: "true or false", str: "text"}
+_WORDS = {int: "integer", float: "number", bool: "true or false", str: "text", Path: "path"}
 
 
 @dataclass(frozen=True)
@@ -241,7 +242,7 @@ def _values(hint: Any) -> str:
         return f"{_values(arguments[0])}s, comma-separated"
     if origin in (Union, types.UnionType):
         words = [_values(kind) for kind in arguments if kind is not type(None)]
-        return " or ".join([*words, "none"])
+        return " or ".join([*words, "none"] if type(None) in arguments else words)
     return _WORDS.get(hint, str(hint))
 
 

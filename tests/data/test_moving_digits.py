@@ -2,12 +2,13 @@
 # pyright: reportMissingImports=false
 # pyright: reportOptionalMemberAccess=false, reportOptionalSubscript=false
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from unbraid.data import Batches, DataError, load
+from unbraid.data import Batches, DataError, load, typed_options
 from unbraid.data.bouncing import STEP, bounce, glide, integers, uniforms
 from unbraid.data.frame_store import FrameStore
 from unbraid.data.moving_digits import FORMS, MovingDigits, moving_mnist
@@ -304,6 +305,48 @@ def test_batches_draw_frames_with_their_factors():
     rows = batch["index"].unsqueeze(1)
     assert torch.equal(batch["frame_factors"], data.frame_factors[rows, batch["frame"]])
     assert batch["companions"].shape == (6, 2, 3, 64, 64)
+
+
+def test_digits_of_ones_own_move(tmp_path, monkeypatch):
+    """Of each part's own images and classes, from .npz and from idx files, from any folder."""
+    images = np.repeat(np.arange(60, dtype=np.uint8), 40).reshape(60, 5, 8) * 4
+    classes = np.arange(60) // 20
+    np.savez(tmp_path / "shapes.npz", images=images, labels=classes)
+    for name, codes, array in (("images-idx3", 3, images), ("labels-idx1", 1, classes)):
+        shape = np.array(array.shape, ">u4").tobytes()
+        written = bytes([0, 0, 8, codes]) + shape + array.astype(np.uint8).tobytes()
+        (tmp_path / f"own-{name}-ubyte").write_bytes(written)
+    monkeypatch.chdir(tmp_path)
+    drawn = []
+    for source in ("shapes.npz", "./own", str(tmp_path / "shapes.npz")):
+        given = {"digits_from": source, "digits": 1, "size": 28, "digit_size": 8, "sequences": 50}
+        assert Path(typed_options("moving-mnist", given)["digits_from"]).is_absolute()
+        drawn.append(load("moving-mnist", options=given))
+    seen: list[set[float]] = []
+    for name in ("train", "validation", "test"):
+        parts = [getattr(splits, name) for splits in drawn]
+        frames = [part.pixels(torch.arange(len(part))) for part in parts]
+        assert all(torch.equal(frames[0], other) for other in frames[1:])
+        brightest = frames[0].flatten(1).amax(1)
+        assert torch.equal(parts[0].labels, brightest.long() // 4 // 20)
+        seen.append(set(brightest.tolist()))
+    assert not seen[0] & seen[1]
+    assert not (seen[0] | seen[1]) & seen[2]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"images": (9, 5, 8)}, r"\(9, 1, 5, 8\), without labels; expected grey images"),
+        ({"images": (9, 5, 8, 3), "labels": (9,)}, r"\(9, 3, 5, 8\), with labels; expected grey"),
+        ({"sequences": (9, 2, 5, 8), "labels": (9,)}, r"\(9, 2, 1, 5, 8\), with labels; expec"),
+    ],
+)
+def test_what_are_no_digits_is_refused(tmp_path, arrays, message):
+    made = {name: np.zeros(shape, np.uint8) for name, shape in arrays.items()}
+    np.savez(tmp_path / "own.npz", **made)
+    with pytest.raises(DataError, match=message):
+        moving_mnist(0, digits_from=tmp_path / "own.npz")
 
 
 def test_draws_of_more_rows_begin_alike():

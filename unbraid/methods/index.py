@@ -126,6 +126,13 @@ METHODS: dict[str, Entry] = {
 }
 
 
+RECIPES = {
+    "ae-lstm": "It is drnet with --set static_dim=0 similarity=0 adversary=0, and pose-prediction "
+    "on that run: docs/prediction.md"
+}
+"""By a name of the field that is no method here: how methods make it."""
+
+
 def find_method(name: str) -> Entry:
     """Return the entry of a method.
 
@@ -136,4 +143,5 @@ def find_method(name: str) -> Entry:
         return METHODS[name]
     close = get_close_matches(name, METHODS, n=1)
     hint = f"Did you mean {close[0]}?" if close else "Run `unbraid methods` for what each one is."
+    hint = RECIPES.get(name, hint)
     raise OptionError(f"method is {name!r}; expected one of {', '.join(METHODS)}. {hint}")
