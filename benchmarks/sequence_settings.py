@@ -112,7 +112,7 @@ SETTINGS = {
             "code_spread": 4.0,
         },
         train={**_TRAIN, "batch_size": 24},
-        steps=40_000,
+        steps=70_000,
         probe_frames=20,
         probe_sequences=40_000,
         probe_rows=40_000,

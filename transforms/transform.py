@@ -9,6 +9,7 @@ side is 1, so that a unit is as long in x as in y: the pixel centres of an image
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -220,8 +221,7 @@ def sample_image(image: Tensor, points: Tensor, padding: str) -> Tensor:
         extent = points.new_tensor(extent_of(height, width)) if height != width else None
         # grid_sample reads NaN as the image's edge, and its backward pass outside of memory.
         lost = 0 * points.detach().flatten(-2).sum(-1)
-        points = points.clamp(-FARTHEST, FARTHEST).where(lost[..., None, None] == 0, 0)
-        grid = (points if extent is None else points / extent).to(image.dtype)
+        grid = _Readable.apply((points if extent is None else points / extent).to(image.dtype))
         grid = grid.expand(*batch, -1, 2).reshape(-1, height, width, 2)
         flat = image.expand(*batch, -1, -1, -1).reshape(-1, channels, height, width)
         warped = functional.grid_sample(
@@ -229,6 +229,26 @@ def sample_image(image: Tensor, points: Tensor, padding: str) -> Tensor:
         )
         warped = warped.view(*batch, channels, height, width)
         return warped + lost[..., None, None, None].to(warped.dtype)
+
+
+class _Readable(torch.autograd.Function):
+    """Places within reach of numbers, NaN as the centre; gradients pass as they are.
+
+    Elsewhere an image has no gradient but by reflection, so that those of a clamp, which would
+    take longer than all that is read, are not missed.
+    """
+
+    @staticmethod
+    def forward(grid: Tensor) -> Tensor:
+        return grid.clamp(-FARTHEST, FARTHEST).nan_to_num_(0.0)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return gradient
 
 
 def _listed(names: Sequence[str]) -> str:
