@@ -39,7 +39,8 @@ def make_transform(name: str, shape: tuple[int, int, int], **options: Any) -> Tr
             raise ValueError(_unknown(part, str(name)))
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(
-            f"shape is {tuple(shape)}; expected (C, H, W), each at least 1. Put the channels first."
+            f"shape is {tuple(shape)}; expected (C, H, W), each at least 1. "
+            "Put the channels first."
         )
     _, height, width = shape
     cells = options.get("cells", (2, 4))

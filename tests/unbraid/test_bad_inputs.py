@@ -108,7 +108,10 @@ def test_unknown_and_impossible_options_are_refused(words, message, place, unbra
     ("words", "message"),
     {
         "row-76-unknown-method": ("train vea", r"method is 'vea'; .*vae.*Did you mean vae\?"),
-        "row-76-a-recipe": ("train ae-lstm", r"method is 'ae-lstm'; .*It is drnet with --set stat"),
+        "row-76-a-recipe": (
+            "train ae-lstm",
+            r"method is 'ae-lstm'; .*It is drnet with --set stat",
+        ),
         "row-59-method-outside": ("train ../../x", r"method is '../../x'; expected one of vae"),
         "row-59-method-of-a-drive": ("methods C:", r"method is 'C:'; expected one of vae"),
         "row-76-unknown-method-asked": ("methods vea", r"method is 'vea'; .*Did you mean vae\?"),
