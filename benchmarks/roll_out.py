@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
+from typing import Any
 
 import torch
 
@@ -41,7 +42,7 @@ def roll_out(frames: int) -> dict[str, float]:
     method = load_method("drnet")
     spec = DataSpec(SHAPE, "colour", 250, sequence_length=20)
     options = read_options(method.options, {"form": "variational"})
-    drnet = method.build(options, spec)
+    drnet: Any = method.build(options, spec)
     content, pose = options.static_dim, options.dynamic_dim
     transition = LSTMTransition(pose, content, 256, 2)
     model = models.PosePrediction(drnet.model.decoder, transition, content, PAST + frames)

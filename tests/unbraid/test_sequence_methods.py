@@ -144,7 +144,7 @@ def test_the_order_of_frames_changes_nothing(name, options, ragged):
     for site in ("static", "x"):
         a, b = (terms.per_datum(terms[site].log_p) for terms in bounds)
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
-    guided = [
+    guided: list[Any] = [
         trace(condition(guide, v)).get_trace(*arguments(keys, g)).nodes
         for g, v in ((given, values), (permuted, moved))
     ]

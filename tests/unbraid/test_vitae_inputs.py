@@ -2,6 +2,7 @@
 """What the options of VITAE do, and what the command line answers to those it cannot take."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,8 +94,9 @@ def test_a_new_warp_is_near_the_identity(transform, hidden):
     )
     torch.manual_seed(1)
     parts = chosen.build(options, DataSpec((1, 28, 28), "binary", 120))
-    gamma = parts.model.gamma(torch.randn(500, options.perspective_dim)).detach()
-    warp = parts.model.transform
+    model: Any = parts.model
+    gamma = model.gamma(torch.randn(500, options.perspective_dim)).detach()
+    warp = model.transform
     centres = pixel_centres(28, 28, gamma)
     moved = 14 * (warp.image_points(28, 28, gamma) - centres).norm(dim=-1)
     assert 0.01 < float(moved.square().mean().sqrt()) < 3
