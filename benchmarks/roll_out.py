@@ -15,11 +15,11 @@ import time
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from unbraid import guides, models
 from unbraid.analysis import predict
 from unbraid.methods import DataSpec, load_method, read_options
-from unbraid.methods.frame_codes import DrNetCodes
 from unbraid.nets import LSTMTransition
 
 from .timing import one_thread
@@ -28,6 +28,23 @@ SHAPE, CLIPS, PAST = (3, 32, 32), 64, 5
 HORIZONS = (50, 500)
 SLACK = 24.0  # MiB; the images of the longer one, kept, would be 375
 UNIT = 2**20 if sys.platform == "darwin" else 2**10  # of the largest memory, per MiB
+
+
+class Codes(nn.Module):
+    """Content and poses of single frames, as a guide of DrNet tells them."""
+
+    def __init__(self, guide: Any) -> None:
+        super().__init__()
+        self.guide = guide
+
+    def content(self, frames: Tensor) -> Any:
+        """Return the content of one frame of each clip, `(B, 1, C, H, W)`."""
+        return self.guide.content_encoder(frames, None)
+
+    def pose(self, frames: Tensor, content: Tensor) -> Any:
+        """Return the poses of frames `(..., N, C, H, W)`."""
+        del content
+        return self.guide.pose_encoder(frames)
 
 
 def largest() -> float:
@@ -46,7 +63,7 @@ def roll_out(frames: int) -> dict[str, float]:
     content, pose = options.static_dim, options.dynamic_dim
     transition = LSTMTransition(pose, content, 256, 2)
     model = models.PosePrediction(drnet.model.decoder, transition, content, PAST + frames)
-    guide = guides.PosePrediction(DrNetCodes(drnet.guide), PAST)
+    guide = guides.PosePrediction(Codes(drnet.guide), PAST)
     seen = torch.rand(CLIPS, PAST, *SHAPE)
     for _ in predict(model, guide, seen, 20):
         pass
