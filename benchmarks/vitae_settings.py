@@ -123,6 +123,11 @@ SETTINGS = {
     "mnist-grey": Setting(
         **_DIGITS, options={**_NETS, "likelihood": "bernoulli-grey"}, train=_MOTION
     ),
+    "mnist-weighted": Setting(  # by the guide's best draws, after which none is far from the truth
+        **_DIGITS,
+        options={**_NETS, "likelihood": "bernoulli-grey"},
+        train={**_MOTION, "particles": 4},
+    ),
     "mnist-motion": Setting(
         **{**_DIGITS, "perspective_dim": 4},
         options={**_NETS, "likelihood": "bernoulli-grey"},
@@ -136,6 +141,7 @@ SETTINGS = {
     "mnist-rigid": Setting(
         **{
             **_DIGITS,
+            "appearance_dim": 8,  # of 2, a zero's turn is a guess
             "perspective_dim": 4,
             "vitae": {"transform": "rotation+translation", "appearance_beta": 3.0},
         },

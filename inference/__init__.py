@@ -48,6 +48,7 @@ from .hooks import Batch, CriticLoss, Hook, critic_adam
 from .hsic import HSIC, kernel_dependence
 from .image_examples import AgainstData, from_prior
 from .implicit_divergence import ImplicitDivergence
+from .importance_weighted import ImportanceWeighted
 from .interrupts import Interrupts
 from .joint_examples import AgainstMoments, JointAgainstPrior
 from .likelihood import log_likelihood
@@ -128,6 +129,7 @@ __all__ = [
     "Hook",
     "HookError",
     "ImplicitDivergence",
+    "ImportanceWeighted",
     "Interrupts",
     "JointAgainstPrior",
     "Labelled",

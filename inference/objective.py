@@ -148,30 +148,35 @@ class Objective(ELBO):
             batch: What hooks are given as batch; `{"x": args[0]}` unless given.
         """
         terms = self.terms(model, guide, args)
-        sums = self._cost_sums(terms)
-        count = terms.population * self.num_particles
-        total = _sum(list(sums.values())) / count
-        logged = [name for name in sums if self._logged(terms, name)]
-        bounded = len(logged) == len(sums) and not terms.points
-        parts = {"elbo": -total.detach()} if bounded else {}
-        parts |= {name: sums[name].detach() / count for name in logged}
-        if len(self.weights):
-            total = _sum([self._weigh(terms, name, cost / count) for name, cost in sums.items()])
+        alone, parts = self._bound_loss(terms)
         routed: list[Routed] = []
-        loss = total
+        loss = alone
         for hook in self.hooks:
             penalty = hook.penalty(terms, {"x": args[0]} if batch is None else batch)
             if penalty is None:
                 continue
             shares = penalty if isinstance(penalty, Mapping) else {hook.moves: penalty}
-            parts[hook.name] = _sum([share.detach() for share in shares.values()])
+            parts[hook.name] = total([share.detach() for share in shares.values()])
             loss = loss + parts[hook.name]
             for side, share in shares.items():
                 if side is None:
-                    total = total + share
+                    alone = alone + share
                 else:
                     routed.append(Routed(share, side, hook.name))
-        return Loss(total, routed, {"loss": loss.detach(), **parts}, terms)
+        return Loss(alone, routed, {"loss": loss.detach(), **parts}, terms)
+
+    def _bound_loss(self, terms: Terms) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted terms' sum, nats per datum, and what is logged of it, detached."""
+        sums = self._cost_sums(terms)
+        count = terms.population * self.num_particles
+        loss = total(list(sums.values())) / count
+        logged = [name for name in sums if self._logged(terms, name)]
+        bounded = len(logged) == len(sums) and not terms.points
+        parts = {"elbo": -loss.detach()} if bounded else {}
+        parts |= {name: sums[name].detach() / count for name in logged}
+        if len(self.weights):
+            loss = total([self._weigh(terms, name, cost / count) for name, cost in sums.items()])
+        return loss, parts
 
     def _cost_sums(self, terms: Terms) -> dict[str, Tensor]:
         """Cost by site, summed: -log p(x|z) of observed sites, KL of latent ones."""
@@ -197,7 +202,7 @@ class Objective(ELBO):
             )
 
     def _weigh(self, terms: Terms, name: str, cost: Tensor) -> Tensor:
-        term, weight = terms[name], self._weight(terms, name)
+        term, weight = terms[name], self.weight_of(terms, name)
         if weight is None:
             return cost
         per_dimension = None
@@ -208,10 +213,10 @@ class Objective(ELBO):
         return weight(cost, per_dimension)
 
     def _logged(self, terms: Terms, name: str) -> bool:
-        weight = self._weight(terms, name)
+        weight = self.weight_of(terms, name)
         return weight is None or weight.logged
 
-    def _weight(self, terms: Terms, name: str) -> Weight | None:
+    def weight_of(self, terms: Terms, name: str) -> Weight | None:
         """Return the weight of a site's term; None where none is given."""
         if name in self.weights:
             return self.weights[name]
@@ -237,7 +242,8 @@ class Objective(ELBO):
         """Return the loss summed over the batch, nats, with its graph; Pyro's convention."""
         loss = self.mean_loss(model, guide, args)
         return (
-            _sum([loss.total, *(routed.penalty for routed in loss.routed)]) * loss.terms.population
+            total([loss.total, *(routed.penalty for routed in loss.routed)])
+            * loss.terms.population
         )
 
     @torch.no_grad()
@@ -349,8 +355,9 @@ def _scaled_divergence(term: Term, divergence: Tensor) -> Tensor:
     return divergence if isinstance(scale, float | int) and scale == 1 else divergence * scale
 
 
-def _sum(values: list[Tensor]) -> Tensor:
-    total = values[0]
+def total(values: Sequence[Tensor]) -> Tensor:
+    """The sum of some tensors, at least one."""
+    result = values[0]
     for value in values[1:]:
-        total = total + value
-    return total
+        result = result + value
+    return result

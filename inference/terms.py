@@ -120,6 +120,23 @@ class Terms(Mapping[str, Term]):
             value = value.mean(tuple(range(value.dim() - 1)))
         return value if len(value) == size else (value.sum() / size).expand(size)
 
+    def in_data_plate(self, value: Tensor) -> bool:
+        """Whether a batch-shaped tensor has an entry of its own for each datum."""
+        dim = self._data_plate.dim
+        return value.dim() >= -dim and value.shape[dim] == self.size
+
+    def per_particle(self, value: Tensor) -> Tensor:
+        """Reduce a batch-shaped tensor to a number per particle and datum, `(S, B)`.
+
+        Other plates are summed over; what all particles share is repeated.
+        """
+        count, dim = self._runner.particles, self._data_plate.dim
+        missing = 1 if count == 1 else -self._runner.particle_dim - value.dim()
+        value = value[(None,) * missing]
+        others = [d for d in range(1 - value.dim(), 0) if d != dim]
+        summed = value.sum(others) if others else value
+        return summed.expand(count, self.size)
+
     @cached_property
     def factors(self) -> list[Factor]:
         """The summands of the bound at unit weights, batch-shaped, discrete sites summed out."""

@@ -19,9 +19,12 @@ class Weight(nn.Module, ABC):
         needs_dimensions: Whether it asks for the divergence by dimension.
         logged: Whether the term is among the parts of the loss that are logged.
         ends_as_bound: Whether the loss moves with the term, in the end, as the bound does.
+        is_factor: Whether the share is the cost times a number, so that costs of single draws can
+            be weighed as well.
     """
 
     needs_dimensions = False
+    is_factor = False
     logged = True
     ends_as_bound = False
 
@@ -48,6 +51,8 @@ class Constant(Weight):
     Args:
         value: The factor, at least 0.
     """
+
+    is_factor = True
 
     def __init__(self, value: float) -> None:
         super().__init__()
@@ -110,6 +115,8 @@ class LinearWarmup(_Schedule):
         ValueError: If a number is out of range.
     """
 
+    is_factor = True
+
     def __init__(self, steps: int, start: float = 0.0, end: float = 1.0) -> None:
         super().__init__(steps, _at_least("start", start, 0.0), _at_least("end", end, 0.0))
         self.ends_as_bound = self.end == 1.0
@@ -130,6 +137,8 @@ class SigmoidWarmup(_Schedule):
     Raises:
         ValueError: If a number is out of range.
     """
+
+    is_factor = True
 
     def __init__(self, steps: int, end: float = 1.0) -> None:
         super().__init__(steps, 0.0, _at_least("end", end, 0.0))

@@ -43,6 +43,9 @@ class Settings:
         schedule: Course of the learning rate: constant, or cosine down to a hundredth.
         clip_norm: Largest norm of the gradient.
         ema: Decay of an average of the weights, which is then evaluated in place of the last ones.
+        particles: Draws of the guide per datum and step. Several raise the importance-weighted
+            bound (Burda et al. 2016) in place of the ELBO, which then counts as another bound
+            for `keep`; a step takes about as many times as long.
         binarise: dynamic draws black and white pixels anew at every step, by their grey values;
             threshold cuts at 0.5. Validation and test images are drawn once, by the data's seed.
         rotate: Rotate images at random by up to this many degrees.
@@ -69,6 +72,7 @@ class Settings:
     schedule: Schedule = "cosine"
     clip_norm: float | None = None
     ema: float | None = None
+    particles: int = 1
     binarise: Binarisation | None = None
     rotate: float = 0.0
     translate: float = 0.0
@@ -115,6 +119,7 @@ class TrainConfig(Settings):
         for name, low, high in (
             ("steps", 1, None),
             ("batch_size", 1, None),
+            ("particles", 1, 10_000),
             ("patience", 1, None),
             ("validate_every", 1, None),
             ("seed", 0, 2**32 - 1),
@@ -187,6 +192,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     config.setdefault("data_options", {})  # which runs of older versions do not name
     config.setdefault("hooks", [])
     config.setdefault("keep", "best")
+    config.setdefault("particles", 1)
     if version != FORMAT:
         raise ConfigError(
             f"{path} has format {version}; expected {FORMAT}. "

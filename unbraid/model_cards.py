@@ -9,7 +9,16 @@ from unbraid.inference import pair_parameters
 from .calibrating import read_calibration
 from .run import Run
 
-_SETTINGS = ("batch_size", "learning_rate", "schedule", "clip_norm", "ema", "precision", "seed")
+_SETTINGS = (
+    "batch_size",
+    "learning_rate",
+    "schedule",
+    "clip_norm",
+    "ema",
+    "particles",
+    "precision",
+    "seed",
+)
 
 
 def write_run_card(run: Run, evaluation: Evaluation | None, remark: str | None = None) -> Path:

@@ -198,9 +198,9 @@ BOUND = (
         "beta-in-reported-elbo",
         "beta leaking into the bound",
         OBJECTIVE,
-        "        routed: list[Routed] = []\n        loss = total\n",
-        "        routed: list[Routed] = []\n        loss = total\n"
-        '        parts["elbo"] = -total.detach()\n',
+        "        alone, parts = self._bound_loss(terms)\n",
+        "        alone, parts = self._bound_loss(terms)\n"
+        '        parts["elbo"] = -alone.detach()\n',
     ),
     Mutant(
         "free-bits-divisor",
@@ -214,8 +214,8 @@ BOUND = (
         "penalty-subtracted",
         "sign",
         OBJECTIVE,
-        "total = total + share\n",
-        "total = total - share\n",
+        "alone = alone + share\n",
+        "alone = alone - share\n",
     ),
     Mutant(
         "routed-gradient-leaks",

@@ -7,6 +7,7 @@ import torch
 
 import unbraid
 from unbraid.config import Settings
+from unbraid.inference import ImportanceWeighted, Objective
 
 GIVEN = {
     "epochs": None,
@@ -16,6 +17,7 @@ GIVEN = {
     "schedule": "cosine",
     "clip_norm": 3.0,
     "ema": 0.5,
+    "particles": 3,
     "binarise": "threshold",
     "rotate": 5.0,
     "translate": 0.05,
@@ -64,6 +66,8 @@ def test_settings_reach_the_training(handed_over):
     for name in ("steps", "clip_norm", "ema", "precision", "mode", "patience", "validate_every"):
         assert told[name] == GIVEN[name], name
     assert told["seed"] == 11 and told["progress"] is False
+    assert isinstance(told["objective"], ImportanceWeighted)
+    assert told["objective"].num_particles == 3
     assert batches.batch_size == 9
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer = told["optimizer"]([parameter])
@@ -79,6 +83,7 @@ def test_defaults_reach_the_training(handed_over):
     _, told = handed_over(steps=3, schedule="constant")
     assert told["schedule"] is None and told["clip_norm"] is None and told["ema"] is None
     assert told["precision"] == "float32" and told["mode"] == "record"
+    assert type(told["objective"]) is Objective and told["objective"].num_particles == 1
 
 
 def test_a_longer_training_goes_on_as_if_it_had_been_meant_to_be_so_long(handed_over):

@@ -6,12 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .index import find_method
+from .options import OptionError
 
 if TYPE_CHECKING:
     from torch import nn
 
     from unbraid.data import OneActive, Turning
-    from unbraid.inference import Hook, Weight
+    from unbraid.inference import Hook, Objective, Weight
     from unbraid.nets import Likelihood
 
     from .given import Given
@@ -97,6 +98,24 @@ class Parts:
     def inspected(self) -> tuple[str, ...]:
         """Keys that the pair takes of data that it is inspected or judged on."""
         return self.keys if self.inspection_keys is None else self.inspection_keys
+
+    def objective(self, particles: int = 1) -> "Objective":
+        """Make the objective that it is trained with.
+
+        Args:
+            particles: Draws of the guide per datum; several raise the importance-weighted bound.
+
+        Raises:
+            OptionError: If there are several and a weight is none of single draws.
+        """
+        from unbraid.inference import ImportanceWeighted, Objective
+
+        if particles == 1:
+            return Objective(self.weights, self.hooks)
+        try:
+            return ImportanceWeighted(particles, self.weights, self.hooks)
+        except ValueError as error:
+            raise OptionError(f"particles is {particles}, but {error}") from error
 
 
 @dataclass(frozen=True)

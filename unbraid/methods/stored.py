@@ -39,10 +39,9 @@ def judged_weights(config: Mapping[str, Any], parts: Parts) -> str:
     Returns:
         `"last"`, or `"best-or-last"`: the best where there was a validation.
     """
-    from unbraid.inference import Objective
-
     keep = config.get("keep", "best")
     if keep == "auto":
-        bound_alone = Objective(parts.weights, parts.hooks).ends_as_bound and not config["hooks"]
+        objective = parts.objective(config.get("particles", 1))
+        bound_alone = objective.ends_as_bound and not config["hooks"]
         keep = "best" if bound_alone or config["patience"] is not None else "last"
     return "last" if keep == "last" else "best-or-last"
