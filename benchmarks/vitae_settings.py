@@ -123,7 +123,12 @@ SETTINGS = {
     "mnist-grey": Setting(
         **_DIGITS, options={**_NETS, "likelihood": "bernoulli-grey"}, train=_MOTION
     ),
-    "mnist-weighted": Setting(  # by the guide's best draws, after which none is far from the truth
+    "mnist-binary-weighted": Setting(
+        **_DIGITS,
+        options={**_NETS, "likelihood": "bernoulli"},
+        train={**_MOTION, "binarise": "dynamic", "particles": 4},
+    ),
+    "mnist-grey-weighted": Setting(
         **_DIGITS,
         options={**_NETS, "likelihood": "bernoulli-grey"},
         train={**_MOTION, "particles": 4},

@@ -19,6 +19,7 @@ from unbraid.inference import (
     check_writable,
     fit,
     resolve_device,
+    try_hooks,
     write_json_atomically,
 )
 from unbraid.methods import Method, OptionError, Parts, load_method, read_options
@@ -150,6 +151,7 @@ def train_config(
     steps = config.total_steps(batches.steps_per_epoch)
     if resume:
         _check_steps(steps, folder)
+    _check_particles(parts, config, batches, device)
     check_writable(folder, 40 * _count(parts) + MEBIBYTE)
     with FolderLock(folder):
         if not resume:
@@ -361,6 +363,18 @@ def _check_choice(parts: Parts, config: TrainConfig) -> None:
             raise OptionError(f"{name} is {getattr(config, name)}; expected none, {why}")
     if config.keep == "best":
         raise OptionError(f"keep is {config.keep}; expected auto or last, {why}")
+
+
+def _check_particles(
+    parts: Parts, config: TrainConfig, batches: Batches, device: torch.device
+) -> None:
+    """Refuse several particles of a pair that cannot have them, before a run is replaced."""
+    if config.particles == 1:
+        return
+    objective, first = parts.objective(config.particles), batches.batch(0)
+    args = tuple(first[key] for key in parts.keys)
+    objective.facts(parts.model.to(device), parts.guide.to(device), args)
+    try_hooks(objective, parts.model, parts.guide, args, first)
 
 
 def _record(

@@ -44,6 +44,8 @@ def test_what_is_asked_for_comes_first():
     assert judged("vae", {}, hooks=["tc:beta=6"]) == "last"
     assert judged("vae", {}, hooks=["tc:beta=6"], patience=3) == "best-or-last"
     assert judged("vae", {}, keep="last") == "last"
+    assert judged("vae", {}, particles=4) == "last"  # which raises another bound
+    assert judged("vae", {}, particles=4, keep="best") == "best-or-last"
     assert judged("factor-vae", {}, keep="best") == "best-or-last"
     config = {key: value for key, value in AUTO.items() if key != "keep"}  # of an older version
     method = load_method("factor-vae")

@@ -110,3 +110,47 @@ def test_a_longer_training_goes_on_as_if_it_had_been_meant_to_be_so_long(handed_
         assert on == pytest.approx(whole[8:])
     _, state = rates(20, 8)
     assert rates(20, 12, state)[0] == whole[8:]
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        ("beta-vae", {"capacity": 5.0}, "particles is 2, but the weight of 'z' is a Capacity"),
+        ("m2", {}, "sums out classes.*Train with particles=1"),
+        ("mixing", {}, "particles is 2"),
+    ],
+)
+def test_particles_that_cannot_be_had_are_refused_before_a_run_is_replaced(
+    tmp_path, method, options, message
+):
+    place = tmp_path / "run"
+    place.mkdir()
+    (place / "config.json").write_text("of a run before")
+    with pytest.raises(ValueError, match=message):
+        unbraid.train(
+            method,
+            "mnist-small",
+            place,
+            options={"hidden": (9,), **options},
+            force=True,
+            progress=False,
+            steps=2,
+            particles=2,
+        )
+    assert (place / "config.json").read_text() == "of a run before"
+
+
+def test_several_particles_train(tmp_path):
+    run = unbraid.train(
+        "c-vitae",
+        "mnist-small",
+        tmp_path / "run",
+        options={"hidden": (9,)},
+        progress=False,
+        steps=3,
+        particles=3,
+        batch_size=4,
+    )
+    assert run.step == 3 and run.config["particles"] == 3
+    row = run.result.history[0]
+    assert row["loss"] < -row["elbo"]  # the bound of three draws is above that of one
