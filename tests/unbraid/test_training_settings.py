@@ -152,5 +152,6 @@ def test_several_particles_train(tmp_path):
         batch_size=4,
     )
     assert run.step == 3 and run.config["particles"] == 3
+    assert run.result is not None
     row = run.result.history[0]
     assert row["loss"] < -row["elbo"]  # the bound of three draws is above that of one
