@@ -146,7 +146,7 @@ SETTINGS = {
     "mnist-rigid": Setting(
         **{
             **_DIGITS,
-            "appearance_dim": 8,  # of 2, a zero's turn is a guess
+            "appearance_dim": 8,  # with 2, turns of zeros are guesses
             "perspective_dim": 4,
             "vitae": {"transform": "rotation+translation", "appearance_beta": 3.0},
         },

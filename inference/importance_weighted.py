@@ -73,8 +73,12 @@ class ImportanceWeighted(Objective):
         facts = super().facts(model, guide, args)
         if len(self._checked) > known:
             tensors = [arg for arg in args if isinstance(arg, Tensor)]
-            with untouched(modules_of(model, guide), tensors), torch.no_grad():
-                self._require_bound(self.terms(model, guide, args))
+            try:
+                with untouched(modules_of(model, guide), tensors), torch.no_grad():
+                    self._require_bound(self.terms(model, guide, args))
+            except PairError:
+                self._checked.popitem()  # so that it is refused again
+                raise
         return facts
 
     def _require_bound(self, terms: Terms) -> None:

@@ -44,8 +44,8 @@ class Settings:
         clip_norm: Largest norm of the gradient.
         ema: Decay of an average of the weights, which is then evaluated in place of the last ones.
         particles: Draws of the guide per datum and step. Several raise the importance-weighted
-            bound (Burda et al. 2016) in place of the ELBO, which then counts as another bound
-            for `keep`; a step takes about as many times as long.
+            bound (Burda et al. 2016) in place of the ELBO, and `keep=auto` judges the last
+            weights; a step takes about as many times as long.
         binarise: dynamic draws black and white pixels anew at every step, by their grey values;
             threshold cuts at 0.5. Validation and test images are drawn once, by the data's seed.
         rotate: Rotate images at random by up to this many degrees.
