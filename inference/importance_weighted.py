@@ -28,9 +28,9 @@ class ImportanceWeighted(Objective):
     """Negative importance-weighted bound with weights and hooks, as a `pyro.infer.ELBO`.
 
     With unit weights and no hook, on the same noise, it equals `RenyiELBO(alpha=0)` of a pair
-    whose data are a plate. The best draw of a datum counts most, so a guide may miss a part of the
-    posterior at little cost, where the ELBO's has to do without what it cannot cover. Gradients of
-    the guide become noisier beside their size as draws grow in number (Rainforth et al. 2018,
+    whose data are a plate. The best draw of a datum counts most, so draws that explain it badly
+    cost little beside one that does not, where the ELBO counts all of them alike. Gradients of the
+    guide become noisier beside their size as draws grow in number (Rainforth et al. 2018,
     https://arxiv.org/abs/1802.04537). A weight that is a factor multiplies its site's
     log-ratio before draws are weighed: during a warm-up from 0 draws are weighed by what they say
     of the data.

@@ -78,7 +78,10 @@ def test_with_the_posterior_as_guide_it_is_log_p(particles):
 
 
 def test_more_draws_raise_the_bound_towards_log_p():
-    """Of a guide 1.6 times too wide; means of 4000 data, each within 6 standard errors."""
+    """Of a guide 1.6 times too wide; means over 4200 data, seed 0.
+
+    Each edge is 8 standard errors or more away, by twelve other seeds.
+    """
     oracle = pca(size=7, width=1.6)
     x = oracle.data["x"].repeat(600, 1)
     torch.manual_seed(0)
@@ -164,37 +167,46 @@ def test_recorded_steps_are_eager_ones(name, mode):
     torch.testing.assert_close(found[0], found[1], rtol=1e-9, atol=1e-9)
 
 
-def test_training_finds_the_likeliest_model():
-    """Of a mean alone, log p(x) is highest at the data's, here 2 within 5 standard errors."""
+def test_training_finds_a_noise_that_the_plain_bound_misses():
+    """With the prior as guide and data of variance 1.25, each bound asks for a noise of its own.
 
-    class Shifted(Model):
+    log p(x) asks for 0.5 and the ELBO for 1.5, in closed form; the bound of 32 draws for 0.72, by
+    a scan of its formula over 20 000 data. Seed 0.
+    """
+
+    class Noisy(Model):
         def __init__(self) -> None:
             super().__init__()
-            self.mean = torch.nn.Parameter(torch.zeros(()))
+            self.log_noise = torch.nn.Parameter(torch.zeros(()))
 
         def forward(self, x: Any = None) -> Any:
             with pyro.plate("data", len(x)):
                 z = pyro.sample("z", standard(1))
-                return pyro.sample("x", dist.Normal(self.mean + z, 0.5).to_event(1), obs=x)
+                noise = self.log_noise.exp()
+                return pyro.sample("x", dist.Normal(z, noise).to_event(1), obs=x)
 
-    class Wide(Guide):
+    class Prior(Guide):
         def forward(self, x: Any) -> Any:
             with pyro.plate("data", len(x)):
                 pyro.sample("z", dist.Normal(torch.zeros_like(x), 1.0).to_event(1))
 
     torch.manual_seed(0)
-    x = 2 + math.sqrt(1.25) * torch.randn(4000, 1, dtype=torch.float64)
-    model = Shifted().double()
-    svi = SVI(
-        model,
-        Wide().double(),
-        lambda parameters: torch.optim.Adam([model.mean], lr=0.02),
-        ImportanceWeighted(32),
-        mode="eager",
-    )
-    for _ in range(250):
-        svi.step(x)
-    assert model.mean.item() == pytest.approx(float(x.mean()), abs=0.1)
+    x = math.sqrt(1.25) * torch.randn(4000, 1, dtype=torch.float64)
+    found = []
+    for particles in (1, 32):
+        model = Noisy().double()
+        svi = SVI(
+            model,
+            Prior().double(),
+            torch.optim.Adam([model.log_noise], lr=0.02),
+            ImportanceWeighted(particles),
+            mode="eager",
+        )
+        for _ in range(200):
+            svi.step(x)
+        found.append(model.log_noise.exp().item())
+    assert found[0] == pytest.approx(1.5, abs=0.1)
+    assert found[1] == pytest.approx(0.72, abs=0.06)
 
 
 @pytest.mark.parametrize(
