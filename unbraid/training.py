@@ -16,6 +16,7 @@ from unbraid.inference import (
     Checkpoints,
     FitResult,
     FolderLock,
+    Objective,
     check_writable,
     fit,
     resolve_device,
@@ -151,14 +152,14 @@ def train_config(
     steps = config.total_steps(batches.steps_per_epoch)
     if resume:
         _check_steps(steps, folder)
-    _check_particles(parts, config, batches, device)
+    objective = _tried_objective(parts, config, batches, device)
     check_writable(folder, 40 * _count(parts) + MEBIBYTE)
     with FolderLock(folder):
         if not resume:
             clear(folder)
             keep_first_stages(folder, options)
         write_json_atomically(folder / "config.json", record)
-        result = _fit(config, parts, run_data, batches, steps, device, folder, resume, progress)
+        result = _fit(config, parts, objective, run_data, batches, steps, folder, resume, progress)
     run = Run(folder, record, parts, run_data, result)
     run.load_weights()
     return run
@@ -167,16 +168,14 @@ def train_config(
 def _fit(
     config: TrainConfig,
     parts: Parts,
+    objective: Objective,
     run_data: RunData,
     batches: Batches,
     steps: int,
-    device: torch.device,
     folder: Path,
     resume: bool,
     progress: bool,
 ) -> FitResult:
-    parts.model.to(device)
-    parts.guide.to(device)
     with tensorboard_writer(folder) as log:
         return fit(
             parts.model,
@@ -184,14 +183,14 @@ def _fit(
             batches,
             steps=steps,
             keys=parts.keys,
-            objective=parts.objective(config.particles),
+            objective=objective,
             optimizer=lambda p: torch.optim.Adam(p, lr=config.learning_rate, fused=True),
             schedule=_cosine(steps) if config.schedule == "cosine" else None,
             clip_norm=config.clip_norm,
             ema=config.ema,
             precision=config.precision,
             mode=config.mode,
-            validation=held_out_batches(run_data.validation, parts, device, 500)
+            validation=held_out_batches(run_data.validation, parts, batches.dataset.device, 500)
             if parts.choose_by_bound
             else None,
             validation_keys=parts.inspected,
@@ -365,16 +364,15 @@ def _check_choice(parts: Parts, config: TrainConfig) -> None:
         raise OptionError(f"keep is {config.keep}; expected auto or last, {why}")
 
 
-def _check_particles(
+def _tried_objective(
     parts: Parts, config: TrainConfig, batches: Batches, device: torch.device
-) -> None:
-    """Refuse several particles of a pair that cannot have them, before a run is replaced."""
-    if config.particles == 1:
-        return
+) -> Objective:
+    """Move the pair to its device and try it and its hooks, before a run is replaced."""
     objective, first = parts.objective(config.particles), batches.batch(0)
     args = tuple(first[key] for key in parts.keys)
     objective.facts(parts.model.to(device), parts.guide.to(device), args)
     try_hooks(objective, parts.model, parts.guide, args, first)
+    return objective
 
 
 def _record(

@@ -140,6 +140,16 @@ def test_particles_that_cannot_be_had_are_refused_before_a_run_is_replaced(
     assert (place / "config.json").read_text() == "of a run before"
 
 
+def test_a_hook_that_cannot_be_had_is_refused_before_a_run_is_replaced(tmp_path):
+    place = tmp_path / "run"
+    place.mkdir()
+    (place / "config.json").write_text("of a run before")
+    given = {"options": {"hidden": (9,)}, "force": True, "progress": False, "steps": 2}
+    with pytest.raises(ValueError, match="hook 'mmd' reads site 'nowhere'; the pair has z, x"):
+        unbraid.train("vae", "mnist-small", place, hooks=["mmd:site=nowhere"], **given)
+    assert (place / "config.json").read_text() == "of a run before"
+
+
 def test_several_particles_train(tmp_path):
     run = unbraid.train(
         "c-vitae",
