@@ -125,15 +125,24 @@ def test_the_loss_is_the_papers_times_what_a_mean_is_worth(scale, standardised):
     assert (similarity.name, scene.name) == ("similarity", "scene")
 
 
+@pytest.mark.parametrize("content_weight", [1.0, 0.3])
+@pytest.mark.parametrize("content_warmup", [0, 4])
 @pytest.mark.parametrize("warmup", [0, 6])
-def test_the_divergence_of_content_alone_joins_gradually(warmup):
+def test_the_divergence_of_content_has_a_course_of_its_own(warmup, content_warmup, content_weight):
     """Whatever the divergence of poses does, which `warmup` holds back along with it."""
-    parts = built(form="variational", adversary=0.0, content_warmup=4, warmup=warmup)
+    parts = built(
+        form="variational",
+        adversary=0.0,
+        warmup=warmup,
+        content_warmup=content_warmup,
+        content_weight=content_weight,
+    )
     batch = batch_of(parts)
     for step in range(6):
         loss = loss_of(parts, batch, hooks=())
         costs, poses = loss.parts, min(step / 6, 1.0) if warmup else 1.0
-        expected = costs["x"] + poses * costs["dynamic"] + min(step / 4, 1.0) * costs["static"]
+        content = content_weight * (min(step / 4, 1.0) if content_warmup else poses)
+        expected = costs["x"] + poses * costs["dynamic"] + content * costs["static"]
         torch.testing.assert_close(loss.total, expected)
         torch.testing.assert_close(
             loss.parts["elbo"], -(costs["x"] + costs["static"] + costs["dynamic"])

@@ -70,6 +70,18 @@ def test_a_pose_scales_what_the_content_says(nets):
             },
             "content_warmup is 5 with static_dim=0; expected 0",
         ),
+        ({"content_weight": 0.5}, "content_weight is 0.5 with form=published; expected 1"),
+        ({"content_weight": -0.5, "form": "variational"}, "content_weight is -0.5"),
+        (
+            {
+                "static_dim": 0,
+                "similarity": 0.0,
+                "adversary": 0.0,
+                "form": "variational",
+                "content_weight": 0.5,
+            },
+            "content_weight is 0.5 with static_dim=0; expected 1",
+        ),
         ({"skips": True, "form": "variational"}, "skips is true with form=variational"),
         ({"skips": True, "decoder": "broadcast"}, "skips is true with decoder=broadcast"),
         ({"join": "modulate", "decoder": "broadcast"}, "join is modulate with decoder=broadcast"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from unbraid import guides, models
 from unbraid.inference import (
     CodeSimilarity,
+    Constant,
     CriticSchedule,
     LeftOut,
     LinearWarmup,
@@ -81,8 +82,10 @@ class Options(SequenceOptions):
             give, beside the mean squared error of a pixel; 1 as published, 0 for none.
         adversary: Weight of the cross-entropy of the scene discriminator's verdict on two poses of
             a clip, against a coin, likewise; 0 for no discriminator.
-        content_warmup: Steps over which the weight of the content's divergence rises from 0 to 1,
+        content_warmup: Steps over which the weight of the content's divergence rises from 0,
             so that content is not given up before the decoder can use it; 0 for none. Of Normals.
+        content_weight: What that weight rises to, or is, 0 or more; 1 for the bound. Below 1, what
+            either code could say comes cheaper from the content. Of Normals.
         standardised: Whether both of these see codes standardised over the batch, in place of the
             published batch normalisation; without, content may shrink until it tells nothing, and
             poses until the discriminator sees nothing.
@@ -103,6 +106,7 @@ class Options(SequenceOptions):
     similarity: float = 1.0
     adversary: float = 0.1
     content_warmup: int = 0
+    content_weight: float = 1.0
     standardised: bool = True
     critic: Literal["mlp", "pair"] = "mlp"
     critic_hidden: tuple[int, ...] = (100, 100)
@@ -117,6 +121,7 @@ class Options(SequenceOptions):
         in_range("similarity", self.similarity, 0.0)
         in_range("adversary", self.adversary, 0.0)
         in_range("content_warmup", self.content_warmup, 0)
+        in_range("content_weight", self.content_weight, 0.0)
         critic_in_range(self.critic_hidden, self.critic_rate, self.critic_steps, kind=self.critic)
         in_range("critic_warmup", self.critic_warmup, 0)
         for name in ("similarity", "adversary", "skips", "content_warmup"):
@@ -127,6 +132,11 @@ class Options(SequenceOptions):
                     f"{name} is {value} with static_dim=0; expected {none}, since there is no "
                     f"content. Set {name}={none}"
                 )
+        if self.content_weight != 1.0 and not self.static_dim:
+            raise OptionError(
+                f"content_weight is {self.content_weight} with static_dim=0; expected 1, since "
+                "there is no content. Leave it out"
+            )
         if self.skips and self.form == "variational":
             raise OptionError(
                 "skips is true with form=variational; expected false, since maps are points and "
@@ -231,6 +241,11 @@ def build(options: Options, data: DataSpec) -> Parts:
                 f"{name} is {value} with form=published; expected 0, since points have no "
                 "divergence. Leave it out, or set form=variational"
             )
+    if options.content_weight != 1.0 and options.form == "published":
+        raise OptionError(
+            f"content_weight is {options.content_weight} with form=published; expected 1, since "
+            "points have no divergence. Leave it out, or set form=variational"
+        )
     options = with_preset(options, PUBLISHED)
     likelihood = options.make_likelihood(data)
     published = options.form == "published"
@@ -242,13 +257,6 @@ def build(options: Options, data: DataSpec) -> Parts:
         options.activation,
         published,
     )
-    weights: dict[str, float | Weight] = {}
-    if published:
-        weights = {"static": LeftOut(), "dynamic": LeftOut()}
-    elif options.warmup:
-        weights = {"kl": LinearWarmup(options.warmup)}
-    if options.content_warmup:
-        weights["static"] = LinearWarmup(options.content_warmup)
     return Parts(
         model=models.DrNet(
             options.make_frames(data, content, likelihood),
@@ -258,7 +266,7 @@ def build(options: Options, data: DataSpec) -> Parts:
         ),
         guide=guides.DrNet(content, pose),
         likelihood=likelihood,
-        weights=weights,
+        weights=_weights(options),
         hooks=_hooks(options, data),
         keys=("x", "length", "companions"),
         inspection_keys=options.keys(data),
@@ -267,6 +275,21 @@ def build(options: Options, data: DataSpec) -> Parts:
         choose_by_bound=False,
         remark=None if published else REMARK,
     )
+
+
+def _weights(options: Options) -> dict[str, "float | Weight"]:
+    """Weights of the divergences, which points have none of; that of content has its own."""
+    if options.form == "published":
+        return {"static": LeftOut(), "dynamic": LeftOut()}
+    weights: dict[str, float | Weight] = {}
+    if options.warmup:
+        weights["kl"] = LinearWarmup(options.warmup)
+    content = options.content_weight
+    if options.content_warmup or (options.warmup and content != 1.0):
+        weights["static"] = LinearWarmup(options.content_warmup or options.warmup, end=content)
+    elif content != 1.0:
+        weights["static"] = Constant(content)
+    return weights
 
 
 def _hooks(options: Options, data: DataSpec) -> tuple["Hook", ...]:
