@@ -90,6 +90,7 @@ SETTINGS = {
             **_OPTIONS,
             **_NORMALS,
             "dynamic_dim": 2,
+            "similarity": 0.1,
             "scale": 0.1,
             "content_warmup": 1000,
             "critic_hidden": (128, 64),
