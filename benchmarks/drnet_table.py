@@ -4,19 +4,21 @@ Run: python -m benchmarks.drnet_table --rows drnet no-adversary --digits 1 --see
 One red digit, or a red and a green one, of 16 x 16 pixels bounce in 32 x 32; the pose code is far
 larger than places need, so that nothing but the adversary keeps the digits out of it. Both codes
 are those of single frames: probes, trained on codes of training clips, read digits and places from
-them; where codes are Normals, from their means and from draws. Finished rows are kept under --out
-and not run again; one that was stopped goes on.
+them; where codes are Normals, from their means and from draws. They read pictures as well, which
+are decoded from poses beside the content of one clip for all, and show what a pose hides from a
+probe. Finished rows are kept under --out and not run again; one that was stopped goes on.
 """
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from unbraid import Run
-from unbraid.analysis import KnownSequences, Leakage, leakage, sequence_codes
+from unbraid.analysis import KnownSequences, Leakage, decode_frames, leakage, sequence_codes
 from unbraid.data import Batches, Dataset
 
 from .rows import Row, add_mode, mode_of, table_parser
@@ -46,6 +48,7 @@ OPTIONS: dict[str, Any] = {
     "critic_hidden": (256, 128),
     "critic_steps": 2,
 }
+PICTURES = "leakage_of_pictures"
 SETTINGS = {"one-digit": 1, "digits": 2}
 TRAIN: dict[str, Any] = {"batch_size": 128, "learning_rate": 1e-3}
 STEPS = 40_000
@@ -81,6 +84,7 @@ def finish(row: Row, out: Path, *, mode: str | None = None, progress: bool) -> d
             "last": run.result.history[-1] if run.result and run.result.history else {},
             "leakage": judge(run, row.split).table(),
             "leakage_of_draws": judge(run, row.split, drawn=True).table() if drawn else None,
+            PICTURES: judge(run, row.split, drawn=drawn, pictures=True).table(),
         }
 
     return row.finish(
@@ -96,10 +100,16 @@ def finish(row: Row, out: Path, *, mode: str | None = None, progress: bool) -> d
     )
 
 
-def judge(run: Run, split: str, *, drawn: bool = False) -> Leakage:
-    """Ask probes for digits and places, from content and from pose of single frames."""
+def judge(run: Run, split: str, *, drawn: bool = False, pictures: bool = False) -> Leakage:
+    """Ask probes for digits and places, from content and from pose of single frames.
+
+    With `pictures`, from frames decoded from the poses, all beside the content of one clip.
+    """
     learnt = known(run, run.data.train, 1, CLIPS, drawn=drawn)
     asked = known(run, run.split(split), 0, CLIPS, drawn=drawn)
+    if pictures:
+        content = torch.as_tensor(learnt.static)[:1]
+        learnt, asked = (in_pictures(run, codes, content) for codes in (learnt, asked))
     colours = ("red", "green")[: len(run.data.train.factor_names)]
     return leakage(
         learnt,
@@ -109,6 +119,13 @@ def judge(run: Run, split: str, *, drawn: bool = False) -> Leakage:
         max_rows=CLIPS,
         seed=0,
     )
+
+
+def in_pictures(run: Run, codes: KnownSequences, content: torch.Tensor) -> KnownSequences:
+    """Pixels of frames decoded from the poses beside one content, `(1, F)`, in their place."""
+    frames = decode_frames(run.model, content, torch.as_tensor(codes.dynamic))
+    colours = frames[:, :, : len(run.data.train.factor_names)]  # the others stay black
+    return replace(codes, dynamic=colours.flatten(2))
 
 
 def known(
@@ -147,11 +164,12 @@ def print_row(row: dict[str, Any]) -> None:
         f"\n{row['parameters']:,} parameters, {row['training_seconds']} s of training\n"
     )
     print("| known | codes | from content | from pose | chance |\n|---|---|---|---|---|")
-    for of, probes in (("means", row["leakage"]), ("draws", row["leakage_of_draws"] or ())):
+    kinds = {"means": row["leakage"], "draws": row["leakage_of_draws"], "pictures": row[PICTURES]}
+    for of, probes in kinds.items():
         for about, name, unit in (("content", "digit", ""), ("pose", "place", " (R²)")):
             cells, chance = [], 0.0
             for codes in ("static", "dynamic"):
-                asked = [p for p in probes if (p["about"], p["codes"]) == (about, codes)]
+                asked = [p for p in probes or () if (p["about"], p["codes"]) == (about, codes)]
                 if not asked:
                     continue
                 # One factor alone has no mean beside it.

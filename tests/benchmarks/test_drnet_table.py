@@ -4,7 +4,7 @@ import importlib
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -32,6 +32,7 @@ def test_a_row_is_trained_once_and_printed(table, tmp_path, capsys):
     assert "<= 0.2 is the aim" in first
     assert "| digit | means |" in first
     assert "| place (R²) | draws |" in first
+    assert "| digit | pictures |" in first
     path = tmp_path / "digits" / "drnet-0" / "row.json"
     row = json.loads(path.read_text())
     known = {(p["about"], p["codes"], p["factor"]) for p in row["leakage"]}
@@ -85,6 +86,13 @@ def test_both_codes_are_of_the_same_single_frame(table, tmp_path):
         )
     ]
     assert shapes == [(7, 4), (7, 1, 5), (7, 2), (7, 1, 4)]
+    content, decoder = torch.ones(1, 4), cast("Any", run.model).decoder
+    seen = table.in_pictures(run, found, content)
+    codes = torch.cat([content.expand(7, -1), torch.as_tensor(found.dynamic)[:, 0]], -1)
+    with torch.no_grad():
+        frames = decoder(codes).mean.clamp(0.0, 1.0)[:, :2]  # red and green
+    torch.testing.assert_close(torch.as_tensor(seen.dynamic)[:, 0], frames.flatten(1))
+    assert (torch.as_tensor(seen.static) == torch.as_tensor(found.static)).all()
     drawn, again, other = (
         table.known(run, run.data.test, seed, 7, drawn=True) for seed in (3, 3, 4)
     )
