@@ -164,7 +164,8 @@ def print_row(row: dict[str, Any]) -> None:
         f"\n{row['parameters']:,} parameters, {row['training_seconds']} s of training\n"
     )
     print("| known | codes | from content | from pose | chance |\n|---|---|---|---|---|")
-    kinds = {"means": row["leakage"], "draws": row["leakage_of_draws"], "pictures": row[PICTURES]}
+    names = {"means": "leakage", "draws": "leakage_of_draws", "pictures": PICTURES}
+    kinds = {of: row.get(name) for of, name in names.items()}  # older rows have no pictures
     for of, probes in kinds.items():
         for about, name, unit in (("content", "digit", ""), ("pose", "place", " (R²)")):
             cells, chance = [], 0.0
