@@ -19,6 +19,7 @@ from .check import (
 from .checkpoint import Checkpoints, CheckpointWarning
 from .checkpoint_folder import CheckpointError
 from .clamped_reconstruction import ClampedReconstruction
+from .code_cycle import CodeCycle
 from .code_similarity import CodeSimilarity
 from .critic_schedule import CriticSchedule
 from .device import device_of, resolve_device
@@ -111,6 +112,7 @@ __all__ = [
     "CheckpointWarning",
     "Checkpoints",
     "ClampedReconstruction",
+    "CodeCycle",
     "CodeSimilarity",
     "Constant",
     "CriticLoss",

@@ -6,11 +6,12 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from .check import PairError
 from .enumeration import Factor, average, marginalise, plate_dims
+from .recording import ParameterSlots
 from .sites import Plate, Program, Runner, Site
 from .term import Term, scaled
 
@@ -203,9 +204,20 @@ class Terms(Mapping[str, Term]):
             self._analytic,
         )
 
-    def encode(self, *args: Any) -> Mapping[str, Site]:
-        """Run the guide on other arguments, such as decoded images; return its sites by name."""
-        return self._runner.run(self._guide, args).sites
+    def encode(self, *args: Any, held: bool = False) -> Mapping[str, Site]:
+        """Run the guide on other arguments, such as decoded images; return its sites by name.
+
+        Args:
+            args: The arguments.
+            held: Whether the guide is a constant, whose parameters no gradient reaches; what it
+                tells still depends on the arguments. A guide that is no module is not held.
+        """
+        if not (held and isinstance(self._guide, nn.Module)):
+            return self._runner.run(self._guide, args).sites
+        parameters = list(self._guide.parameters())
+        slots = ParameterSlots([self._guide], parameters)
+        with slots.holding([parameter.detach() for parameter in parameters]):
+            return self._runner.run(self._guide, args).sites
 
     def detach(self) -> "Terms":
         """The same terms without gradients, for the losses of critics."""

@@ -14,6 +14,7 @@ import unbraid as face
 from unbraid.analysis import decode_frames, sequence_codes
 from unbraid.data import Batches, Dataset
 from unbraid.inference import (
+    CodeCycle,
     NoLikelihoodError,
     Objective,
     Step,
@@ -123,6 +124,18 @@ def test_the_loss_is_the_papers_times_what_a_mean_is_worth(scale, standardised):
     loss = loss_of(parts, batch)
     torch.testing.assert_close(loss.total, D / (2 * variance) * published + constant)
     assert (similarity.name, scene.name) == ("similarity", "scene")
+
+
+@pytest.mark.parametrize("form", ["published", "variational"])
+def test_the_cycle_of_points_is_worth_what_a_mean_is_and_that_of_normals_nats(form):
+    parts = built(form=form, cycle=0.4, scale=0.2)
+    batch = batch_of(parts)
+    terms = loss_of(parts, batch).terms
+    found = parts.hooks[2].penalty(terms, batch)
+    one = CodeCycle("static").penalty(terms, batch)
+    nats = D / (2 * 0.2**2) if form == "published" else 1.0
+    torch.testing.assert_close(found, 0.4 * nats * one)
+    assert [hook.name for hook in parts.hooks] == ["similarity", "scene", "cycle"]
 
 
 @pytest.mark.parametrize("content_weight", [1.0, 0.3])

@@ -82,6 +82,12 @@ def test_a_pose_scales_what_the_content_says(nets):
             },
             "content_weight is 0.5 with static_dim=0; expected 1",
         ),
+        ({"cycle": -0.5}, "cycle is -0.5"),
+        (
+            {"static_dim": 0, "similarity": 0.0, "adversary": 0.0, "cycle": 1.0},
+            "cycle is 1.0 with static_dim=0; expected 0",
+        ),
+        ({"skips": True, "cycle": 1.0}, "skips is true with cycle=1.0; expected 0"),
         ({"skips": True, "form": "variational"}, "skips is true with form=variational"),
         ({"skips": True, "decoder": "broadcast"}, "skips is true with decoder=broadcast"),
         ({"join": "modulate", "decoder": "broadcast"}, "join is modulate with decoder=broadcast"),

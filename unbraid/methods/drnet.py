@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from unbraid import guides, models
 from unbraid.inference import (
+    CodeCycle,
     CodeSimilarity,
     Constant,
     CriticSchedule,
@@ -82,6 +83,9 @@ class Options(SequenceOptions):
             give, beside the mean squared error of a pixel; 1 as published, 0 for none.
         adversary: Weight of the cross-entropy of the scene discriminator's verdict on two poses of
             a clip, against a coin, likewise; 0 for no discriminator.
+        cycle: Weight of how far the content is off that is told from a frame which was drawn from
+            it and another clip's pose: in nats for Normals, for points that of their mean squared
+            difference beside the mean squared error of a pixel; 0 for none.
         content_warmup: Steps over which the weight of the content's divergence rises from 0,
             so that content is not given up before the decoder can use it; 0 for none. Of Normals.
         content_weight: What that weight rises to, or is, 0 or more; 1 for the bound. Below 1, what
@@ -105,6 +109,7 @@ class Options(SequenceOptions):
     skips: bool = False
     similarity: float = 1.0
     adversary: float = 0.1
+    cycle: float = 0.0
     content_warmup: int = 0
     content_weight: float = 1.0
     standardised: bool = True
@@ -120,11 +125,12 @@ class Options(SequenceOptions):
         super().__post_init__()
         in_range("similarity", self.similarity, 0.0)
         in_range("adversary", self.adversary, 0.0)
+        in_range("cycle", self.cycle, 0.0)
         in_range("content_warmup", self.content_warmup, 0)
         in_range("content_weight", self.content_weight, 0.0)
         critic_in_range(self.critic_hidden, self.critic_rate, self.critic_steps, kind=self.critic)
         in_range("critic_warmup", self.critic_warmup, 0)
-        for name in ("similarity", "adversary", "skips", "content_warmup"):
+        for name in ("similarity", "adversary", "cycle", "skips", "content_warmup"):
             value = getattr(self, name)
             if value and not self.static_dim:
                 none = "false" if name == "skips" else "0"
@@ -141,6 +147,11 @@ class Options(SequenceOptions):
             raise OptionError(
                 "skips is true with form=variational; expected false, since maps are points and "
                 "have no density. Leave it out, or set form=published"
+            )
+        if self.skips and self.cycle:
+            raise OptionError(
+                f"skips is true with cycle={self.cycle}; expected 0, since maps are part of "
+                "such content, and say where things are. Leave one of both out"
             )
         if self.skips and self.decoder == "broadcast":
             raise OptionError(
@@ -310,4 +321,7 @@ def _hooks(options: Options, data: DataSpec) -> tuple["Hook", ...]:
                 optimizer=critic_adam(options.critic_rate),
             )
         )
+    if options.cycle:
+        points = options.form == "published"
+        hooks.append(CodeCycle("static", nats * options.cycle if points else options.cycle))
     return tuple(hooks)
