@@ -6,7 +6,9 @@ larger than places need, so that nothing but the adversary keeps the digits out 
 are those of single frames: probes, trained on codes of training clips, read digits and places from
 them; where codes are Normals, from their means and from draws. They read pictures as well, which
 are decoded from poses beside the content of one clip for all, and show what a pose hides from a
-probe. Finished rows are kept under --out and not run again; one that was stopped goes on.
+probe. A judge that learnt digits from true frames says what swaps are taken for. Finished rows are
+kept under --out and not run again; one that was stopped goes on. With --judge DIR a run that was
+trained otherwise, such as in stages by unbraid train, is judged as rows are.
 """
 
 import sys
@@ -17,13 +19,17 @@ from typing import Any
 
 import torch
 
+import unbraid
 from unbraid import Run
 from unbraid.analysis import KnownSequences, Leakage, decode_frames, leakage, sequence_codes
 from unbraid.data import Batches, Dataset
+from unbraid.inference import pair_parameters
 
+from .drnet_swaps import JUDGE_STEPS, digit_judge, judged_swaps, swap_rows
 from .rows import Row, add_mode, mode_of, table_parser
 
 CLIPS, CHUNK = 40_000, 200  # that probes are trained on, and how many are encoded together
+SWAPS = 5000  # clips whose content is decoded with the pose of another
 DIGITS: dict[str, Any] = {
     "form": "drnet",
     "size": 32,
@@ -48,7 +54,7 @@ OPTIONS: dict[str, Any] = {
     "critic_hidden": (256, 128),
     "critic_steps": 2,
 }
-PICTURES = "leakage_of_pictures"
+PICTURES, SWAPPED = "leakage_of_pictures", "swaps"
 SETTINGS = {"one-digit": 1, "digits": 2}
 TRAIN: dict[str, Any] = {"batch_size": 128, "learning_rate": 1e-3}
 STEPS = 40_000
@@ -77,19 +83,11 @@ def setting_of(digits: int) -> str:
 def finish(row: Row, out: Path, *, mode: str | None = None, progress: bool) -> dict[str, Any]:
     """Do what `Row.finish` says."""
     options = {**OPTIONS, **ROWS[row.method]}
-    drawn = options["form"] == "variational"
-
-    def results(run: Run) -> dict[str, Any]:
-        return {
-            "last": run.result.history[-1] if run.result and run.result.history else {},
-            "leakage": judge(run, row.split).table(),
-            "leakage_of_draws": judge(run, row.split, drawn=True).table() if drawn else None,
-            PICTURES: judge(run, row.split, drawn=drawn, pictures=True).table(),
-        }
+    kept = out / row.setting / f"judge-{JUDGE_STEPS}.safetensors"
 
     return row.finish(
         out,
-        results,
+        lambda run: scores(run, row.split, kept, progress=progress),
         "drnet",
         "moving-mnist",
         options=options,
@@ -98,6 +96,40 @@ def finish(row: Row, out: Path, *, mode: str | None = None, progress: bool) -> d
         **TRAIN,
         **mode_of(mode),
     )
+
+
+def scores(run: Run, split: str, kept: Path | None = None, *, progress: bool) -> dict[str, Any]:
+    """Ask probes and a judge; the judge of swaps is kept in a file where one is named."""
+    drawn = run.config["options"]["form"] == "variational"
+    judge_of_swaps = digit_judge(run, JUDGE_STEPS, kept, progress=progress)
+    kinds = {"means": False, **({"draws": True} if drawn else {})}
+    return {
+        "last": run.result.history[-1] if run.result and run.result.history else {},
+        "leakage": judge(run, split).table(),
+        "leakage_of_draws": judge(run, split, drawn=True).table() if drawn else None,
+        PICTURES: judge(run, split, drawn=drawn, pictures=True).table(),
+        SWAPPED: {
+            of: judged_swaps(
+                run, known(run, run.split(split), 0, SWAPS, drawn=draws), judge_of_swaps, 0
+            )
+            for of, draws in kinds.items()
+        },
+    }
+
+
+def judge_folder(folder: Path, split: str, *, progress: bool) -> dict[str, Any]:
+    """Judge a run that was trained otherwise, such as from the command line; keep nothing."""
+    run = unbraid.load(folder, "cpu")
+    return {
+        "setting": setting_of(len(run.data.train.factor_names)),
+        "method": f"{run.config['method']} in {folder.name}",
+        "seed": run.config["seed"],
+        "steps": run.step,
+        "split": split,
+        "parameters": sum(p.numel() for p in pair_parameters(run.model, run.guide)),
+        "training_seconds": None,
+        **scores(run, split, progress=progress),
+    }
 
 
 def judge(run: Run, split: str, *, drawn: bool = False, pictures: bool = False) -> Leakage:
@@ -158,10 +190,13 @@ def known(
 
 def print_row(row: dict[str, Any]) -> None:
     """Print what is known of a finished row, and which bars it reaches."""
+    seconds = row["training_seconds"]
     print(
         f"\n### {row['setting']}: {row['method']}, seed {row['seed']}, {row['steps']} steps, "
         f"{row['split']} clips\n"
-        f"\n{row['parameters']:,} parameters, {row['training_seconds']} s of training\n"
+        f"\n{row['parameters']:,} parameters"
+        + ("" if seconds is None else f", {seconds} s of training")
+        + "\n"
     )
     print("| known | codes | from content | from pose | chance |\n|---|---|---|---|---|")
     names = {"means": "leakage", "draws": "leakage_of_draws", "pictures": PICTURES}
@@ -176,11 +211,13 @@ def print_row(row: dict[str, Any]) -> None:
                 # One factor alone has no mean beside it.
                 found = next((p for p in asked if p["factor"] == "mean"), asked[0])
                 chance = found["chance"]
-                bar = BARS.get((name, codes)) if row["method"] == "drnet" else None
+                bar = BARS.get((name, codes)) if row["method"].split()[0] == "drnet" else None
                 aim = "" if bar is None else f", {bar[0]} {bar[1]:g} is the aim"
                 cells.append(f"{found['score']:.3f} ± {found['standard_error']:.3f}{aim}")
             if cells:
                 print(f"| {name}{unit} | {of} | {cells[0]} | {cells[1]} | {chance:.3f} |")
+    if SWAPPED in row:  # older rows have none
+        print("", *swap_rows(row[SWAPPED]), sep="\n")
     sys.stdout.flush()
 
 
@@ -190,9 +227,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         __doc__, ROWS, out="runs/drnet-table", shown=["drnet", "no-adversary"], steps=STEPS
     )
     parser.add_argument("--digits", type=int, choices=list(SETTINGS.values()), default=2)
+    parser.add_argument("--judge", type=Path, help="the folder of a run")
     add_mode(parser)
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
+    if given.judge is not None:
+        print_row(judge_folder(given.judge, given.split, progress=sys.stderr.isatty()))
+        return 0
     setting = setting_of(given.digits)
     for seed in given.seeds:
         for name in given.rows:

@@ -110,8 +110,8 @@ class Truth:
             return load_judge(path)
         data = load("moving-mnist", seed=DATA_SEED, options=self._digits)
         judge = train_judge(
-            *_single(data.train, self.plan.judge_frames),
-            *_single(data.validation, 1),
+            *single_digits(data.train, self.plan.judge_frames),
+            *single_digits(data.validation, 1),
             steps=self.plan.judge_steps,
             learning_rate=self.plan.judge_rate,
             progress=self._progress,
@@ -161,7 +161,7 @@ class Truth:
         return self.clips.frames(torch.arange(len(self.clips)), places).float() / 255
 
 
-def _single(data: Dataset, frames: int) -> tuple[Tensor, dict[str, Tensor]]:
+def single_digits(data: Dataset, frames: int) -> tuple[Tensor, dict[str, Tensor]]:
     """Draw frames of each clip by chance: their digits, uint8 `(N, 1, H, W)`, and the classes."""
     generator = torch.Generator().manual_seed(0)
     places = torch.randint(data.images.shape[1], (len(data), frames), generator=generator)

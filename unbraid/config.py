@@ -58,6 +58,9 @@ class Settings:
         seed: Seed of weights, batches and noise, 0 to 2**32 - 1.
         data_seed: Seed of the splits and of what is drawn once for validation and test images;
             the seed unless given. Give it to judge runs of several seeds on the very same images.
+        start_from: Folder of a run whose weights the training begins with: those of a pair of the
+            same nets, whatever its method, and of hooks' nets of the same name and shape. Rates,
+            schedules and optimisers begin anew; to go on with a run, resume it.
         device: auto, cpu, cuda, cuda:N or mps.
         precision: bfloat16 runs the nets under autocast; densities stay in float32.
         mode: How a step runs: record (fast, for methods without data-dependent control flow),
@@ -81,6 +84,7 @@ class Settings:
     keep: Keep = "auto"
     seed: int = 0
     data_seed: int | None = None
+    start_from: str | None = None
     device: str = "auto"
     precision: Precision = "float32"
     mode: Mode = "record"
@@ -128,6 +132,10 @@ class TrainConfig(Settings):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, integer_in_range(name, value, low, high))
+        if not isinstance(self.start_from, str | Path | None):
+            raise OptionError(
+                f"start_from is {self.start_from!r}; expected the path of a run's folder"
+            )
         for name in ("epochs", "learning_rate", "clip_norm", "rotate", "translate", "ema"):
             value = getattr(self, name)
             if value is not None and (

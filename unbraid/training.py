@@ -34,6 +34,7 @@ from .labels import check_labels
 from .preparation import RunData, prepare
 from .run import Run
 from .run_folder import check_data_outside, check_folder, check_same, clear
+from .starting import start_with, starting_run
 from .turning import check_turntables
 
 Say = Callable[[str], None]
@@ -127,6 +128,9 @@ def train_config(
     elif config.epochs is None and config.steps is None:
         meant = read_config(folder)
         config = replace(config, epochs=meant["epochs"], steps=meant["steps"])
+    start = None
+    if config.start_from is not None and not resume:
+        start = starting_run(config.start_from, folder, options)
     device = resolve_device(config.device)
     run_data = prepare(config)
     torch.manual_seed(config.seed)
@@ -141,13 +145,13 @@ def train_config(
         check_given(parts.given, {"train": run_data.train, **held_out})
     if LABELLED in parts.streams:
         check_labels(run_data.train, config.method)
-    record = _record(
-        replace(config, data=_absolute(config.data)), options, run_data, parts, str(out)
-    )
+    record = _record(_absolute(config), options, run_data, parts, str(out))
     if resume:
         check_same(record, read_config(folder), chosen.options)
     say(run_data.description)
     say(f"likelihood {parts.likelihood.name}, {_count(parts):,} parameters, device {device}")
+    if start is not None:
+        say(start_with(parts, start))
     batches = _batches(config, parts, run_data, device)
     steps = config.total_steps(batches.steps_per_epoch)
     if resume:
@@ -318,9 +322,14 @@ def _check_settings(method: str, settings: Mapping[str, Any]) -> None:
             raise OptionError(f"setting is {name!r}; expected one of {', '.join(known)}. {hint}")
 
 
-def _absolute(data: str) -> str:
-    """Name data of the user's own by the whole path, so that the run finds them from anywhere."""
-    return data if data in SOURCES else str(Path(data).resolve())
+def _absolute(config: TrainConfig) -> TrainConfig:
+    """Name data of the user's own, and a run to start from, so that they are found anywhere."""
+    data, start = config.data, config.start_from
+    return replace(
+        config,
+        data=data if data in SOURCES else str(Path(data).resolve()),
+        start_from=None if start is None else str(Path(start).resolve()),
+    )
 
 
 def _check_support(parts: Parts, run_data: RunData, config: TrainConfig) -> None:

@@ -19,6 +19,7 @@ def table(monkeypatch) -> Any:
     module = importlib.import_module("benchmarks.drnet_table")
     small = {"size": 24, "digit_size": 12, "digits_from": "mnist-small", "sequences": 200}
     monkeypatch.setattr(module, "DIGITS", {**module.DIGITS, **small})
+    monkeypatch.setattr(module, "JUDGE_STEPS", 20)
     tiny = {"static_dim": 4, "dynamic_dim": 5, "channels": (3, 4), "code_hidden": (6,)}
     monkeypatch.setattr(module, "OPTIONS", {**module.OPTIONS, **tiny})
     return module
@@ -33,6 +34,7 @@ def test_a_row_is_trained_once_and_printed(table, tmp_path, capsys):
     assert "| digit | means |" in first
     assert "| place (R²) | draws |" in first
     assert "| digit | pictures |" in first
+    assert "swaps: the content's" in first and "| draws | " in first
     path = tmp_path / "digits" / "drnet-0" / "row.json"
     row = json.loads(path.read_text())
     known = {(p["about"], p["codes"], p["factor"]) for p in row["leakage"]}
@@ -53,6 +55,65 @@ def test_a_single_digit_and_points(table, tmp_path, capsys):
     row = json.loads((tmp_path / "one-digit" / "points-0" / "row.json").read_text())
     assert {p["factor"] for p in row["leakage"]} >= {"red digit", "red x", "red y"}
     assert "green x" not in {p["factor"] for p in row["leakage"]}
+
+
+def test_a_run_that_was_trained_otherwise_is_judged_as_rows_are(table, tmp_path, capsys):
+    words = ["--rows", "drnet", "--steps", "3", "--out", str(tmp_path)]
+    assert table.main(words) == 0
+    mine = capsys.readouterr().out.split("\n| known")[1]
+    assert table.main(["--judge", str(tmp_path / "digits" / "drnet-0")]) == 0
+    shown = capsys.readouterr().out
+    assert "### digits: drnet in drnet-0, seed 0, 3 steps, test clips" in shown
+    assert "of training" not in shown
+    assert shown.split("\n| known")[1] == mine  # the aims, too
+
+
+@pytest.mark.parametrize("kept", ["content", "pose"])
+def test_a_swap_is_taken_for_what_it_shows(table, monkeypatch, kept):
+    """A decoder that shows the digits of the content, and one that shows those of the pose."""
+    swaps = importlib.import_module("benchmarks.drnet_swaps")
+    generator = torch.Generator().manual_seed(0)
+    digits = torch.randint(3, (400, 2), generator=generator)
+
+    def decode(model, static, dynamic):
+        shown = static if kept == "content" else dynamic[:, 0]
+        return shown[:, None, :, None, None].expand(-1, 1, 2, 4, 4) / 10
+
+    class Judge:
+        """Tells a digit by how bright its frame is; never the class 2."""
+
+        def accuracy(self, frames, classes, groups):
+            (true,) = classes.values()
+            told = (frames.mean((1, 2, 3)) * 10).round().long()
+            right = ((told == true) & (true != 2)).double()
+            assert len(groups) == len(true)
+            return {swaps.DIGIT: SimpleNamespace(accuracy=right.mean(), standard_error=0.0)}
+
+        def ceiling(self, heads):
+            return SimpleNamespace(accuracy=1.0, standard_error=0.0)
+
+    monkeypatch.setattr(swaps, "decode_frames", decode)
+    codes = SimpleNamespace(
+        static=digits.float(), dynamic=digits.float()[:, None], sequence_factors=digits
+    )
+    found = swaps.judged_swaps(SimpleNamespace(model=None), codes, Judge(), 0)
+    assert found["own"]["share"] == pytest.approx((digits != 2).double().mean())
+    other = "pose" if kept == "content" else "content"
+    differ = digits != digits[swaps.partners(400, 0)]
+    seen = digits if kept == "content" else digits[swaps.partners(400, 0)]
+    assert found[kept]["share"] == pytest.approx((seen[differ] != 2).double().mean())
+    assert found[other]["share"] == 0
+
+
+def test_the_judge_of_swaps_learns_true_digits_and_is_kept(table, tmp_path, monkeypatch):
+    swaps = importlib.import_module("benchmarks.drnet_swaps")
+    data = unbraid.data.load("moving-mnist", options={**table.DIGITS, "digits": 1})
+    kept = tmp_path / "judge.safetensors"
+    judge = swaps.digit_judge(SimpleNamespace(data=data), 30, kept, progress=False)
+    assert judge.classes == {swaps.DIGIT: 10} and judge.shape == (1, 24, 24)
+    monkeypatch.setattr(swaps, "train_judge", None)
+    again = swaps.digit_judge(SimpleNamespace(data=data), 30, kept, progress=False)
+    assert again.ceiling() == judge.ceiling()
 
 
 def test_a_stopped_training_is_not_judged(table, tmp_path, monkeypatch):

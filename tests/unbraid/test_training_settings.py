@@ -26,6 +26,7 @@ GIVEN = {
     "keep": "last",
     "seed": 11,
     "data_seed": 12,
+    "start_from": None,  # has tests of its own
     "device": "cpu",
     "precision": "bfloat16",
     "mode": "eager",
@@ -58,7 +59,8 @@ def test_all_settings_are_tried():
     assert {field.name for field in fields(Settings)} == GIVEN.keys()
     defaults = {field.name: field.default for field in fields(Settings)}
     same = {name for name, value in GIVEN.items() if value == defaults[name]}
-    assert same == {"epochs", "schedule"}  # in place of steps; cosine is compared with constant
+    # epochs are in place of steps; cosine is compared with constant
+    assert same == {"epochs", "schedule", "start_from"}
 
 
 def test_settings_reach_the_training(handed_over):
