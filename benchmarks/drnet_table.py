@@ -4,11 +4,13 @@ Run: python -m benchmarks.drnet_table --rows drnet no-adversary --digits 1 --see
 One red digit, or a red and a green one, of 16 x 16 pixels bounce in 32 x 32; the pose code is far
 larger than places need, so that nothing but the adversary keeps the digits out of it. Both codes
 are those of single frames: probes, trained on codes of training clips, read digits and places from
-them; where codes are Normals, from their means and from draws. They read pictures as well, which
-are decoded from poses beside the content of one clip for all, and show what a pose hides from a
-probe. A judge that learnt digits from true frames says what swaps are taken for. Finished rows are
-kept under --out and not run again; one that was stopped goes on. With --judge DIR a run that was
-trained otherwise, such as in stages by unbraid train, is judged as rows are.
+them; where codes are Normals, from their means and from draws, where they are points also by
+linear probes, as nets learn nothing from the thousands of numbers that skips add. They read
+pictures as well, which show what a code hides from a probe: those decoded from poses beside the
+content of one clip for all, and from contents beside one pose. A judge that learnt digits from
+true frames says what swaps are taken for. Finished rows are kept under --out and not run again;
+one that was stopped goes on. With --judge DIR a run that was trained otherwise, such as in stages
+by unbraid train, is judged as rows are.
 """
 
 import sys
@@ -29,6 +31,7 @@ from .drnet_swaps import JUDGE_STEPS, digit_judge, judged_swaps, swap_rows
 from .rows import Row, add_mode, mode_of, table_parser
 
 CLIPS, CHUNK = 40_000, 200  # that probes are trained on, and how many are encoded together
+LINEAR = 8000  # clips that linear probes are trained on
 SWAPS = 5000  # clips whose content is decoded with the pose of another
 DIGITS: dict[str, Any] = {
     "form": "drnet",
@@ -54,7 +57,8 @@ OPTIONS: dict[str, Any] = {
     "critic_hidden": (256, 128),
     "critic_steps": 2,
 }
-PICTURES, SWAPPED = "leakage_of_pictures", "swaps"
+DRAWS, PICTURES, BY_LINEAR = "leakage_of_draws", "leakage_of_pictures", "linear_leakage"
+SWAPPED = "swaps"
 SETTINGS = {"one-digit": 1, "digits": 2}
 TRAIN: dict[str, Any] = {"batch_size": 128, "learning_rate": 1e-3}
 STEPS = 40_000
@@ -100,13 +104,14 @@ def finish(row: Row, out: Path, *, mode: str | None = None, progress: bool) -> d
 
 def scores(run: Run, split: str, kept: Path | None = None, *, progress: bool) -> dict[str, Any]:
     """Ask probes and a judge; the judge of swaps is kept in a file where one is named."""
-    drawn = run.config["options"]["form"] == "variational"
+    drawn, skips = run.config["options"]["form"] == "variational", run.config["options"]["skips"]
     judge_of_swaps = digit_judge(run, JUDGE_STEPS, kept, progress=progress)
     kinds = {"means": False, **({"draws": True} if drawn else {})}
     return {
         "last": run.result.history[-1] if run.result and run.result.history else {},
-        "leakage": judge(run, split).table(),
-        "leakage_of_draws": judge(run, split, drawn=True).table() if drawn else None,
+        "leakage": None if skips else judge(run, split).table(),
+        DRAWS: judge(run, split, drawn=True).table() if drawn else None,
+        BY_LINEAR: None if drawn else judge(run, split, linear=True).table(),
         PICTURES: judge(run, split, drawn=drawn, pictures=True).table(),
         SWAPPED: {
             of: judged_swaps(
@@ -132,32 +137,51 @@ def judge_folder(folder: Path, split: str, *, progress: bool) -> dict[str, Any]:
     }
 
 
-def judge(run: Run, split: str, *, drawn: bool = False, pictures: bool = False) -> Leakage:
+def judge(
+    run: Run, split: str, *, drawn: bool = False, pictures: bool = False, linear: bool = False
+) -> Leakage:
     """Ask probes for digits and places, from content and from pose of single frames.
 
-    With `pictures`, from frames decoded from the poses, all beside the content of one clip.
+    With `pictures`, from frames decoded from either, all beside the other of one clip.
     """
-    learnt = known(run, run.data.train, 1, CLIPS, drawn=drawn)
-    asked = known(run, run.split(split), 0, CLIPS, drawn=drawn)
+    clips = LINEAR if linear else CLIPS
+    learnt = known(run, run.data.train, 1, clips, drawn=drawn)
+    asked = known(run, run.split(split), 0, clips, drawn=drawn)
     if pictures:
-        content = torch.as_tensor(learnt.static)[:1]
-        learnt, asked = (in_pictures(run, codes, content) for codes in (learnt, asked))
+        beside = (torch.as_tensor(learnt.static)[:1], torch.as_tensor(learnt.dynamic)[0])
+        learnt, asked = (in_pictures(run, codes, *beside) for codes in (learnt, asked))
     colours = ("red", "green")[: len(run.data.train.factor_names)]
     return leakage(
         learnt,
         asked,
         sequence_names=[f"{colour} digit" for colour in colours],
         frame_names=[f"{colour} {axis}" for colour in colours for axis in "xy"],
-        max_rows=CLIPS,
+        probe="logistic" if linear else "mlp",
+        max_rows=clips,
         seed=0,
     )
 
 
-def in_pictures(run: Run, codes: KnownSequences, content: torch.Tensor) -> KnownSequences:
-    """Pixels of frames decoded from the poses beside one content, `(1, F)`, in their place."""
-    frames = decode_frames(run.model, content, torch.as_tensor(codes.dynamic))
-    colours = frames[:, :, : len(run.data.train.factor_names)]  # the others stay black
-    return replace(codes, dynamic=colours.flatten(2))
+def in_pictures(
+    run: Run, codes: KnownSequences, content: torch.Tensor, pose: torch.Tensor
+) -> KnownSequences:
+    """Pixels of frames in place of the codes that they are decoded from.
+
+    Args:
+        run: The run.
+        codes: Of single frames.
+        content: One content `(1, F)`, which poses are decoded beside.
+        pose: One pose `(1, Z)`, which contents are decoded beside.
+    """
+    colours = len(run.data.train.factor_names)  # the others stay black
+    contents, poses = torch.as_tensor(codes.static), torch.as_tensor(codes.dynamic)
+    of_content = decode_frames(run.model, contents, pose.expand(len(contents), 1, -1))
+    of_pose = decode_frames(run.model, content, poses)
+    return replace(
+        codes,
+        static=of_content[:, 0, :colours].flatten(1),
+        dynamic=of_pose[:, :, :colours].flatten(2),
+    )
 
 
 def known(
@@ -199,7 +223,7 @@ def print_row(row: dict[str, Any]) -> None:
         + "\n"
     )
     print("| known | codes | from content | from pose | chance |\n|---|---|---|---|---|")
-    names = {"means": "leakage", "draws": "leakage_of_draws", "pictures": PICTURES}
+    names = {"means": "leakage", "draws": DRAWS, "linear": BY_LINEAR, "pictures": PICTURES}
     kinds = {of: row.get(name) for of, name in names.items()}  # older rows have no pictures
     for of, probes in kinds.items():
         for about, name, unit in (("content", "digit", ""), ("pose", "place", " (R²)")):

@@ -47,11 +47,17 @@ def test_a_row_is_trained_once_and_printed(table, tmp_path, capsys):
 
 
 def test_a_single_digit_and_points(table, tmp_path, capsys):
-    words = ["--rows", "points", "--digits", "1", "--steps", "2", "--out", str(tmp_path)]
-    assert table.main(words) == 0
-    shown = capsys.readouterr().out
-    assert "one-digit: points, seed 0" in shown
-    assert "draws" not in shown
+    words = ["--rows", "points", "skips", "--digits", "1", "--steps", "2"]
+    assert table.main([*words, "--out", str(tmp_path)]) == 0
+    points, skips = (
+        capsys.readouterr()
+        .out.split("one-digit: points, seed 0")[1]
+        .split("one-digit: skips, seed 0")
+    )
+    for shown in (points, skips):
+        assert "draws" not in shown
+        assert "| place (R²) | linear |" in shown and "| place (R²) | pictures |" in shown
+    assert "| digit | means |" in points and "| digit | means |" not in skips
     row = json.loads((tmp_path / "one-digit" / "points-0" / "row.json").read_text())
     assert {p["factor"] for p in row["leakage"]} >= {"red digit", "red x", "red y"}
     assert "green x" not in {p["factor"] for p in row["leakage"]}
@@ -147,13 +153,16 @@ def test_both_codes_are_of_the_same_single_frame(table, tmp_path):
         )
     ]
     assert shapes == [(7, 4), (7, 1, 5), (7, 2), (7, 1, 4)]
-    content, decoder = torch.ones(1, 4), cast("Any", run.model).decoder
-    seen = table.in_pictures(run, found, content)
-    codes = torch.cat([content.expand(7, -1), torch.as_tensor(found.dynamic)[:, 0]], -1)
-    with torch.no_grad():
-        frames = decoder(codes).mean.clamp(0.0, 1.0)[:, :2]  # red and green
-    torch.testing.assert_close(torch.as_tensor(seen.dynamic)[:, 0], frames.flatten(1))
-    assert (torch.as_tensor(seen.static) == torch.as_tensor(found.static)).all()
+    content, pose, decoder = torch.ones(1, 4), -torch.ones(1, 5), cast("Any", run.model).decoder
+    seen = table.in_pictures(run, found, content, pose)
+    contents, poses = torch.as_tensor(found.static), torch.as_tensor(found.dynamic)[:, 0]
+    for codes, pictures in (
+        ((content.expand(7, -1), poses), torch.as_tensor(seen.dynamic)[:, 0]),
+        ((contents, pose.expand(7, -1)), torch.as_tensor(seen.static)),
+    ):
+        with torch.no_grad():
+            frames = decoder(torch.cat(codes, -1)).mean.clamp(0.0, 1.0)[:, :2]  # red and green
+        torch.testing.assert_close(pictures, frames.flatten(1))
     drawn, again, other = (
         table.known(run, run.data.test, seed, 7, drawn=True) for seed in (3, 3, 4)
     )
