@@ -54,7 +54,7 @@ def evaluation_rows(evaluation: Any) -> list[tuple[str, str, str]]:
     of_bound = "mean of the same log-weights"
     if proposal:
         of_bound += ": of this proposal, not of the guide"
-    sampling = f"{evaluation['samples']:,} samples each, of {evaluation['n']:,} data"
+    sampling = f"{evaluation['samples']:,} samples each, of {_data(evaluation)}"
     rows = [
         (_density(evaluation), _nats(evaluation, "log_likelihood"), note or sampling),
         ("ELBO", _nats(evaluation, "elbo"), note or of_bound),
@@ -81,7 +81,7 @@ def evaluation_rows(evaluation: Any) -> list[tuple[str, str, str]]:
     told = evaluation.get("classification")
     if told:
         value = f"{told['error']:.2%} +- {told['standard_error']:.2%}"
-        rows.append(("label error", value, f"of the likeliest class, of {told['n']:,} data"))
+        rows.append(("label error", value, f"of the likeliest class, of {_data(told)}"))
     if evaluation.get("remark"):
         rows.append(("remark", "", evaluation["remark"]))
     if "codes" in evaluation:
@@ -153,7 +153,7 @@ def _best(scores: Mapping[str, float]) -> tuple[str, float]:
 def annealed_rows(annealed: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return name, value and remark of what annealing came to."""
     chains, steps = annealed["chains"], annealed["temperatures"]
-    what = f"{chains:,} chains of {steps:,} steps each, of {annealed['n']:,} data"
+    what = f"{chains:,} chains of {steps:,} steps each, of {_data(annealed)}"
     rows = [(_density(annealed), _nats(annealed, "log_likelihood"), what)]
     if annealed["monte_carlo_error"] is not None:
         error = f"+- {annealed['monte_carlo_error']:,.2f} nats"
@@ -171,7 +171,7 @@ def annealed_rows(annealed: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 def fitted_rows(fitted: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return name, value and remark of what fitted Normals came to."""
     normals = "one Normal" if fitted["starts"] == 1 else f"{fitted['starts']:,} Normals"
-    of = f"{fitted['samples']:,} samples of {normals} each, of {fitted['n']:,} data"
+    of = f"{fitted['samples']:,} samples of {normals} each, of {_data(fitted)}"
     rows = [(_density(fitted), _nats(fitted, "log_likelihood"), of)]
     if fitted["elbo"] is not None:
         rows.append(("bound", f"{fitted['elbo']:,.2f} nats", "of the best Normal of each"))
@@ -191,3 +191,8 @@ def _nats(evaluation: Mapping[str, Any], name: str) -> str:
 
 def _show_warning(message: Warning | str, *_place: Any, **_more: Any) -> None:
     complain(f"warning: {' '.join(str(message).split())}")
+
+
+def _data(judged: Mapping[str, Any]) -> str:
+    """Say of how many data numbers are."""
+    return "1 datum" if judged["n"] == 1 else f"{judged['n']:,} data"

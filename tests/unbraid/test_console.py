@@ -69,3 +69,11 @@ def test_an_error_that_is_not_known_is_left_out():
     row |= {"standard_error": None}
     [(_, value, _)] = code_rows({"leakage": [{**row, "chance": 0.125, "discrete": True}]})
     assert value == "0.500"
+
+
+def test_a_single_datum_is_told_as_one():
+    for n, said in ((1, "of 1 datum"), (2000, "of 2,000 data")):
+        told = {"error": 0.0, "standard_error": 0.0, "n": n}
+        rows = evaluation_rows({**EVALUATION, "n": n, "classification": told})
+        remarks = {name: remark for name, _, remark in rows}
+        assert remarks["log p(x)"].endswith(said) and remarks["label error"].endswith(said)
