@@ -25,10 +25,9 @@ import unbraid
 from unbraid import Run
 from unbraid.analysis import KnownSequences, Leakage, decode_frames, leakage, sequence_codes
 from unbraid.data import Batches, Dataset
-from unbraid.inference import pair_parameters
 
 from .drnet_swaps import JUDGE_STEPS, digit_judge, judged_swaps, swap_rows
-from .rows import Row, add_mode, mode_of, table_parser
+from .rows import Row, add_mode, mode_of, row_of, table_parser
 
 CLIPS, CHUNK = 40_000, 200  # that probes are trained on, and how many are encoded together
 LINEAR = 8000  # clips that linear probes are trained on
@@ -125,16 +124,8 @@ def scores(run: Run, split: str, kept: Path | None = None, *, progress: bool) ->
 def judge_folder(folder: Path, split: str, *, progress: bool) -> dict[str, Any]:
     """Judge a run that was trained otherwise, such as from the command line; keep nothing."""
     run = unbraid.load(folder, "cpu")
-    return {
-        "setting": setting_of(len(run.data.train.factor_names)),
-        "method": f"{run.config['method']} in {folder.name}",
-        "seed": run.config["seed"],
-        "steps": run.step,
-        "split": split,
-        "parameters": sum(p.numel() for p in pair_parameters(run.model, run.guide)),
-        "training_seconds": None,
-        **scores(run, split, progress=progress),
-    }
+    setting = setting_of(len(run.data.train.factor_names))
+    return {**row_of(run, setting, split), **scores(run, split, progress=progress)}
 
 
 def judge(

@@ -153,6 +153,25 @@ class Row:
         return found
 
 
+def row_of(run: Run, setting: str, split: str) -> dict[str, Any]:
+    """Return what a row begins with, of a run that was trained otherwise.
+
+    Args:
+        run: The run.
+        setting: Key of its data among the settings of the table.
+        split: Which of its data are judged.
+    """
+    return {
+        "setting": setting,
+        "method": f"{run.config['method']} in {run.folder.name}",
+        "seed": run.config["seed"],
+        "steps": run.step,
+        "split": split,
+        "parameters": sum(p.numel() for p in pair_parameters(run.model, run.guide)),
+        "training_seconds": None,
+    }
+
+
 def table_parser(
     description: str | None,
     rows: Collection[str],

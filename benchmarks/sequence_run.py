@@ -9,10 +9,9 @@ import numpy as np
 
 import unbraid
 from unbraid import Run
-from unbraid.inference import pair_parameters
 from unbraid.methods import load_method
 
-from .rows import DATA_SEED, VALUES, Row, mode_of
+from .rows import DATA_SEED, VALUES, Row, mode_of, row_of
 from .sequence_scores import scores
 from .sequence_settings import ROWS, SETTINGS, Setting
 
@@ -76,13 +75,5 @@ def judge(
 def judge_folder(folder: Path, setting: str, split: str, *, progress: bool) -> dict[str, Any]:
     """Judge a run that was trained otherwise, such as from the command line; keep nothing."""
     run = unbraid.load(folder, "cpu")
-    return {
-        "setting": setting,
-        "method": f"{run.config['method']} in {folder.name}",
-        "seed": run.config["seed"],
-        "steps": run.step,
-        "split": split,
-        "parameters": sum(p.numel() for p in pair_parameters(run.model, run.guide)),
-        "training_seconds": None,
-        **judge(run, SETTINGS[setting], split, progress=progress),
-    }
+    judged = judge(run, SETTINGS[setting], split, progress=progress)
+    return {**row_of(run, setting, split), **judged}
