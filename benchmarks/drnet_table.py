@@ -122,8 +122,22 @@ def scores(run: Run, split: str, kept: Path | None = None, *, progress: bool) ->
 
 
 def judge_folder(folder: Path, split: str, *, progress: bool) -> dict[str, Any]:
-    """Judge a run that was trained otherwise, such as from the command line; keep nothing."""
+    """Judge a run that was trained otherwise, such as from the command line; keep nothing.
+
+    Raises:
+        ValueError: If it is none of `drnet` on coloured digits.
+    """
     run = unbraid.load(folder, "cpu")
+    method, data = run.config["method"], run.config["data"]
+    if (method, data, run.config["data_options"].get("form")) != (
+        "drnet",
+        "moving-mnist",
+        "drnet",
+    ):
+        raise ValueError(
+            f"{folder} is a run of {method} on {data}; expected drnet on moving-mnist with "
+            "form=drnet, digits of a colour each. Name such a run"
+        )
     setting = setting_of(len(run.data.train.factor_names))
     return {**row_of(run, setting, split), **scores(run, split, progress=progress)}
 

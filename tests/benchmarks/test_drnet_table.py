@@ -74,6 +74,13 @@ def test_a_run_that_was_trained_otherwise_is_judged_as_rows_are(table, tmp_path,
     assert shown.split("\n| known")[1] == mine  # the aims, too
 
 
+def test_a_run_that_the_table_cannot_judge_is_refused(table, tmp_path):
+    given = {"steps": 1, "progress": False, "say": lambda _: None}
+    unbraid.train("vae", "mnist-small", tmp_path / "run", options={"hidden": (6,)}, **given)
+    with pytest.raises(ValueError, match="run is a run of vae on mnist-small; expected drnet on"):
+        table.main(["--judge", str(tmp_path / "run")])
+
+
 @pytest.mark.parametrize("kept", ["content", "pose"])
 def test_a_swap_is_taken_for_what_it_shows(table, monkeypatch, kept):
     """A decoder that shows the digits of the content, and one that shows those of the pose."""
