@@ -54,7 +54,7 @@ def judged_swaps(run: Run, codes: KnownSequences, judge: Judge, seed: int) -> di
         By name, a share and its standard error over clips: `own`, frames with their own pose whose
         digit is told; of frames with the pose of another clip, where the two have other digits,
         `content` and `pose`, those that are taken for the one and for the other; and `true`, real
-        frames whose digit is told.
+        validation frames whose digit is told.
     """
     static, dynamic = torch.as_tensor(codes.static), torch.as_tensor(codes.dynamic)
     digits = torch.as_tensor(codes.sequence_factors)
@@ -84,7 +84,7 @@ def _told(
 def swap_rows(swaps: dict[str, dict[str, Any]]) -> list[str]:
     """Return a table of what was told, by kind of the codes, as lines of markdown."""
     lines = [
-        "| decoded from | own digit | swaps: the content's | swaps: the pose's | true frames |",
+        "| decoded from | own digit | swaps: the content's | swaps: the pose's | validation |",
         "|---|---|---|---|---|",
     ]
     for of, found in swaps.items():

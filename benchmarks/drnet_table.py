@@ -138,8 +138,10 @@ def judge_folder(folder: Path, split: str, *, progress: bool) -> dict[str, Any]:
             f"{folder} is a run of {method} on {data}; expected drnet on moving-mnist with "
             "form=drnet, digits of a colour each. Name such a run"
         )
-    setting = setting_of(len(run.data.train.factor_names))
-    return {**row_of(run, setting, split), **scores(run, split, progress=progress)}
+    digits = len(run.data.train.factor_names)
+    if digits not in SETTINGS.values():
+        raise ValueError(f"{folder} is of {digits} digits; expected 1 or 2. Name such a run")
+    return {**row_of(run, setting_of(digits), split), **scores(run, split, progress=progress)}
 
 
 def judge(

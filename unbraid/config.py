@@ -132,10 +132,9 @@ class TrainConfig(Settings):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, integer_in_range(name, value, low, high))
-        if not isinstance(self.start_from, str | Path | None):
-            raise OptionError(
-                f"start_from is {self.start_from!r}; expected the path of a run's folder"
-            )
+        start = self.start_from
+        if not isinstance(start, str | Path | None) or not str(start):
+            raise OptionError(f"start_from is {start!r}; expected the path of a run's folder")
         for name in ("epochs", "learning_rate", "clip_norm", "rotate", "translate", "ema"):
             value = getattr(self, name)
             if value is not None and (

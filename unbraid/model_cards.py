@@ -57,6 +57,7 @@ def write_run_card(run: Run, evaluation: Evaluation | None, remark: str | None =
             ("Fingerprint of the pixels", config["fingerprint"]),
         ],
         training=[
+            *_start(config),
             ("Step of the weights", f"{run.step:,}"),
             *((key.replace("_", " ").capitalize(), _shown(config[key])) for key in _SETTINGS),
         ],
@@ -94,3 +95,11 @@ def _limits(run: Run) -> list[str]:
         f"The guide is not the posterior of data that the model draws, by "
         f"{found['simulations']:,} simulations: of the coordinates of {sites}."
     ]
+
+
+def _start(config: dict[str, Any]) -> list[tuple[str, str]]:
+    """Say with which weights the training began, where these were another run's."""
+    if config.get("start_from") is None:
+        return []
+    name, step = Path(config["start_from"]).name, config["start_step"]
+    return [("Begun with the weights of", f"{name}, step {step:,}")]

@@ -9,18 +9,20 @@ from torch import Tensor, nn
 from unbraid.inference import Checkpoints
 from unbraid.methods import OptionError, Parts
 
+from .config import TrainConfig
 from .load_run import load
 from .run import Run
 from .run_folder import CHECKPOINTS
 
 
-def starting_run(start_from: str, folder: Path, options: Any) -> Run:
+def starting_run(config: TrainConfig, start_from: str, folder: Path, options: Any) -> Run:
     """Return the run whose weights a training is to begin with, on the CPU.
 
     The weights of its pair are those that it is judged by, and its hooks' nets are of the same
     step.
 
     Args:
+        config: The training that is to begin, with data of the user's own by their whole path.
         start_from: The folder of that run.
         folder: The folder that is to be written.
         options: Options of the method that is to be trained.
@@ -28,8 +30,8 @@ def starting_run(start_from: str, folder: Path, options: Any) -> Run:
     Raises:
         ConfigError: If there is no run.
         CheckpointError: If it has no usable weights.
-        OptionError: If it lies in the folder that is to be written, or the method is to build on
-            a run of its own.
+        OptionError: If it lies in the folder that is to be written, the method is to build on a
+            run of its own, or the same data would be split by another seed.
     """
     source = Path(start_from)
     if folder.resolve() in (source.resolve(), *source.resolve().parents):
@@ -40,10 +42,17 @@ def starting_run(start_from: str, folder: Path, options: Any) -> Run:
     for name in getattr(type(options), "first_stages", ()):
         if getattr(options, name) is not None:
             raise OptionError(
-                f"start_from is {start_from}, but the weights to begin with are partly those of "
-                f"{name}, {getattr(options, name)}; expected one of the two. Drop one"
+                f"start_from is {start_from}, but a part of the weights is taken from {name}, "
+                f"{getattr(options, name)}; expected nothing. Leave start_from out"
             )
     run = load(source, "cpu")
+    seed = config.seed if config.data_seed is None else config.data_seed
+    if run.config["data"] == config.data and run.data_seed != seed:
+        raise OptionError(
+            f"start_from is {start_from}, whose data were split by the seed {run.data_seed}, and "
+            f"are now split by {seed}, so that it has trained on some of what is held out; "
+            f"expected the same split. Give --data-seed {run.data_seed}"
+        )
     hooks = run.parts.objective().as_module()
     Checkpoints(source / CHECKPOINTS).load_modules({"objective": hooks}, run.step)
     return run

@@ -130,7 +130,7 @@ def train_config(
         config = replace(config, epochs=meant["epochs"], steps=meant["steps"])
     start = None
     if config.start_from is not None and not resume:
-        start = starting_run(config.start_from, folder, options)
+        start = starting_run(_absolute(config), config.start_from, folder, options)
     device = resolve_device(config.device)
     run_data = prepare(config)
     torch.manual_seed(config.seed)
@@ -147,7 +147,11 @@ def train_config(
         check_labels(run_data.train, config.method)
     record = _record(_absolute(config), options, run_data, parts, str(out))
     if resume:
-        check_same(record, read_config(folder), chosen.options)
+        stored = read_config(folder)
+        check_same(record, stored, chosen.options)
+        record["start_step"] = stored.get("start_step")
+    else:
+        record["start_step"] = None if start is None else start.step
     say(run_data.description)
     say(f"likelihood {parts.likelihood.name}, {_count(parts):,} parameters, device {device}")
     if start is not None:

@@ -25,7 +25,15 @@ def table(monkeypatch) -> Any:
     return module
 
 
-def test_a_row_is_trained_once_and_printed(table, tmp_path, capsys):
+def test_a_row_is_trained_once_and_printed(table, tmp_path, capsys, monkeypatch):
+    swapped: list[Any] = []
+
+    def judged(run, codes, *more):
+        swapped.append(codes)
+        return judged_swaps(run, codes, *more)
+
+    judged_swaps = table.judged_swaps
+    monkeypatch.setattr(table, "judged_swaps", judged)
     words = ["--rows", "drnet", "--steps", "3", "--out", str(tmp_path)]
     assert table.main(words) == 0
     first = capsys.readouterr().out
@@ -34,9 +42,11 @@ def test_a_row_is_trained_once_and_printed(table, tmp_path, capsys):
     assert "| digit | means |" in first
     assert "| place (R²) | draws |" in first
     assert "| digit | pictures |" in first
-    assert "swaps: the content's" in first and "| draws | " in first
+    assert "swaps: the content's" in first and "\n| draws | " in first
     path = tmp_path / "digits" / "drnet-0" / "row.json"
     row = json.loads(path.read_text())
+    means, draws = (torch.as_tensor(codes.static) for codes in swapped)
+    assert means.shape == draws.shape and (means != draws).any()
     known = {(p["about"], p["codes"], p["factor"]) for p in row["leakage"]}
     assert {("content", "dynamic", "red digit"), ("pose", "static", "green y")} <= known
     table.print_row({**row, "method": "skips"})
@@ -77,8 +87,30 @@ def test_a_run_that_was_trained_otherwise_is_judged_as_rows_are(table, tmp_path,
 def test_a_run_that_the_table_cannot_judge_is_refused(table, tmp_path):
     given = {"steps": 1, "progress": False, "say": lambda _: None}
     unbraid.train("vae", "mnist-small", tmp_path / "run", options={"hidden": (6,)}, **given)
-    with pytest.raises(ValueError, match="run is a run of vae on mnist-small; expected drnet on"):
-        table.main(["--judge", str(tmp_path / "run")])
+    three = {**table.DIGITS, "digits": 3}
+    for name, method, data_options in (
+        ("grey", "drnet", {k: v for k, v in table.DIGITS.items() if k != "form"}),
+        ("other", "static-dynamic", table.DIGITS),
+        ("three", "drnet", three),
+    ):
+        options = {"static_dim": 3, "dynamic_dim": 2, "hidden": (6,), "nets": "mlp"}
+        options |= {"likelihood": "normal"} if method == "static-dynamic" else {}
+        unbraid.train(
+            method,
+            "moving-mnist",
+            tmp_path / name,
+            options=options,
+            data_options=data_options,
+            **given,
+        )
+    for name, said in (
+        ("run", "run is a run of vae on mnist-small; expected drnet on"),
+        ("grey", "grey is a run of drnet on moving-mnist; expected drnet on moving-mnist with"),
+        ("other", "other is a run of static-dynamic on moving-mnist"),
+        ("three", "three is of 3 digits; expected 1 or 2"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            table.main(["--judge", str(tmp_path / name)])
 
 
 @pytest.mark.parametrize("kept", ["content", "pose"])

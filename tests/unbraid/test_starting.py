@@ -111,7 +111,11 @@ def test_the_command_of_the_run_says_so_and_a_resume_needs_it_no_more(first, unb
     outcome = unbraid(*words("second", "--steps", "5", "--resume"))
     outcome.check_refused(MISMATCH, "start_from is none, but the run was started with .*first")
     assert unbraid(*words("second", "--start-from", "first", "--steps", "5", "--resume")).code == 0
-    assert json.loads(Path("second/config.json").read_text())["steps"] == 5
+    config = json.loads(Path("second/config.json").read_text())
+    assert config["steps"] == 5 and config["start_step"] == 4
+    face.load("second").report()
+    card = Path("second/model_card.md").read_text()
+    assert "Begun with the weights of" in card and "first, step 4" in card
 
 
 def test_a_run_that_does_not_fit_is_refused_before_anything_is_written(first, unbraid):
@@ -130,17 +134,44 @@ def test_a_run_that_does_not_fit_is_refused_before_anything_is_written(first, un
     assert not Path("second").exists()
 
 
+def test_data_that_are_held_out_are_none_that_the_first_run_has_trained_on(first, unbraid):
+    """The same data split by another seed would be; other data, or the same split, are not."""
+    outcome = unbraid(*words("second", "--start-from", "first", "--seed", "7"))
+    outcome.check_refused(
+        USAGE, "split by the seed 0, and are now split by 7.*the same split. Give --data-seed 0"
+    )
+    assert not Path("second").exists()
+    again = words("second", "--start-from", "first", "--seed", "7", "--steps", "1")
+    assert unbraid(*again, "--data-seed", "0").code == 0
+    shutil.copy("digits.npz", "others.npz")
+    others = [word if word != "digits.npz" else "others.npz" for word in again]
+    assert unbraid(*others, "--force").code == 0
+
+
+def test_nets_of_hooks_are_of_the_same_step_as_the_pair(begun, unbraid, place):
+    """Of the best step, where that is the one that is judged, and not the last."""
+    given = ["--hook", HOOK, "--steps", "6", "--validate-every", "1", "--keep", "best"]
+    assert unbraid(*words("first", *given, "--learning-rate", "5")).code == 0
+    step = face.load("first").step
+    assert step < 6
+    kept = load_file(Path(f"first/checkpoints/ckpt-{step:06d}/weights.safetensors"))
+    given = {"options": OPTIONS, "hooks": [HOOK], "start_from": "first"}
+    model, _, hooks = begun("vae", "digits.npz", "second", **given)
+    for found, prefix in ((model, "model."), (hooks, "objective.")):
+        mine = {k: v for k, v in found.items() if not k.endswith("step")}
+        assert mine and all(v.equal(kept[prefix + k]) for k, v in mine.items())
+
+
 def test_what_a_pair_takes_from_another_run_already_is_not_taken_twice(first, unbraid):
     """The second model of M1+M2 begins with the codes of the first, which is an option."""
     labels = np.arange(30) % 3
     np.savez("labelled.npz", images=np.load("digits.npz")["images"], labels=labels)
     given = ["--data", "labelled.npz", "--set", "features=first", "--start-from", "first"]
     outcome = unbraid("train", "m2", *given, "--out", "second")
-    outcome.check_refused(
-        USAGE, "partly those of features, .*first; expected one of the two. Drop one"
-    )
-    with pytest.raises(ValueError, match="start_from is 3; expected the path of a run's folder"):
-        face.train("vae", "digits.npz", "second", start_from=3)
+    outcome.check_refused(USAGE, "taken from features, .*first; expected nothing. Leave")
+    for wrong in (3, ""):
+        with pytest.raises(ValueError, match=r"start_from is .*; expected the path of a run's"):
+            face.train("vae", "digits.npz", "second", start_from=wrong)
 
 
 @pytest.mark.parametrize("source", ["first", "first/../first"])
