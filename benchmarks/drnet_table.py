@@ -5,7 +5,7 @@ One red digit, or a red and a green one, of 16 x 16 pixels bounce in 32 x 32; th
 larger than places need, so that nothing but the adversary keeps the digits out of it. Both codes
 are those of single frames: probes, trained on codes of training clips, read digits and places from
 them; where codes are Normals, from their means and from draws, where they are points also by
-linear probes, as nets learn nothing from the thousands of numbers that skips add. They read
+linear probes, which find places among the thousands of numbers that skips add. They read
 pictures as well, which show what a code hides from a probe: those decoded from poses beside the
 content of one clip for all, and from contents beside one pose. A judge that learnt digits from
 true frames says what swaps are taken for. Finished rows are kept under --out and not run again;
@@ -103,12 +103,12 @@ def finish(row: Row, out: Path, *, mode: str | None = None, progress: bool) -> d
 
 def scores(run: Run, split: str, kept: Path | None = None, *, progress: bool) -> dict[str, Any]:
     """Ask probes and a judge; the judge of swaps is kept in a file where one is named."""
-    drawn, skips = run.config["options"]["form"] == "variational", run.config["options"]["skips"]
+    drawn = run.config["options"]["form"] == "variational"
     judge_of_swaps = digit_judge(run, JUDGE_STEPS, kept, progress=progress)
     kinds = {"means": False, **({"draws": True} if drawn else {})}
     return {
         "last": run.result.history[-1] if run.result and run.result.history else {},
-        "leakage": None if skips else judge(run, split).table(),
+        "leakage": judge(run, split).table(),
         DRAWS: judge(run, split, drawn=True).table() if drawn else None,
         BY_LINEAR: None if drawn else judge(run, split, linear=True).table(),
         PICTURES: judge(run, split, drawn=drawn, pictures=True).table(),

@@ -128,9 +128,9 @@ def train_config(
     elif config.epochs is None and config.steps is None:
         meant = read_config(folder)
         config = replace(config, epochs=meant["epochs"], steps=meant["steps"])
-    start = None
+    absolute, start = _absolute(config), None
     if config.start_from is not None and not resume:
-        start = starting_run(_absolute(config), config.start_from, folder, options)
+        start = starting_run(absolute, config.start_from, folder, options)
     device = resolve_device(config.device)
     run_data = prepare(config)
     torch.manual_seed(config.seed)
@@ -145,7 +145,7 @@ def train_config(
         check_given(parts.given, {"train": run_data.train, **held_out})
     if LABELLED in parts.streams:
         check_labels(run_data.train, config.method)
-    record = _record(_absolute(config), options, run_data, parts, str(out))
+    record = _record(absolute, options, run_data, parts, str(out))
     if resume:
         stored = read_config(folder)
         check_same(record, stored, chosen.options)
