@@ -30,7 +30,7 @@ from .drnet_swaps import JUDGE_STEPS, digit_judge, judged_swaps, swap_rows
 from .rows import Row, add_mode, mode_of, row_of, table_parser
 
 CLIPS, CHUNK = 40_000, 200  # that probes are trained on, and how many are encoded together
-LINEAR = 8000  # clips that linear probes are trained on
+FEWER = 8000  # for linear probes, and for nets on maps, which take long to learn
 SWAPS = 5000  # clips whose content is decoded with the pose of another
 DIGITS: dict[str, Any] = {
     "form": "drnet",
@@ -103,14 +103,14 @@ def finish(row: Row, out: Path, *, mode: str | None = None, progress: bool) -> d
 
 def scores(run: Run, split: str, kept: Path | None = None, *, progress: bool) -> dict[str, Any]:
     """Ask probes and a judge; the judge of swaps is kept in a file where one is named."""
-    drawn = run.config["options"]["form"] == "variational"
+    drawn, skips = run.config["options"]["form"] == "variational", run.config["options"]["skips"]
     judge_of_swaps = digit_judge(run, JUDGE_STEPS, kept, progress=progress)
     kinds = {"means": False, **({"draws": True} if drawn else {})}
     return {
         "last": run.result.history[-1] if run.result and run.result.history else {},
-        "leakage": judge(run, split).table(),
+        "leakage": judge(run, split, clips=FEWER if skips else CLIPS).table(),
         DRAWS: judge(run, split, drawn=True).table() if drawn else None,
-        BY_LINEAR: None if drawn else judge(run, split, linear=True).table(),
+        BY_LINEAR: None if drawn else judge(run, split, linear=True, clips=FEWER).table(),
         PICTURES: judge(run, split, drawn=drawn, pictures=True).table(),
         SWAPPED: {
             of: judged_swaps(
@@ -145,13 +145,19 @@ def judge_folder(folder: Path, split: str, *, progress: bool) -> dict[str, Any]:
 
 
 def judge(
-    run: Run, split: str, *, drawn: bool = False, pictures: bool = False, linear: bool = False
+    run: Run,
+    split: str,
+    *,
+    drawn: bool = False,
+    pictures: bool = False,
+    linear: bool = False,
+    clips: int = CLIPS,
 ) -> Leakage:
     """Ask probes for digits and places, from content and from pose of single frames.
 
-    With `pictures`, from frames decoded from either, all beside the other of one clip.
+    With `pictures`, from frames decoded from either, all beside the other of one clip. Probes are
+    trained on so many `clips`.
     """
-    clips = LINEAR if linear else CLIPS
     learnt = known(run, run.data.train, 1, clips, drawn=drawn)
     asked = known(run, run.split(split), 0, clips, drawn=drawn)
     if pictures:
